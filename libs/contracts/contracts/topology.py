@@ -1,0 +1,128 @@
+"""Who may say what to whom: the JetStream streams, their durable consumers, and the access of each service.
+
+The NATS permissions of each service's user are derived from here, and so is what the provisioner creates.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from contracts import gateway, orchestrator, registry, router
+from contracts.base import Event, EventBody
+
+DAY = 24 * 3600.0
+
+
+class Header(StrEnum):
+    """Header names on the bus, besides W3C `traceparent` and `tracestate`, and NATS's own."""
+
+    DEADLINE = "Deadline"
+    PRINCIPAL = "Principal"
+    REQUEST_ID = "Request-Id"
+    IDEMPOTENCY_KEY = "Idempotency-Key"
+    FRAME = "Frame"
+    STREAM_ID = "Stream-Id"
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """A JetStream stream. `max_age` in seconds, `max_bytes` in bytes; `work` streams delete a message once it is acknowledged."""
+
+    name: str
+    subjects: tuple[str, ...]
+    retention: Literal["limits", "work"]
+    max_age: float
+    max_bytes: int
+
+
+STREAMS = (
+    StreamSpec("EVENTS", ("events.>",), "limits", 7 * DAY, 1 << 30),
+    StreamSpec("LOGS", ("logs.>",), "limits", 7 * DAY, 1 << 30),
+    StreamSpec("WORK", ("work.>",), "work", 1 * DAY, 256 << 20),
+    StreamSpec("INTERACTIONS", ("interactions.>",), "work", 7 * DAY, 4 << 30),
+)
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """A durable pull consumer shared by all replicas of a service. `ack_wait` in seconds."""
+
+    name: str
+    event: Event[EventBody]
+    ack_wait: float = 30.0
+    max_ack_pending: int = 1000
+
+
+def _consumer(name: str, event: object, ack_wait: float = 30.0, max_ack_pending: int = 1000) -> Consumer:
+    # Event is invariant in its body so that handlers are checked; here only its subject and stream matter.
+    assert isinstance(event, Event)
+    return Consumer(name, event, ack_wait, max_ack_pending)
+
+
+TRAINER_WORK = _consumer("trainer-work", orchestrator.STEP_READY, ack_wait=10.0)
+ORCHESTRATOR_LOGS = _consumer("orchestrator-logs", orchestrator.LOG_RECORDED)
+ROUTER_INTERACTIONS = _consumer("router-interactions", router.INTERACTION_RECORDED, max_ack_pending=20_000)
+
+CONSUMERS = (TRAINER_WORK, ORCHESTRATOR_LOGS, ROUTER_INTERACTIONS)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one service may do on the bus.
+
+    `serves` is the prefix of its subjects; `asks` are prefixes of others' subjects; `publishes` are event subjects; `consumes` are durable
+    consumers; `follows` are streams it may read with consumers of its own that vanish with it. `buckets` are those it may use in the
+    object store.
+    """
+
+    service: str
+    serves: str | None = None
+    asks: tuple[str, ...] = ()
+    publishes: tuple[str, ...] = ()
+    consumes: tuple[Consumer, ...] = ()
+    follows: tuple[str, ...] = ()
+    buckets: tuple[str, ...] = field(default=())
+
+
+DATASETS_BUCKET = "datasets"
+ARTIFACTS_BUCKET = "artifacts"
+
+ACCESS = (
+    Access(
+        "gateway",
+        asks=("registry.v1.>", "orchestrator.v1.jobs.*", "orchestrator.v1.logs.*", "router.v1.>"),
+        publishes=(gateway.KEY_CHANGED.filter,),
+        follows=("EVENTS", "LOGS"),
+        buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
+    ),
+    Access(
+        "llm_router",
+        serves="router.v1.>",
+        asks=(registry.GET_MODEL.subject, registry.LIST_MODELS.subject),
+        publishes=("events.router.>", router.INTERACTION_RECORDED.filter),
+        consumes=(ROUTER_INTERACTIONS,),
+        follows=("EVENTS",),
+        buckets=(ARTIFACTS_BUCKET,),
+    ),
+    Access(
+        "orchestrator",
+        serves="orchestrator.v1.>",
+        asks=(registry.GET_DATASET.subject, "router.v1.chat.*"),
+        publishes=("events.orchestrator.>", "work.>", orchestrator.LOG_RECORDED.filter),
+        consumes=(ORCHESTRATOR_LOGS,),
+        follows=("EVENTS",),
+    ),
+    Access(
+        "trainer",
+        asks=("orchestrator.v1.steps.*", registry.GET_DATASET.subject, registry.REGISTER_MODEL.subject),
+        publishes=(orchestrator.LOG_RECORDED.filter,),
+        consumes=(TRAINER_WORK,),
+        buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
+    ),
+    Access(
+        "registry",
+        serves="registry.v1.>",
+        publishes=("events.registry.>",),
+        buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
+    ),
+)
