@@ -1,7 +1,8 @@
 """The kinds of contract: a question (`Rpc`), a streamed answer (`Stream`), something that happened (`Event`).
 
 Each is a frozen value that names its subject and its message types, so the caller, the handler and the gateway's
-HTTP table are all checked against the same declaration. The type variables are deliberately classic and invariant: with PEP
+HTTP table are all checked against the same declaration. The type variables are deliberately classic and invariant:
+with PEP
 695 syntax a frozen dataclass becomes covariant and a type checker lets a wrong request through.
 """
 
@@ -94,7 +95,8 @@ class Refused(Exception):
 class Rpc(Generic[RequestT, ReplyT]):
     """A question or a short command with one answer, over core NATS request/reply.
 
-    `refusals` are the codes its handler may answer with; any other exception is a crash. `timeout` in seconds is the default deadline.
+    `refusals` are the codes its handler may answer with; any other exception is a crash. `timeout` in seconds is the
+    default deadline.
     """
 
     subject: str
@@ -110,7 +112,10 @@ class Rpc(Generic[RequestT, ReplyT]):
 
 @dataclass(frozen=True)
 class Stream(Generic[RequestT, ChunkT, FinalT]):
-    """A question whose answer arrives in chunks and ends with one final message. `timeout` bounds the gap between two chunks."""
+    """A question whose answer arrives in chunks and ends with one final message.
+
+    `timeout` bounds the gap between two chunks.
+    """
 
     subject: str
     request: type[RequestT]
@@ -126,7 +131,10 @@ class Stream(Generic[RequestT, ChunkT, FinalT]):
 
 @dataclass(frozen=True)
 class Event(Generic[BodyT]):
-    """Something that happened, kept in a JetStream stream. `keyed` events carry a key as the last token of their subject."""
+    """Something that happened, kept in a JetStream stream.
+
+    `keyed` events carry a key as the last token of their subject.
+    """
 
     subject: str
     body: type[BodyT]

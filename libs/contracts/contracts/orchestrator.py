@@ -1,4 +1,7 @@
-"""What the orchestrator answers and tells: jobs, the steps that workers claim, and logs (document E, DESIGN.md section 4)."""
+"""What the orchestrator answers and tells:
+
+jobs, the steps that workers claim, and logs (document E, DESIGN.md section 4).
+"""
 
 from typing import Any, Literal
 
@@ -116,7 +119,10 @@ class ClaimStep(Message):
 
 
 class ClaimedStep(Message):
-    """A step that is this worker's until its lease ends. `inputs` are the outputs of all its ancestors, nearest first."""
+    """A step that is this worker's until its lease ends.
+
+    `inputs` are the outputs of all its ancestors, nearest first.
+    """
 
     step_id: int
     fence: int
@@ -148,7 +154,10 @@ class BeatSteps(Message):
 
 
 class StepVerdict(Message):
-    """`held`: the lease is extended. `cancel`: stop, then finish as cancelled. `lost`: another holds it; drop the work."""
+    """`held`:
+
+    the lease is extended. `cancel`: stop, then finish as cancelled. `lost`: another holds it; drop the work.
+    """
 
     step_id: int
     verdict: Literal["held", "cancel", "lost"]
@@ -190,7 +199,10 @@ class FinishStep(Message):
 
 
 class FinishReply(Message):
-    """`recorded` is false when the fence was passed on: the result is dropped, because another attempt holds the step."""
+    """`recorded` is false when the fence was passed on:
+
+    the result is dropped, because another attempt holds the step.
+    """
 
     recorded: bool
 

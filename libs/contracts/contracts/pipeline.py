@@ -1,6 +1,7 @@
 """The agents of a pipeline job: what each is told (`…Config`), and what it hands on (`…Output`).
 
-Field names follow document E (`specs/E-pipeline-api.md`); where it is silent, those that users of PEFT and TRL know. A configuration
+Field names follow document E (`specs/E-pipeline-api.md`); where it is silent, those that users of PEFT and TRL know.
+A configuration
 is checked when a job is submitted, so a job that cannot run is refused before anything starts.
 """
 
@@ -21,7 +22,10 @@ ModelReference = Annotated[str, Field(min_length=1, max_length=300)]
 
 
 class DatasetConfig(Message):
-    """Reads a data set: an upload (`dataset_id`) or an object (`file_path`, `s3://bucket/key`). Exactly one is given."""
+    """Reads a data set:
+
+    an upload (`dataset_id`) or an object (`file_path`, `s3://bucket/key`). Exactly one is given.
+    """
 
     file_path: str | None = Field(default=None, max_length=1024)
     dataset_id: str | None = Field(default=None, max_length=64)
@@ -66,7 +70,10 @@ class PreprocessingConfig(Message):
 
 
 class TrainingConfig(Message):
-    """One fine-tuning run. `max_steps` (optimizer steps) overrides `epochs`; `save_steps` is the checkpoint interval."""
+    """One fine-tuning run.
+
+    `max_steps` (optimizer steps) overrides `epochs`; `save_steps` is the checkpoint interval.
+    """
 
     base_model: ModelReference | None = None
     method: TrainingMethod = "lora"
@@ -90,7 +97,10 @@ class TrainingConfig(Message):
 
 
 class EvaluationConfig(Message):
-    """Measures the trained model and its base on the held-out rows. `generate_samples` answers are kept for a person to read."""
+    """Measures the trained model and its base on the held-out rows.
+
+    `generate_samples` answers are kept for a person to read.
+    """
 
     batch_size: int = Field(default=8, ge=1, le=1024)
     max_rows: int | None = Field(default=None, ge=1)
@@ -198,7 +208,8 @@ class ValidationOutput(Message):
 
 
 class PreprocessingOutput(Message):
-    """`train_path` and `eval_path` are JSON Lines objects of `{"prompt", "completion"}` rows, already in the template's form."""
+    """`train_path` and `eval_path` are JSON Lines objects of `{"prompt", "completion"}` rows, already in the
+    template's form."""
 
     kind: Literal["PreprocessingAgent"] = "PreprocessingAgent"
     base_model: str
@@ -215,7 +226,10 @@ class PreprocessingOutput(Message):
 
 
 class TrainingOutput(Message):
-    """`model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full). Losses are nats a token."""
+    """`model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full).
+
+    Losses are nats a token.
+    """
 
     kind: Literal["TrainingAgent"] = "TrainingAgent"
     base_model: str

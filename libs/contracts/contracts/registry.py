@@ -11,7 +11,10 @@ from contracts.pipeline import DatasetFormat, ExportFormat, ModelReference, Name
 
 
 class RegisterDataset(Message):
-    """An uploaded object to analyse and enter. `dataset_id` is made by the uploader, so a repeated call enters it once."""
+    """An uploaded object to analyse and enter.
+
+    `dataset_id` is made by the uploader, so a repeated call enters it once.
+    """
 
     dataset_id: str = Field(pattern=r"^ds_[a-z0-9]{8,32}$")
     filename: str = Field(min_length=1, max_length=255)
@@ -101,7 +104,10 @@ PREVIEW_DATASET = Rpc(
 
 
 class RegisterModel(Message):
-    """A trained model to enter. `idempotency_key` is the run and step, so a repeated call returns the model of the first."""
+    """A trained model to enter.
+
+    `idempotency_key` is the run and step, so a repeated call returns the model of the first.
+    """
 
     idempotency_key: str = Field(min_length=1, max_length=200)
     run_id: Name

@@ -22,7 +22,10 @@ class ChatMessage(Message):
 
 
 class Chat(Message):
-    """A chat completion as OpenAI's API asks for one. `extra` holds fields that are passed to the engine as they are."""
+    """A chat completion as OpenAI's API asks for one.
+
+    `extra` holds fields that are passed to the engine as they are.
+    """
 
     model: str = Field(min_length=1, max_length=300)
     messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
@@ -43,7 +46,10 @@ class Usage(Message):
 
 
 class ChatReply(Message):
-    """A finished completion. `engine` names who made it, `simulated` says that no model did; `seconds` is the engine's time."""
+    """A finished completion.
+
+    `engine` names who made it, `simulated` says that no model did; `seconds` is the engine's time.
+    """
 
     id: str
     model: str
@@ -59,7 +65,10 @@ class ChatReply(Message):
 
 
 class ChatDelta(Message):
-    """A piece of a streamed completion. `final` is the whole, so the last item of the stream carries usage and the reason."""
+    """A piece of a streamed completion.
+
+    `final` is the whole, so the last item of the stream carries usage and the reason.
+    """
 
     content: str = ""
     tool_calls: list[dict[str, Any]] | None = None
@@ -82,7 +91,10 @@ CHAT_STREAM = Stream("router.v1.chat.stream", Chat, ChatDelta, ChatReply, refusa
 
 
 class ServedModel(Message):
-    """A model that can be asked for by `name`. `parent` is the base of an adapter; `model_id` its id in the registry."""
+    """A model that can be asked for by `name`.
+
+    `parent` is the base of an adapter; `model_id` its id in the registry.
+    """
 
     id: int
     name: str
@@ -178,9 +190,7 @@ UPDATE_CONFIG = Rpc(
     ConfigUpdated,
     refusals=(RefusalCode.INVALID, RefusalCode.FORBIDDEN),
 )
-TEST_PROMPT = Rpc(
-    "router.v1.prompts.test", TestPrompt, TestResult, refusals=_COMPLETION_REFUSALS, timeout=600.0
-)
+TEST_PROMPT = Rpc("router.v1.prompts.test", TestPrompt, TestResult, refusals=_COMPLETION_REFUSALS, timeout=600.0)
 
 
 class ConfigChanged(EventBody):

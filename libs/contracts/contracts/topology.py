@@ -5,10 +5,10 @@ The NATS permissions of each service's user are derived from here, and so is wha
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Generic, Literal
 
 from contracts import gateway, orchestrator, registry, router
-from contracts.base import Event, EventBody
+from contracts.base import BodyT, Event
 
 DAY = 24 * 3600.0
 
@@ -26,7 +26,10 @@ class Header(StrEnum):
 
 @dataclass(frozen=True)
 class StreamSpec:
-    """A JetStream stream. `max_age` in seconds, `max_bytes` in bytes; `work` streams delete a message once it is acknowledged."""
+    """A JetStream stream.
+
+    `max_age` in seconds, `max_bytes` in bytes; `work` streams delete a message once it is acknowledged.
+    """
 
     name: str
     subjects: tuple[str, ...]
@@ -44,34 +47,30 @@ STREAMS = (
 
 
 @dataclass(frozen=True)
-class Consumer:
+class Consumer(Generic[BodyT]):
     """A durable pull consumer shared by all replicas of a service. `ack_wait` in seconds."""
 
     name: str
-    event: Event[EventBody]
+    event: Event[BodyT]
     ack_wait: float = 30.0
     max_ack_pending: int = 1000
 
 
-def _consumer(name: str, event: object, ack_wait: float = 30.0, max_ack_pending: int = 1000) -> Consumer:
-    # Event is invariant in its body so that handlers are checked; here only its subject and stream matter.
-    assert isinstance(event, Event)
-    return Consumer(name, event, ack_wait, max_ack_pending)
+TRAINER_WORK = Consumer("trainer-work", orchestrator.STEP_READY, ack_wait=10.0)
+ORCHESTRATOR_LOGS = Consumer("orchestrator-logs", orchestrator.LOG_RECORDED)
+ROUTER_INTERACTIONS = Consumer("router-interactions", router.INTERACTION_RECORDED, max_ack_pending=20_000)
 
-
-TRAINER_WORK = _consumer("trainer-work", orchestrator.STEP_READY, ack_wait=10.0)
-ORCHESTRATOR_LOGS = _consumer("orchestrator-logs", orchestrator.LOG_RECORDED)
-ROUTER_INTERACTIONS = _consumer("router-interactions", router.INTERACTION_RECORDED, max_ack_pending=20_000)
-
-CONSUMERS = (TRAINER_WORK, ORCHESTRATOR_LOGS, ROUTER_INTERACTIONS)
+CONSUMERS: tuple[Consumer[Any], ...] = (TRAINER_WORK, ORCHESTRATOR_LOGS, ROUTER_INTERACTIONS)
 
 
 @dataclass(frozen=True)
 class Access:
     """What one service may do on the bus.
 
-    `serves` is the prefix of its subjects; `asks` are prefixes of others' subjects; `publishes` are event subjects; `consumes` are durable
-    consumers; `follows` are streams it may read with consumers of its own that vanish with it. `buckets` are those it may use in the
+    `serves` is the prefix of its subjects; `asks` are prefixes of others' subjects; `publishes` are event subjects;
+    `consumes` are durable
+    consumers; `follows` are streams it may read with consumers of its own that vanish with it. `buckets` are those it
+    may use in the
     object store.
     """
 
@@ -79,7 +78,7 @@ class Access:
     serves: str | None = None
     asks: tuple[str, ...] = ()
     publishes: tuple[str, ...] = ()
-    consumes: tuple[Consumer, ...] = ()
+    consumes: tuple[Consumer[Any], ...] = ()
     follows: tuple[str, ...] = ()
     buckets: tuple[str, ...] = field(default=())
 
