@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Generic, Literal
 
 from contracts import gateway, orchestrator, registry, router
-from contracts.base import BodyT, Event
+from contracts.base import BodyT, Event, Stream
 
 DAY = 24 * 3600.0
 
@@ -22,6 +22,16 @@ class Header(StrEnum):
     IDEMPOTENCY_KEY = "Idempotency-Key"
     FRAME = "Frame"
     STREAM_ID = "Stream-Id"
+
+
+def inbox_prefix(service: str) -> str:
+    """Where answers to `service` arrive; no other service may listen there."""
+    return f"_INBOX_{service}"
+
+
+def cancel_subject(stream: Stream[Any, Any, Any]) -> str:
+    """Where a caller says that it no longer wants a stream, whose id is the body."""
+    return stream.subject.rsplit(".", 1)[0] + ".cancel"
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,7 @@ ACCESS = (
     Access(
         "orchestrator",
         serves="orchestrator.v1.>",
-        asks=(registry.GET_DATASET.subject, "router.v1.chat.*"),
+        asks=(registry.GET_DATASET.subject, registry.GET_MODEL.subject, "router.v1.chat.*"),
         publishes=("events.orchestrator.>", "work.>", orchestrator.LOG_RECORDED.filter),
         consumes=(ORCHESTRATOR_LOGS,),
         follows=("EVENTS",),
@@ -125,3 +135,36 @@ ACCESS = (
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
     ),
 )
+
+
+@dataclass(frozen=True)
+class Permissions:
+    """Subjects that a NATS user may publish and subscribe to; everything else is denied."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+def permissions(access: Access) -> Permissions:
+    """The NATS permissions that follow from what a service does."""
+    publish = [*access.asks, *access.publishes, "$JS.API.INFO"]
+    subscribe = [f"{inbox_prefix(access.service)}.>"]
+    if access.serves is not None:
+        subscribe.append(access.serves)
+        # Answers go to the inboxes of those who may ask. `allow_responses` would expire under a long stream.
+        publish += [f"{inbox_prefix(other.service)}.>" for other in ACCESS]
+    for consumer in access.consumes:
+        stream, name = consumer.event.stream, consumer.name
+        publish += [
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}",
+            f"$JS.API.CONSUMER.INFO.{stream}.{name}",
+            f"$JS.ACK.{stream}.{name}.>",
+        ]
+    for stream in access.follows:
+        publish += [
+            f"$JS.API.CONSUMER.CREATE.{stream}.>",
+            f"$JS.API.CONSUMER.DELETE.{stream}.*",
+            f"$JS.API.CONSUMER.INFO.{stream}.*",
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
+        ]
+    return Permissions(tuple(publish), tuple(subscribe))

@@ -1,0 +1,53 @@
+"""How answers and streamed frames look on the wire: a kind in one header, JSON in the body."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from pydantic import BaseModel, ValidationError
+
+from contracts.base import Message, RefusalBody, RefusalCode, Refused
+from contracts.topology import Header
+
+
+class Frame(StrEnum):
+    """What a reply is. A plain reply or chunk carries no header at all, which keeps the hot path cheap."""
+
+    REFUSED = "refused"
+    FINAL = "final"
+    PING = "ping"
+
+
+NO_RESPONDERS = "503"
+STATUS = "Status"
+
+# Any contract may be refused for these: the bus itself raises them.
+BUS_REFUSALS = frozenset(
+    {
+        RefusalCode.INVALID,
+        RefusalCode.UNAVAILABLE,
+        RefusalCode.TIMEOUT,
+        RefusalCode.TOO_LARGE,
+        RefusalCode.INTERNAL,
+    }
+)
+
+
+def encode(message: BaseModel) -> bytes:
+    return message.model_dump_json(exclude_none=True).encode()
+
+
+def refusal_in(headers: Mapping[str, str] | None, data: bytes) -> Refused | None:
+    """The refusal that a reply is, or None."""
+    if not headers or headers.get(Header.FRAME) != Frame.REFUSED:
+        return None
+    body = RefusalBody.model_validate_json(data)
+    return Refused(body.code, body.message, body.metadata)
+
+
+def invalid(error: ValidationError, what: type[Message]) -> Refused:
+    """A request that does not fit its contract, field by field."""
+    errors = [
+        {"field": ".".join(str(part) for part in e["loc"]), "message": e["msg"]}
+        for e in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return Refused(RefusalCode.INVALID, f"{what.__name__} is not valid", {"errors": errors})

@@ -1,0 +1,127 @@
+"""Postgres through asyncpg: one pool per service, its schema's migrations, and transient failures told apart."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Any, TypeAlias
+
+import asyncpg
+import orjson
+from asyncpg.pool import PoolConnectionProxy
+
+from common.telemetry import get_logger
+from contracts.base import RefusalCode, Refused
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Record: TypeAlias = asyncpg.Record
+UniqueViolation: TypeAlias = asyncpg.UniqueViolationError
+
+TRANSIENT = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
+"""Failures that say nothing about the request: it may go better in a moment."""
+
+_SHARED_MIGRATIONS = "common"
+_log = get_logger("database")
+
+
+class Database:
+    """A pool of connections whose `search_path` is the service's own schema."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", schema: str) -> None:
+        self._pool = pool
+        self.schema = schema
+
+    @classmethod
+    async def connect(cls, url: str, schema: str, *, size: int = 10, patience: float = 60.0) -> "Database":
+        """Opens the pool, trying again for `patience` seconds while Postgres is not there yet."""
+        async with asyncio.timeout(patience):
+            while True:
+                try:
+                    pool = await asyncpg.create_pool(
+                        url,
+                        min_size=1,
+                        max_size=size,
+                        init=_set_codecs,
+                        server_settings={"search_path": schema, "application_name": schema},
+                        command_timeout=60,
+                    )
+                    return cls(pool, schema)
+                except TRANSIENT as error:
+                    _log.info("waiting_for_postgres", error=type(error).__name__)
+                    await asyncio.sleep(0.25)
+
+    async def close(self) -> None:
+        try:
+            await asyncio.wait_for(self._pool.close(), timeout=5)
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for reads and single statements. Raises `Refused(UNAVAILABLE)` when Postgres is not there."""
+        try:
+            async with self._pool.acquire(timeout=10) as connection:
+                yield connection
+        except TRANSIENT as error:
+            _log.warning("postgres_unavailable", error=repr(error))
+            raise Refused(RefusalCode.UNAVAILABLE, "The database is not available at the moment") from error
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A connection with a transaction around the block: all of it happens, or nothing."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def ping(self) -> None:
+        async with self.connection() as connection:
+            await connection.execute("SELECT 1")
+
+    async def migrate(self, package: str) -> None:
+        """Applies the outbox's migrations and those of `package` (`migrations/*.sql`, in order of name), each once.
+
+        Safe when replicas start at once: an advisory lock lets one work while the others wait, then find it done.
+        Raises RuntimeError when a migration that was applied has changed since.
+        """
+        async with self.transaction() as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"migrate:{self.schema}")
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, checksum text NOT NULL,"
+                " applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
+            )
+            rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
+            applied = {row["name"]: row["checksum"] for row in rows}
+            for name, sql in [*_migrations(_SHARED_MIGRATIONS), *_migrations(package)]:
+                checksum = hashlib.sha256(sql.encode()).hexdigest()
+                if name not in applied:
+                    await connection.execute(sql)
+                    await connection.execute(
+                        "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", name, checksum
+                    )
+                    _log.info("migration_applied", migration=name)
+                elif applied[name] != checksum:
+                    raise RuntimeError(f"migration {name} was changed after it was applied")
+
+
+def _migrations(package: str) -> list[tuple[str, str]]:
+    folder = resources.files(package) / "migrations"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    return [(f"{package}/{f.name}", f.read_text(encoding="utf-8")) for f in files]
+
+
+async def _set_codecs(connection: Any) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind, encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads, schema="pg_catalog"
+        )

@@ -1,0 +1,97 @@
+"""Events told exactly when their transaction commits: rows of the `outbox` table of every schema, and their relay."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from common.bus import Bus, BusDown
+from common.database import Connection, Database
+from common.telemetry import get_logger, inject
+from contracts.base import BodyT, Event, Refused
+
+_log = get_logger("outbox")
+_BATCH = 500
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event ready to be told: see `telling`."""
+
+    subject: str
+    message_id: str
+    payload: bytes
+
+
+def telling(event: Event[BodyT], body: BodyT, *, message_id: str, key: str | None = None) -> Told:
+    return Told(event.subject_for(key), message_id, body.model_dump_json(exclude_none=True).encode())
+
+
+async def add(
+    connection: Connection, event: Event[BodyT], body: BodyT, *, message_id: str, key: str | None = None
+) -> None:
+    """Tells `body` once the transaction of `connection` has committed. JetStream drops a repeated `message_id`."""
+    await add_many(connection, [telling(event, body, message_id=message_id, key=key)])
+
+
+async def add_many(connection: Connection, events: Sequence[Told]) -> None:
+    """As `add`, for several events in one round trip."""
+    if not events:
+        return
+    headers = inject({})
+    await connection.executemany(
+        "INSERT INTO outbox (subject, message_id, headers, payload) VALUES ($1, $2, $3, $4)",
+        [(event.subject, event.message_id, headers, event.payload) for event in events],
+    )
+
+
+class OutboxRelay:
+    """Publishes outbox rows in order and deletes them. Any number of replicas may run: rows are locked, never shared.
+
+    `kick()` after a commit makes it look at once; without, it looks every `interval` seconds.
+    """
+
+    def __init__(self, database: Database, bus: Bus, *, interval: float = 0.5) -> None:
+        self._database = database
+        self._bus = bus
+        self._interval = interval
+        self._kicked = asyncio.Event()
+
+    def kick(self) -> None:
+        self._kicked.set()
+
+    async def run(self) -> None:
+        """Relays until cancelled. A database or bus that is away is waited for."""
+        while True:
+            try:
+                relayed = await self.relay_once()
+            except (Refused, BusDown) as error:
+                _log.warning("relay_waits", error=str(error))
+                relayed = 0
+                await asyncio.sleep(self._interval)
+            if relayed < _BATCH:
+                await self._pause()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(self._interval):
+                await self._kicked.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._kicked.clear()
+
+    async def relay_once(self) -> int:
+        """Publishes up to one batch; how many rows that were."""
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(
+                "SELECT id, subject, message_id, headers, payload FROM outbox"
+                " ORDER BY id FOR UPDATE SKIP LOCKED LIMIT $1",
+                _BATCH,
+            )
+            if not rows:
+                return 0
+            await self._bus.publish_raw_many(
+                [(row["subject"], row["payload"], row["headers"], row["message_id"]) for row in rows]
+            )
+            await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", [row["id"] for row in rows])
+            return len(rows)

@@ -1,0 +1,123 @@
+"""Logs (structlog, JSON, with trace ids), traces (OpenTelemetry) and metrics (Prometheus), set up once per process."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import structlog
+from opentelemetry import context, propagate, trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from prometheus_client import Counter, Gauge, Histogram
+
+__all__ = [
+    "Counter",
+    "Gauge",
+    "Histogram",
+    "configure_logging",
+    "configure_tracing",
+    "extracted",
+    "get_logger",
+    "inject",
+    "shutdown_tracing",
+    "tracer",
+]
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+"""Buckets for durations, from a bus hop to a long completion."""
+
+
+def configure_logging(service: str, level: str = "INFO") -> None:
+    """Sends structlog and the standard library's loggers to standard output, one JSON object a line."""
+
+    def add_service(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["service"] = service
+        return event
+
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        add_service,
+        _add_trace_ids,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer(serializer=_dumps)],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(serializer=_dumps),
+            ],
+        )
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler], force=True)
+
+
+def _dumps(value: object, **_: object) -> str:
+    return orjson.dumps(value, default=repr).decode()
+
+
+def _add_trace_ids(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    span = trace.get_current_span().get_span_context()
+    if span.is_valid:
+        event["trace_id"] = trace.format_trace_id(span.trace_id)
+        event["span_id"] = trace.format_span_id(span.span_id)
+    return event
+
+
+def get_logger(name: str = "") -> structlog.typing.FilteringBoundLogger:
+    """A logger; `name` says which part of the service speaks."""
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    return logger.bind(logger=name) if name else logger
+
+
+def configure_tracing(service: str, ratio: float = 1.0) -> None:
+    """Exports spans over OTLP where `OTEL_EXPORTER_OTLP_ENDPOINT` says.
+
+    Without it nothing is recorded, yet every request has a trace id, so that the logs of all services can be joined.
+    """
+    exporting = "OTEL_EXPORTER_OTLP_ENDPOINT" in os.environ or "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" in os.environ
+    sampler = ParentBased(TraceIdRatioBased(ratio)) if exporting else ALWAYS_OFF
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service}), sampler=sampler)
+    if exporting:
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(), schedule_delay_millis=1000))
+    trace.set_tracer_provider(provider)
+
+
+def shutdown_tracing() -> None:
+    """Sends what is still buffered."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        with suppress(Exception):
+            provider.shutdown()
+
+
+def tracer() -> trace.Tracer:
+    return trace.get_tracer("llm_platform")
+
+
+def inject(headers: dict[str, str]) -> dict[str, str]:
+    """Adds the W3C trace context of the current span to `headers`, and returns them."""
+    propagate.inject(headers)
+    return headers
+
+
+def extracted(headers: Mapping[str, str]) -> context.Context:
+    """The trace context that `headers` carry, to start a span under."""
+    return propagate.extract(headers)
