@@ -1,0 +1,123 @@
+"""`python -m embedded.demo`: the main job against a running platform; starts one, and stops it, if none runs."""
+
+import argparse
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from embedded.demo import questions, report
+from embedded.demo.api import Api, ApiError
+from embedded.demo.tour import DemoFailed, Record, Tour
+from embedded.settings import Settings
+
+BASE_MODEL = "docs-llama"
+_START_SECONDS = 120
+
+
+def main() -> int:
+    """Returns the exit status: 0 when every step held."""
+    options = _options()
+    settings = Settings()
+    console = Console(highlight=False)
+    url = options.url or f"http://127.0.0.1:{settings.port}"
+    started = time.monotonic()
+    with _platform(url, settings, console, may_start=options.url is None):
+        key = options.key or _admin_key(settings)
+        library = questions.read_library()
+        asked = questions.sample(library.functions, options.rows)
+        work = settings.data_dir / "demo"
+        file = work / "python-docs.csv"
+        questions.write_csv(asked, file)
+        base_model = options.base_model or _own_base_model(settings, library.prose, work, console)
+        try:
+            texts = [entry.question for entry in asked]
+            record = asyncio.run(_walk(Api(url, key), console, base_model, file, texts, options.epochs))
+        except (DemoFailed, ApiError) as error:
+            console.print(f"\n[bold red]The demo failed:[/] {error}", markup=True)
+            return 1
+        report.show(console, record, url, str(settings.data_dir / "admin.key"))
+    console.print(f"\nThe whole demo took [bold]{time.monotonic() - started:.0f} s[/].")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--url", help="a running platform; by default the one of this machine, started if need be")
+    parser.add_argument("--key", help="an API key of it; by default the admin key of this machine")
+    parser.add_argument("--base-model", help="any Hugging Face id or a name under the models directory")
+    parser.add_argument("--rows", type=int, default=2400, help="rows of the data set (default: 2400)")
+    parser.add_argument("--epochs", type=float, default=2, help="epochs of training (default: 2)")
+    return parser.parse_args()
+
+
+async def _walk(api: Api, console: Console, base_model: str, file: Path, asked: list[str], epochs: float) -> Record:
+    async with api:
+        return await Tour(api, console, base_model, file.parent).walk(file, asked, epochs)
+
+
+def _admin_key(settings: Settings) -> str:
+    if settings.admin_key is not None:
+        return settings.admin_key.get_secret_value()
+    return (settings.data_dir / "admin.key").read_text(encoding="utf-8").strip()
+
+
+def _own_base_model(settings: Settings, prose: list[str], work: Path, console: Console) -> str:
+    """Makes the small base model once: no download of weights is needed to see the platform work."""
+    out = settings.data_dir / "models" / BASE_MODEL
+    if not out.exists():
+        console.print("\n[bold]Making a small Llama and its tokenizer from the library's prose (once) ...[/]")
+        text = work / "prose.txt"
+        text.write_text("\n\n".join(prose), encoding="utf-8")
+        command = [sys.executable, "-m", "trainer.tiny_model", "--text", str(text), "--out", str(out)]
+        subprocess.run(command, check=True)
+    return BASE_MODEL
+
+
+@contextmanager
+def _platform(url: str, settings: Settings, console: Console, *, may_start: bool) -> Iterator[None]:
+    """A platform at `url` for the duration of the block: the running one, or one that is started and stopped here."""
+    if _answers(url):
+        yield
+        return
+    if not may_start:
+        raise SystemExit(f"No platform answers at {url}")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    log = settings.data_dir / "demo-platform.log"
+    console.print(f"No platform runs at {url}: starting one for the demo (its log: {log}) ...")
+    with log.open("w") as writer:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "embedded", "run"], stdout=writer, stderr=writer, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not _answers(url):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"The platform did not start; see {log}")
+            time.sleep(0.2)
+        yield
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/ready", timeout=2) as response:  # noqa: S310 - the URL is the caller's own
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

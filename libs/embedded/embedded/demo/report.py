@@ -1,0 +1,71 @@
+"""The table at the end of the demo."""
+
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from embedded.demo.tour import Record
+
+
+def show(console: Console, record: Record, url: str, key_file: str) -> None:
+    """Each stage with its time, rows, tokens, tokens a second and loss, then where to look next."""
+    table = Table(title="\nWhat happened", title_justify="left")
+    for name, justify in (
+        ("stage", "left"),
+        ("seconds", "right"),
+        ("rows", "right"),
+        ("tokens", "right"),
+        ("tokens/s", "right"),
+        ("loss before → after", "right"),
+    ):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    for row in _rows(record):
+        table.add_row(*row)
+    console.print(table)
+    model_id = record.job["model_id"]
+    console.print("[bold]Where to look next[/]")
+    console.print(f"   {url}/docs  every route of the platform, to read and to try")
+    console.print(
+        f'   curl -H "Authorization: Bearer $(cat {key_file})" {url}/api/v1/models/{model_id}/card', highlight=False
+    )
+    console.print(
+        f'   curl -H "Authorization: Bearer $(cat {key_file})" {url}/api/v1/jobs/{record.job["job_id"]}',
+        highlight=False,
+    )
+
+
+def _rows(record: Record) -> list[tuple[str, str, str, str, str, str]]:
+    result = record.job["result"]
+    seconds = {step["agent_name"]: _seconds(step) for step in record.job["steps"]}
+    rows = [("upload", f"{record.stages['upload']:.1f}", str(record.dataset["analysis"]["rows"]), "", "", "")]
+    for name, output in result.items():
+        rows.append((name, f"{seconds.get(name, 0):.1f}", *_numbers(output)))
+    rows.append(("questions", f"{record.stages['questions']:.1f}", "", "", "", ""))
+    total = sum(record.stages.values())
+    rows.append(("[bold]all[/]", f"[bold]{total:.1f}[/]", "", "", "", ""))
+    return rows
+
+
+def _numbers(output: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Rows, tokens, tokens a second and losses of an agent's output, where it has them."""
+    match output["kind"]:
+        case "PreprocessingAgent":
+            tokens = output["train_tokens"] + output["eval_tokens"]
+            return f"{output['train_rows']} + {output['eval_rows']}", f"{tokens:,}", "", ""
+        case "TrainingAgent":
+            rate = output["tokens"] / output["seconds"] if output["seconds"] else 0.0
+            losses = f"{output['first_loss']:.3f} → {output['final_loss']:.3f}"
+            return f"{output['steps']} steps", f"{output['tokens']:,}", f"{rate:,.0f}", losses
+        case "EvaluationAgent":
+            losses = f"{output['base_loss']:.3f} → [bold]{output['loss']:.3f}[/]"
+            return str(output["rows"]), f"{output['tokens']:,}", "", losses
+        case _:
+            return str(output.get("rows", "")), "", "", ""
+
+
+def _seconds(step: dict[str, Any]) -> float:
+    if not step["started_at"] or not step["finished_at"]:
+        return 0.0
+    return (datetime.fromisoformat(step["finished_at"]) - datetime.fromisoformat(step["started_at"])).total_seconds()
