@@ -102,7 +102,9 @@ class Database:
             )
             rows = await connection.fetch("SELECT name, checksum FROM schema_migrations")
             applied = {row["name"]: row["checksum"] for row in rows}
-            for name, sql in [*_migrations(_SHARED_MIGRATIONS), *_migrations(package)]:
+            for name, sql in (
+                migration for part in dict.fromkeys((_SHARED_MIGRATIONS, package)) for migration in _migrations(part)
+            ):
                 checksum = hashlib.sha256(sql.encode()).hexdigest()
                 if name not in applied:
                     await connection.execute(sql)

@@ -1,4 +1,4 @@
-"""Real input that every machine has: the documentation strings of Python's standard library, as questions and answers."""
+"""Real input on every machine: the documentation strings of Python's standard library, as questions and answers."""
 
 import ast
 import csv

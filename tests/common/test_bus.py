@@ -1,0 +1,270 @@
+"""Questions, streams and events between two services on a real NATS server."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from common.bus import Bus, Delivered, Handlers
+from common.context import Call, Principal, calling, current
+from common.settings import ServiceSettings
+from common.telemetry import tracer
+from contracts import orchestrator, registry, router
+from contracts.base import Empty, RefusalCode, Refused
+from contracts.orchestrator import LogRecord
+from contracts.router import Chat, ChatDelta, ChatMessage, ChatReply, Config, Usage
+from contracts.topology import ORCHESTRATOR_LOGS
+
+CONFIG = Config(provider_type="simulated", model_name="m", api_base="http://127.0.0.1:1")
+CHAT = Chat(model="m", messages=[ChatMessage(role="user", content="Hello")])
+FINAL = ChatReply(
+    id="1",
+    model="m",
+    created=0,
+    content="ab",
+    finish_reason="stop",
+    usage=Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3),
+    engine="e",
+    simulated=True,
+    seconds=0.0,
+)
+
+
+class Seen:
+    """What the handlers of a test saw."""
+
+    def __init__(self) -> None:
+        self.call: Call | None = None
+        self.trace_id = 0
+        self.released = asyncio.Event()
+        self.started = asyncio.Event()
+        self.failure: Exception | None = None
+
+
+def handlers() -> Handlers[Seen]:
+    table = Handlers[Seen]()
+
+    @table.on(router.GET_CONFIG)
+    async def get_config(seen: Seen, request: Empty) -> Config:
+        seen.call = current()
+        seen.trace_id = trace.get_current_span().get_span_context().trace_id
+        if seen.failure is not None:
+            raise seen.failure
+        return CONFIG
+
+    @table.on(router.TEST_PROMPT)
+    async def test_prompt(seen: Seen, request: router.TestPrompt) -> router.TestResult:
+        await asyncio.sleep(0.2)
+        return router.TestResult(result=request.prompt, model="m", duration=0.2)
+
+    @table.on_stream(router.CHAT_STREAM)
+    async def chat(seen: Seen, request: Chat) -> AsyncIterator[ChatDelta | ChatReply]:
+        seen.started.set()
+        try:
+            yield ChatDelta(content="a")
+            if request.model == "slow":
+                await asyncio.sleep(60)
+            if request.model == "broken":
+                raise Refused(RefusalCode.ENGINE_FAILED, "The engine broke")
+            yield ChatDelta(content="b")
+            yield FINAL
+        finally:
+            seen.released.set()
+
+    return table
+
+
+@pytest.fixture
+async def seen(answerer: Bus) -> Seen:
+    seen = Seen()
+    await answerer.serve(handlers(), seen)
+    return seen
+
+
+async def test_a_question_is_answered(asker: Bus, seen: Seen) -> None:
+    assert await asker.ask(router.GET_CONFIG, Empty()) == CONFIG
+
+
+async def test_many_questions_are_handled_at_once(asker: Bus, seen: Seen) -> None:
+    started = time.monotonic()
+    prompts = [router.TestPrompt(prompt=str(i)) for i in range(20)]
+    results = await asyncio.gather(*(asker.ask(router.TEST_PROMPT, prompt) for prompt in prompts))
+    assert [result.result for result in results] == [str(i) for i in range(20)]
+    assert time.monotonic() - started < 20 * 0.2
+
+
+async def test_a_declared_refusal_arrives_with_its_details(asker: Bus, seen: Seen) -> None:
+    seen.failure = Refused(RefusalCode.INVALID, "No", {"errors": [{"field": "a", "message": "b"}]})
+    with pytest.raises(Refused, match="No") as refused:
+        await asker.ask(router.GET_CONFIG, Empty())
+    assert (refused.value.code, refused.value.metadata) == (
+        RefusalCode.INVALID,
+        {"errors": [{"field": "a", "message": "b"}]},
+    )
+
+
+@pytest.mark.parametrize("failure", [KeyError("secret"), Refused(RefusalCode.DATASET_INVALID, "secret")])
+async def test_a_crash_or_an_undeclared_refusal_tells_nothing_of_the_inside(
+    asker: Bus, seen: Seen, failure: Exception
+) -> None:
+    seen.failure = failure
+    with pytest.raises(Refused) as refused:
+        await asker.ask(router.GET_CONFIG, Empty())
+    assert refused.value.code is RefusalCode.INTERNAL
+    assert "secret" not in refused.value.message
+
+
+async def test_nobody_there_is_told_as_unavailable(asker: Bus) -> None:
+    with pytest.raises(Refused) as refused:
+        await asker.ask(registry.GET_DATASET, registry.GetDataset(dataset_id="ds_1"), patience=0.2)
+    assert refused.value.code is RefusalCode.UNAVAILABLE
+
+
+async def test_a_service_that_comes_back_soon_is_waited_for(asker: Bus, answerer: Bus) -> None:
+    question = asyncio.create_task(asker.ask(router.GET_CONFIG, Empty(), patience=5))
+    await asyncio.sleep(0.3)
+    await answerer.serve(handlers(), Seen())
+    assert await question == CONFIG
+
+
+async def test_an_answer_that_comes_too_late_is_told_as_timeout(asker: Bus, seen: Seen) -> None:
+    with pytest.raises(Refused) as refused:
+        await asker.ask(router.TEST_PROMPT, router.TestPrompt(prompt="a"), timeout=0.05)
+    assert refused.value.code is RefusalCode.TIMEOUT
+
+
+async def test_principal_request_id_and_deadline_travel_with_the_question(asker: Bus, seen: Seen) -> None:
+    call = Call(Principal(id="k", name="me", role="member"), time.time() + 5, "request-1", "once")
+    with calling(call):
+        await asker.ask(router.GET_CONFIG, Empty())
+    assert seen.call is not None
+    assert (seen.call.principal, seen.call.request_id, seen.call.idempotency_key) == (
+        call.principal,
+        call.request_id,
+        call.idempotency_key,
+    )
+    assert seen.call.deadline == pytest.approx(call.deadline, abs=0.01)
+
+
+async def test_the_trace_goes_on_at_the_other_side(asker: Bus, seen: Seen) -> None:
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    with tracer().start_as_current_span("caller") as span:
+        await asker.ask(router.GET_CONFIG, Empty())
+    assert seen.trace_id == span.get_span_context().trace_id
+
+
+async def test_a_stream_ends_with_its_final_message(asker: Bus, seen: Seen) -> None:
+    items = [item async for item in asker.stream(router.CHAT_STREAM, CHAT)]
+    assert items == [ChatDelta(content="a"), ChatDelta(content="b"), FINAL]
+
+
+async def test_a_stream_that_breaks_ends_with_its_refusal(asker: Bus, seen: Seen) -> None:
+    items = []
+    with pytest.raises(Refused, match="The engine broke"):
+        async for item in asker.stream(router.CHAT_STREAM, CHAT.model_copy(update={"model": "broken"})):
+            items.append(item)
+    assert items == [ChatDelta(content="a")]
+
+
+async def test_a_caller_that_leaves_a_stream_stops_the_work(asker: Bus, seen: Seen) -> None:
+    stream = asker.stream(router.CHAT_STREAM, CHAT.model_copy(update={"model": "slow"}))
+    await anext(stream)
+    await stream.aclose()
+    await asyncio.wait_for(seen.released.wait(), 1)
+
+
+async def test_a_caller_that_dies_without_a_word_stops_the_work(
+    settings_of: Callable[[str], ServiceSettings], seen: Seen
+) -> None:
+    dying = await Bus.connect(settings_of("gateway"), "gateway")
+    stream = dying.stream(router.CHAT_STREAM, CHAT.model_copy(update={"model": "slow"}))
+    await anext(stream)
+    transport: Any = dying._client._transport
+    dying._client.options["allow_reconnect"] = False
+    transport._io_writer.transport.abort()
+    await asyncio.wait_for(seen.released.wait(), 5)
+
+
+async def test_nobody_there_ends_a_stream_as_unavailable(asker: Bus) -> None:
+    with pytest.raises(Refused) as refused:
+        await anext(asker.stream(router.CHAT_STREAM, CHAT, patience=0.2))
+    assert refused.value.code is RefusalCode.UNAVAILABLE
+
+
+def log(run_id: str, message: str) -> LogRecord:
+    return LogRecord(run_id=run_id, timestamp=datetime.now(UTC), agent="a", level="INFO", message=message)
+
+
+@pytest.fixture
+async def orchestrating(settings_of: Callable[[str], ServiceSettings]) -> AsyncIterator[Bus]:
+    bus = await Bus.connect(settings_of("orchestrator"), "orchestrator")
+    yield bus
+    await bus.close()
+
+
+async def test_what_was_told_twice_is_kept_once_and_followed_in_order(asker: Bus, orchestrating: Bus) -> None:
+    run_id = uuid.uuid4().hex
+    for number in (1, 2, 2, 3):
+        await orchestrating.publish(
+            orchestrator.LOG_RECORDED, log(run_id, str(number)), key=run_id, message_id=f"{run_id}.{number}"
+        )
+    seen: list[Delivered[LogRecord]] = []
+    async for delivered in asker.follow(orchestrator.LOG_RECORDED, key=run_id, after=0):
+        seen.append(delivered)
+        if len(seen) == 3:
+            break
+    assert [d.body.message for d in seen] == ["1", "2", "3"]
+    assert {d.key for d in seen} == {run_id}
+
+
+async def test_following_goes_on_after_a_sequence(asker: Bus, orchestrating: Bus) -> None:
+    run_id = uuid.uuid4().hex
+    records = [(run_id, f"{run_id}.{n}", log(run_id, str(n))) for n in range(5)]
+    await orchestrating.publish_many(orchestrator.LOG_RECORDED, records)
+    first = await anext(asker.follow(orchestrator.LOG_RECORDED, key=run_id, after=0))
+    again = await anext(asker.follow(orchestrator.LOG_RECORDED, key=run_id, after=first.sequence))
+    assert (first.body.message, again.body.message) == ("0", "1")
+
+
+async def test_following_without_a_place_tells_only_what_is_new(asker: Bus, orchestrating: Bus) -> None:
+    run_id = uuid.uuid4().hex
+    await orchestrating.publish(orchestrator.LOG_RECORDED, log(run_id, "old"), key=run_id, message_id=f"{run_id}.old")
+    following = asyncio.create_task(anext(asker.follow(orchestrator.LOG_RECORDED, key=run_id)))
+    await asyncio.sleep(0.3)
+    await orchestrating.publish(orchestrator.LOG_RECORDED, log(run_id, "new"), key=run_id, message_id=f"{run_id}.new")
+    assert (await asyncio.wait_for(following, 5)).body.message == "new"
+
+
+async def test_a_batch_whose_handler_fails_comes_again(orchestrating: Bus) -> None:
+    run_id = uuid.uuid4().hex
+    attempts = 0
+    done = asyncio.Event()
+
+    async def handle(batch: list[Delivered[LogRecord]]) -> None:
+        nonlocal attempts
+        if any(d.body.run_id == run_id for d in batch):
+            attempts += 1
+            if attempts == 1:
+                raise RuntimeError("not this time")
+            done.set()
+
+    consuming = asyncio.create_task(orchestrating.consume(ORCHESTRATOR_LOGS, handle))
+    await orchestrating.publish(orchestrator.LOG_RECORDED, log(run_id, "x"), key=run_id, message_id=run_id)
+    await asyncio.wait_for(done.wait(), 10)
+    consuming.cancel()
+    await asyncio.gather(consuming, return_exceptions=True)
+    assert attempts == 2
+
+
+async def test_a_service_may_not_speak_for_another(asker: Bus) -> None:
+    record = orchestrator.StepReady(step_id=1, agent_class="DatasetAgent")
+    publishing = asker.publish(orchestrator.STEP_READY, record, message_id=uuid.uuid4().hex)
+    with pytest.raises(Exception, match="JetStream did not take"):
+        await publishing

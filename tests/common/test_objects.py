@@ -1,0 +1,86 @@
+"""The object store on a real S3 server."""
+
+import hashlib
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from common.objects import Objects, ObjectStore, S3Path
+from common.settings import ServiceSettings
+from contracts.base import RefusalCode, Refused
+
+
+@pytest.fixture
+def store(settings_of: Callable[[str], ServiceSettings]) -> ObjectStore:
+    return ObjectStore(Objects.from_settings(settings_of("registry")))
+
+
+@pytest.fixture
+def path() -> S3Path:
+    return S3Path("artifacts", f"test/{uuid.uuid4().hex}/file")
+
+
+async def pieces(data: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+@pytest.mark.parametrize("size", [0, 10, 20_000_003])
+async def test_a_streamed_upload_comes_back_as_it_was(store: ObjectStore, path: S3Path, size: int) -> None:
+    data = os.urandom(size)
+    stored = await store.put_stream(path, pieces(data, 65_536))
+    assert (stored.size, stored.sha256) == (size, hashlib.sha256(data).hexdigest())
+    assert b"".join([chunk async for chunk in store.get_stream(path)]) == data
+
+
+async def test_an_upload_whose_sender_fails_leaves_nothing(store: ObjectStore, path: S3Path) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield os.urandom(1 << 20)
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await store.put_stream(path, broken())
+    with pytest.raises(Refused) as refused:
+        await store.stat(path)
+    assert refused.value.code is RefusalCode.NOT_FOUND
+
+
+async def test_a_range_is_read(store: ObjectStore, path: S3Path) -> None:
+    await store.put_bytes(path, b"0123456789")
+    assert b"".join([chunk async for chunk in store.get_stream(path, offset=3, length=4)]) == b"3456"
+
+
+async def test_a_directory_goes_and_comes_back(store: ObjectStore, path: S3Path, tmp_path: Path) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "a").write_text("a")
+    (tmp_path / "in" / "deep" / "b").write_text("b")
+    assert await store.put_directory(path, tmp_path / "in") == 2
+    assert await store.get_directory(path, tmp_path / "out") == 2
+    assert (tmp_path / "out" / "deep" / "b").read_text() == "b"
+    assert await store.remove_prefix(path) == 2
+    assert await store.list(path) == []
+
+
+async def test_what_is_not_there_is_told_so(store: ObjectStore, path: S3Path) -> None:
+    with pytest.raises(Refused) as refused:
+        await store.get_bytes(path)
+    assert refused.value.code is RefusalCode.NOT_FOUND
+
+
+@pytest.mark.parametrize("text", ["datasets/x", "s3://", "s3://b", "s3://b/", "file:///etc/passwd", "s3://b/../c"])
+def test_only_s3_paths_are_read(text: str) -> None:
+    with pytest.raises(ValueError, match="not an s3"):
+        S3Path.parse(text)
+
+
+async def test_a_service_may_not_enter_a_bucket_that_is_not_its_own(
+    settings_of: Callable[[str], ServiceSettings],
+) -> None:
+    router = ObjectStore(Objects.from_settings(settings_of("llm_router")))
+    with pytest.raises(Refused) as refused:
+        await router.put_bytes(S3Path("datasets", "x"), b"x")
+    assert refused.value.code is RefusalCode.STORAGE_FAILED
