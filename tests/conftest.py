@@ -1,7 +1,6 @@
-"""What every test may use: real NATS, Postgres and S3, started once per session on free ports."""
+"""What every test may ask for. Servers are real; a test that needs none asks for none and pays for none."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,6 +10,6 @@ from embedded.servers import start_servers
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoints]:
-    """The running servers and each service's access to them."""
-    with start_servers(tmp_path_factory.mktemp("servers") / "data") as endpoints:
+    """NATS, Postgres and S3 on free ports, provisioned as `make run` does, shared by the whole session."""
+    with start_servers(tmp_path_factory.mktemp("servers")) as endpoints:
         yield endpoints

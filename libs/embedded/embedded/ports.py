@@ -1,0 +1,78 @@
+"""Chooses every port once per start, and again the same ones at the next start while they stay free.
+
+Ports are taken below the range that the kernel hands to outgoing connections. Inside it, a client that reconnects to a
+server which is being restarted can be given that very port, and keep the server from ever binding it again.
+"""
+
+import json
+import random
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedded.errors import PortTaken
+from embedded.files import write_atomically
+
+LOWEST, HIGHEST = 10_000, 21_999
+GRPC_OFFSET = 10_000
+"""SeaweedFS listens for gRPC at each of its HTTP ports plus this, and expects that of its peers."""
+
+
+@dataclass(frozen=True)
+class PortRequest:
+    """A port that is needed. `setting` demands a number, `preferred` only asks for it."""
+
+    name: str
+    setting: int = 0
+    preferred: int = 0
+    variable: str = ""
+    with_grpc: bool = False
+
+    def is_free(self, port: int) -> bool:
+        return _is_free(port) and (not self.with_grpc or _is_free(port + GRPC_OFFSET))
+
+
+def choose(requests: list[PortRequest], memory: Path) -> Mapping[str, int]:
+    """A port for each request by its name; free ones are remembered in the file `memory`.
+
+    Raises PortTaken when a demanded port is not free.
+    """
+    remembered: dict[str, int] = json.loads(memory.read_text()) if memory.exists() else {}
+    chosen: dict[str, int] = {}
+    # One random place to start from, not one a port: two platforms that start at once rarely overlap then.
+    search = random.SystemRandom().randint(LOWEST, HIGHEST - 1000)
+    for request in sorted(requests, key=lambda r: not r.setting):
+        taken = {used for port in chosen.values() for used in (port, port + GRPC_OFFSET)}
+        if request.setting:
+            if request.setting in taken or not request.is_free(request.setting):
+                raise PortTaken(_explain(request))
+            chosen[request.name] = request.setting
+            continue
+        for port in (request.preferred, remembered.get(request.name, 0)):
+            if port and port not in taken and request.is_free(port):
+                chosen[request.name] = port
+                break
+        else:
+            while search in taken or not request.is_free(search):
+                search = search + 1 if search < HIGHEST else LOWEST
+            chosen[request.name] = search
+    write_atomically(memory, json.dumps(chosen, indent=2), mode=0o600)
+    return chosen
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _explain(request: PortRequest) -> str:
+    return (
+        f"port {request.setting} for {request.name} is taken: another program listens there. "
+        f"Stop it, or choose another with {request.variable}=<port>."
+    )
