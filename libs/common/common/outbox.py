@@ -23,7 +23,7 @@ class Told:
 
 
 def telling(event: Event[BodyT], body: BodyT, *, message_id: str, key: str | None = None) -> Told:
-    return Told(event.subject_for(key), message_id, body.model_dump_json(exclude_none=True).encode())
+    return Told(event.subject_for(key), message_id, body.model_dump_json().encode())
 
 
 async def add(

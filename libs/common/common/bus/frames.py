@@ -33,7 +33,8 @@ BUS_REFUSALS = frozenset(
 
 
 def encode(message: BaseModel) -> bytes:
-    return message.model_dump_json(exclude_none=True).encode()
+    # With its nulls: a field that is required but may be null (`step: ClaimedStep | None`) must arrive.
+    return message.model_dump_json().encode()
 
 
 def refusal_in(headers: Mapping[str, str] | None, data: bytes) -> Refused | None:
