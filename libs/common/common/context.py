@@ -5,12 +5,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Literal
 
 from contracts.base import EventBody
+from contracts.gateway import Role
 from contracts.topology import Header
-
-Role = Literal["admin", "member", "viewer"]
 
 
 class Principal(EventBody):

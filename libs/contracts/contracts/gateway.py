@@ -1,6 +1,11 @@
-"""What the gateway tells: changes to who may call (its API keys), so that every gateway process reads them again."""
+"""Who may call, and what the gateway tells of it: changes to its API keys, so that every process reads them again."""
+
+from typing import Literal
 
 from contracts.base import Event, EventBody
+
+Role = Literal["admin", "member", "viewer"]
+"""What a caller may do: a viewer reads, a member also writes, an admin does all."""
 
 
 class KeyChanged(EventBody):
