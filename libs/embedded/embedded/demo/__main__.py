@@ -2,8 +2,6 @@
 
 import argparse
 import asyncio
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -18,10 +16,12 @@ from rich.console import Console
 from embedded.demo import questions, report
 from embedded.demo.api import Api, ApiError
 from embedded.demo.tour import DemoFailed, Record, Tour
+from embedded.errors import StartError
+from embedded.platform import LOG_FILE, Platform
+from embedded.secrets import ADMIN_KEY_FILE
 from embedded.settings import Settings
 
 BASE_MODEL = "docs-llama"
-_START_SECONDS = 120
 
 
 def main() -> int:
@@ -29,9 +29,9 @@ def main() -> int:
     options = _options()
     settings = Settings()
     console = Console(highlight=False)
-    url = options.url or f"http://127.0.0.1:{settings.port}"
     started = time.monotonic()
-    with _platform(url, settings, console, may_start=options.url is None):
+    place = options.url or f"http://127.0.0.1:{settings.port}"
+    with _platform(place, settings, console, may_start=options.url is None) as url:
         key = options.key or _admin_key(settings)
         library = questions.read_library()
         asked = questions.sample(library.functions, options.rows)
@@ -45,7 +45,7 @@ def main() -> int:
         except (DemoFailed, ApiError) as error:
             console.print(f"\n[bold red]The demo failed:[/] {error}", markup=True)
             return 1
-        report.show(console, record, url, str(settings.data_dir / "admin.key"))
+        report.show(console, record, url, str(settings.data_dir / ADMIN_KEY_FILE))
     console.print(f"\nThe whole demo took [bold]{time.monotonic() - started:.0f} s[/].")
     return 0
 
@@ -68,7 +68,7 @@ async def _walk(api: Api, console: Console, base_model: str, file: Path, asked: 
 def _admin_key(settings: Settings) -> str:
     if settings.admin_key is not None:
         return settings.admin_key.get_secret_value()
-    return (settings.data_dir / "admin.key").read_text(encoding="utf-8").strip()
+    return (settings.data_dir / ADMIN_KEY_FILE).read_text(encoding="utf-8").strip()
 
 
 def _own_base_model(settings: Settings, prose: list[str], work: Path, console: Console) -> str:
@@ -84,31 +84,20 @@ def _own_base_model(settings: Settings, prose: list[str], work: Path, console: C
 
 
 @contextmanager
-def _platform(url: str, settings: Settings, console: Console, *, may_start: bool) -> Iterator[None]:
-    """A platform at `url` for the duration of the block: the running one, or one that is started and stopped here."""
+def _platform(url: str, settings: Settings, console: Console, *, may_start: bool) -> Iterator[str]:
+    """Where a platform answers for the duration of the block: the running one, or one started and stopped here."""
     if _answers(url):
-        yield
+        yield url
         return
     if not may_start:
         raise SystemExit(f"No platform answers at {url}")
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    log = settings.data_dir / "demo-platform.log"
+    log = settings.data_dir / LOG_FILE
     console.print(f"No platform runs at {url}: starting one for the demo (its log: {log}) ...")
-    with log.open("w") as writer:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "embedded", "run"], stdout=writer, stderr=writer, start_new_session=True
-        )
     try:
-        deadline = time.monotonic() + _START_SECONDS
-        while not _answers(url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"The platform did not start; see {log}")
-            time.sleep(0.2)
-        yield
-    finally:
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGTERM)
-            process.wait(timeout=60)
+        with Platform(settings.data_dir, environment={}) as platform:
+            yield platform.url
+    except StartError as error:
+        raise SystemExit(str(error)) from None
 
 
 def _answers(url: str) -> bool:
