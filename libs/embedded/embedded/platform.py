@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Self
 
 from embedded import launch
+from embedded.endpoints import SERVICES
 from embedded.errors import StartError
 from embedded.probe import answers
 from embedded.running import Running
 from embedded.secrets import ADMIN_KEY_FILE
-from embedded.services import SIMULATED_ENGINES, admin_port_name
+from embedded.services import ENGINES, SIMULATED_ENGINES, admin_port_name
 
 LOG_FILE = "platform.log"
 FREE_PORTS: Mapping[str, str] = {
@@ -84,7 +85,7 @@ class Platform:
                 start_new_session=True,
             )
         deadline = time.monotonic() + timeout
-        while (running := Running.read(self.data_dir)) is None or not running.ready:
+        while not self._is_ready(self._process.pid):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 raise StartError(f"the platform did not start:\n{self.log_text[-4000:]}")
@@ -105,7 +106,7 @@ class Platform:
         return pid
 
     def wait_restarted(self, name: str, old_pid: int, timeout: float = 60.0) -> int:
-        """Waits until the process has another id than `old_pid` and, if it is a service, is ready; returns that id.
+        """Waits until the process has another id than `old_pid` and, unless it is a server, is ready; returns that id.
 
         Raises TimeoutError.
         """
@@ -113,14 +114,23 @@ class Platform:
         while time.monotonic() < deadline:
             running = self._running()
             pid = running.pids.get(name, old_pid)
-            admin_port = running.ports.get(admin_port_name(name))
-            if pid != old_pid and (admin_port is None or answers(admin_port, "/readyz")):
+            if pid != old_pid and _is_healthy(running, name):
                 return pid
             time.sleep(_POLL_SECONDS)
         raise TimeoutError(f"{name} was not started again within {timeout:.0f} s")
+
+    def _is_ready(self, pid: int) -> bool:
+        running = Running.read(self.data_dir)
+        return running is not None and running.pid == pid and running.ready
 
     def _running(self) -> Running:
         running = Running.read(self.data_dir)
         if running is None:
             raise StartError(f"no platform runs on {self.data_dir}")
         return running
+
+
+def _is_healthy(running: Running, name: str) -> bool:
+    if name in SERVICES:
+        return answers(running.ports[admin_port_name(name)], "/readyz")
+    return name not in ENGINES or answers(running.ports[name], "/health")

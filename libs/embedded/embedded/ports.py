@@ -11,12 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from embedded.errors import PortTaken
 from embedded.files import write_atomically
 
 LOWEST, HIGHEST = 10_000, 21_999
 GRPC_OFFSET = 10_000
 """SeaweedFS listens for gRPC at each of its HTTP ports plus this, and expects that of its peers."""
+_PORTS = TypeAdapter(dict[str, int])
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def choose(requests: list[PortRequest], memory: Path) -> Mapping[str, int]:
 
     Raises PortTaken when a demanded port is not free.
     """
-    remembered: dict[str, int] = json.loads(memory.read_text()) if memory.exists() else {}
+    remembered = _recalled(memory)
     chosen: dict[str, int] = {}
     # One random place to start from, not one a port: two platforms that start at once rarely overlap then.
     search = random.SystemRandom().randint(LOWEST, HIGHEST - 1000)
@@ -59,6 +62,14 @@ def choose(requests: list[PortRequest], memory: Path) -> Mapping[str, int]:
             chosen[request.name] = search
     write_atomically(memory, json.dumps(chosen, indent=2), mode=0o600)
     return chosen
+
+
+def _recalled(memory: Path) -> dict[str, int]:
+    try:
+        return _PORTS.validate_json(memory.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        # Other ports serve as well.
+        return {}
 
 
 def _is_free(port: int) -> bool:

@@ -1,12 +1,12 @@
 """The Postgres server of this machine: one database, and a role per service that sees its own schema alone."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
@@ -30,6 +30,7 @@ _SETTINGS = (
     "log_line_prefix=",
     "timezone=UTC",
 )
+_DRAFT = "initdb-"
 
 
 def postgres_command(directory: Path, ports: Mapping[str, int], secrets: Secrets, *, fsync: bool) -> Command:
@@ -97,7 +98,7 @@ async def _create_database(url: str) -> None:
     except asyncpg.InvalidPasswordError as error:
         raise StartError("Postgres does not know the password in secrets.json: they are of different making") from error
     try:
-        with suppress(asyncpg.DuplicateDatabaseError):
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await connection.execute(f"CREATE DATABASE {DATABASE}")
     finally:
         await connection.close()
@@ -109,7 +110,9 @@ def _environment() -> dict[str, str]:
 
 def _create_cluster(programs: Path, directory: Path, identity: Identity | None, password: str) -> None:
     """Makes the cluster aside and moves it into place whole, so an interrupted start leaves none that is half made."""
-    with tempfile.TemporaryDirectory(prefix="initdb-", dir=directory) as draft:
+    for leftover in directory.glob(f"{_DRAFT}*"):
+        shutil.rmtree(leftover)
+    with tempfile.TemporaryDirectory(prefix=_DRAFT, dir=directory) as draft:
         password_file = Path(draft) / "password"
         password_file.touch(mode=0o600)
         password_file.write_text(password)

@@ -1,4 +1,8 @@
-"""The S3 server of this machine: SeaweedFS, with an identity per service that reaches its own buckets alone."""
+"""The S3 server of this machine: SeaweedFS, with an identity per service that reaches its own buckets alone.
+
+Identities hold on the S3 port. The parts behind it (master, volume, filer) listen on loopback and ask for no key: on a
+machine that strangers log in to, use an S3 server apart.
+"""
 
 import json
 import os
@@ -66,7 +70,10 @@ def s3_command(directory: Path, ports: Mapping[str, int], secrets: Secrets) -> C
         ready=lambda: answers(ports["s3"], "/healthz"),
         parse=parse_seaweedfs,
         # On SIGTERM it waits for idle connections, up to half a minute.
+        # On SIGTERM it waits for idle connections, up to half a minute. Now and then it does so on SIGINT as well: no
+        # reason to wait with it, for what it acknowledged it has.
         stop_signal=signal.SIGINT,
+        grace=5.0,
         # Its progress report goes to standard output; what is worth knowing goes to standard error.
         keeps_output=False,
         after_stop=lambda: _remove_sockets(ports),

@@ -38,6 +38,7 @@ SIMULATED_ENGINES = (
     SimulatedEngine("simulated_small", "Simulated LLM 1 (small)", "simulated-small", 5001),
     SimulatedEngine("simulated_medium", "Simulated LLM 2 (medium)", "simulated-medium", 5002),
 )
+ENGINES = (LOCAL_ENGINE, *(engine.process for engine in SIMULATED_ENGINES))
 
 
 def admin_port_name(service: str) -> str:
