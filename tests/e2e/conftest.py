@@ -1,0 +1,63 @@
+"""The whole platform, started once for all end-to-end tests, with its traces sent to a receiver in this process."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from e2e.caller import Caller
+from e2e.receiver import Receiver, receiving
+
+from embedded.demo import questions
+from embedded.platform import FREE_PORTS, Platform
+
+BASE_MODEL = "small-llama"
+
+
+@pytest.fixture(scope="session")
+def library() -> questions.Library:
+    return questions.read_library()
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> Iterator[Platform]:
+    environment = {
+        **FREE_PORTS,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        # A killed worker's step comes back as soon as its lease ends: short, so that tests need not wait for it.
+        "PLATFORM_LEASE_SECONDS": "4",
+    }
+    with Platform(tmp_path_factory.mktemp("platform") / "data", environment) as platform:
+        yield platform
+
+
+@pytest.fixture(scope="session")
+def base_model(platform: Platform, library: questions.Library, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A base model made in a few seconds: enough to see that training helps, too little to say anything."""
+    text = tmp_path_factory.mktemp("prose") / "prose.txt"
+    text.write_text("\n\n".join(library.prose[:400]), encoding="utf-8")
+    out = platform.data_dir / "models" / BASE_MODEL
+    options = ("--steps", "5", "--hidden-size", "64", "--layers", "2")
+    subprocess.run([sys.executable, "-m", "trainer.tiny_model", "--text", text, "--out", out, *options], check=True)
+    return BASE_MODEL
+
+
+@pytest.fixture(scope="session")
+def small_csv(library: questions.Library, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("csv") / "small.csv"
+    questions.write_csv(questions.sample(library.functions, 300), path)
+    return path
+
+
+@pytest.fixture
+async def caller(platform: Platform) -> AsyncIterator[Caller]:
+    """The administrator, over REST."""
+    async with Caller(platform.url, platform.admin_key) as caller:
+        yield caller
