@@ -43,7 +43,7 @@ format: $(READY) ## format the code and sort the imports
 	@$(BIN)/ruff format $(PACKAGES)
 
 bench: $(READY) ## measure, side by side with a bare peer where there is one
-	@$(BIN)/python -m pytest tests/bench --bench -q -s
+	@PYTHONPATH=tests $(BIN)/python -m bench
 
 lock: ## pin every package that requirements/*.in bring
 	@$(PYTHON) -m venv $(VENV)-lock
