@@ -1,0 +1,305 @@
+"""OpenAI's HTTP API as both engines speak it: requests, answers, stream frames and errors.
+
+Source: https://platform.openai.com/docs/api-reference, and vLLM's additions `top_k` and `ignore_eos`.
+"""
+
+import itertools
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+Kind = Literal["chat", "text"]
+FinishReason = Literal["stop", "length"]
+Json = dict[str, Any]
+
+DONE = b"data: [DONE]\n\n"
+"""The frame that ends every stream which was not cut short."""
+
+# An id is random by process and counted within it: unique, and without a system call for each answer.
+_PROCESS = uuid.uuid4().hex[:24]
+_numbers = itertools.count()
+
+_HOLE = "\x00"
+_HOLE_AS_JSON = orjson.dumps(_HOLE)
+
+
+# Requests
+
+
+class Wire(BaseModel):
+    """A request body. Fields that are not declared are kept in `model_extra`, for the engine to judge."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+
+class StreamOptions(Wire):
+    include_usage: bool = False
+
+
+class TextPart(Wire):
+    """The one kind of content part that a text model reads."""
+
+    type: Literal["text"]
+    text: str
+
+
+class Message(Wire):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[TextPart] | None = None
+
+    @property
+    def text(self) -> str:
+        """The content as one string, whichever way it was sent."""
+        if isinstance(self.content, list):
+            return "".join(part.text for part in self.content)
+        return self.content or ""
+
+
+StopText = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+
+
+class _Completion(Wire):
+    """What chat and text completions have in common. None leaves a choice to the engine."""
+
+    model: str = Field(min_length=1, max_length=300)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=-1)
+    """Most likely tokens to choose from; 0 and -1 mean all."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
+    seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    n: int = Field(default=1, ge=1, le=1)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    ignore_eos: bool = False
+    """Go on to `max_tokens` where the model would have stopped; for load tests."""
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        if self.stop is None:
+            return ()
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop)
+
+    @property
+    def include_usage(self) -> bool:
+        return self.stream_options is not None and self.stream_options.include_usage
+
+
+class ChatCompletionRequest(_Completion):
+    messages: list[Message] = Field(min_length=1, max_length=10_000)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+
+    @property
+    def limit(self) -> int | None:
+        """Most tokens to generate. None: as many as fit."""
+        return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+
+
+class CompletionRequest(_Completion):
+    """A text completion. `prompt` is one text or the ids of its tokens; a list of several texts is refused."""
+
+    prompt: str | list[int] | Annotated[list[str], Field(min_length=1, max_length=1)]
+
+    @property
+    def limit(self) -> int:
+        """Most tokens to generate; 16 is the default of OpenAI's API."""
+        return self.max_tokens if self.max_tokens is not None else 16
+
+    @property
+    def text(self) -> str | None:
+        """The prompt as text; None when it was sent as the ids of its tokens, which `ids` then holds."""
+        if isinstance(self.prompt, str):
+            return self.prompt
+        first = self.prompt[0] if self.prompt else None
+        return first if isinstance(first, str) else None
+
+    @property
+    def ids(self) -> list[int]:
+        return [item for item in self.prompt if isinstance(item, int)]
+
+
+# Errors
+
+
+class ApiError(Exception):
+    """A request turned down, in the form of OpenAI's API. `retry_after` in seconds asks the client to come back."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        kind: str = "invalid_request_error",
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.param = param
+        self.code = code
+        self.retry_after = retry_after
+
+    def body(self) -> bytes:
+        return orjson.dumps(
+            {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+        )
+
+    def frame(self) -> bytes:
+        """The error as a stream frame, for a stream that has begun: it then ends without `DONE`."""
+        return b"data: " + self.body() + b"\n\n"
+
+
+def model_not_found(name: str) -> ApiError:
+    return ApiError(404, f"The model `{name}` does not exist.", param="model", code="model_not_found")
+
+
+def context_length_exceeded(prompt_tokens: int, context_length: int) -> ApiError:
+    return ApiError(
+        400,
+        f"This model's maximum context length is {context_length} tokens; the prompt takes {prompt_tokens}, "
+        "which leaves no room for an answer.",
+        param="messages",
+        code="context_length_exceeded",
+    )
+
+
+def overloaded(message: str, retry_after: int = 1) -> ApiError:
+    return ApiError(503, message, kind="server_error", code="overloaded", retry_after=retry_after)
+
+
+def internal_error() -> ApiError:
+    """A crash. What happened is in the log and not in the answer."""
+    return ApiError(500, "The engine failed on this request.", kind="server_error", code="internal_error")
+
+
+def invalid_request(error: ValidationError) -> ApiError:
+    """The first thing that is wrong with a request body, and where."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(step) for step in first["loc"])
+    return ApiError(400, f"{where}: {first['msg']}" if where else first["msg"], param=where or None)
+
+
+# Answers
+
+
+def usage(prompt_tokens: int, completion_tokens: int) -> Json:
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+    }
+
+
+def model_card(
+    name: str,
+    *,
+    created: int,
+    owned_by: str,
+    metadata: Json,
+    parent: str | None = None,
+    max_model_len: int | None = None,
+) -> Json:
+    """One row of `GET /v1/models`, with vLLM's `parent` (an adapter's base) and `max_model_len`."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": created,
+        "owned_by": owned_by,
+        "parent": parent,
+        "max_model_len": max_model_len,
+        "metadata": metadata,
+    }
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A streamed answer, ready to be written: `opening`, then pieces, then `closing`.
+
+    A piece stands between `before` and `after`, so that a frame costs one concatenation and no dictionary.
+    """
+
+    opening: bytes
+    before: bytes
+    after: bytes
+    answer: "Answer"
+
+    def piece(self, text: str) -> bytes:
+        return self.before + orjson.dumps(text) + self.after
+
+    def pieces(self, texts: Iterable[str]) -> bytes:
+        """One frame for each of `texts`, of which there is at least one, as one string of bytes."""
+        return self.before + (self.after + self.before).join(map(orjson.dumps, texts)) + self.after
+
+    def closing(self, reason: FinishReason, counts: Json | None) -> bytes:
+        """The reason, the usage if it was asked for, and the end."""
+        last = self.answer.frame(self.answer.choice("", reason))
+        return last + (self.answer.frame(None, counts) if counts is not None else b"") + DONE
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What every part of one answer repeats: its id, its time in Unix seconds, its model."""
+
+    kind: Kind
+    model: str
+    fingerprint: str | None = None
+    with_usage: bool = False
+    """Whether the stream ends with the usage; its other frames then say `"usage": null`."""
+    id: str = field(default_factory=lambda: f"{_PROCESS}{next(_numbers):08x}")
+    created: int = field(default_factory=lambda: int(time.time()))
+
+    def whole(self, text: str, reason: FinishReason, counts: Json) -> bytes:
+        """The body of an answer that is not streamed."""
+        if self.kind == "chat":
+            content: Json = {"message": {"role": "assistant", "content": text, "refusal": None}}
+        else:
+            content = {"text": text}
+        choice = {"index": 0, **content, "logprobs": None, "finish_reason": reason}
+        return orjson.dumps(self._head(streamed=False) | {"choices": [choice], "usage": counts})
+
+    def frames(self) -> Frames:
+        hollow = self.frame(self.choice(_HOLE))
+        # The model's name stands before the choices, so the last hole is ours whatever the name holds.
+        before, _, after = hollow.rpartition(_HOLE_AS_JSON)
+        opening = self.frame(self.choice("", role="assistant")) if self.kind == "chat" else b""
+        return Frames(opening, before, after, self)
+
+    def choice(self, text: str, reason: FinishReason | None = None, role: str | None = None) -> Json:
+        """The one choice of a stream frame. A chat's last one has an empty delta, its first one names the role."""
+        content: Json
+        if self.kind == "text":
+            content = {"text": text}
+        elif reason is not None:
+            content = {"delta": {}}
+        else:
+            content = {"delta": {"role": role, "content": text} if role is not None else {"content": text}}
+        return {"index": 0, **content, "logprobs": None, "finish_reason": reason}
+
+    def frame(self, choice: Json | None, counts: Json | None = None) -> bytes:
+        """One server-sent event. Without a choice it is the one that carries the usage."""
+        chunk = self._head(streamed=True) | {"choices": [choice] if choice is not None else []}
+        if self.with_usage:
+            chunk["usage"] = counts
+        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+    def _head(self, *, streamed: bool) -> Json:
+        if self.kind == "chat":
+            prefix, name = "chatcmpl-", "chat.completion.chunk" if streamed else "chat.completion"
+        else:
+            prefix, name = "cmpl-", "text_completion"
+        return {
+            "id": prefix + self.id,
+            "object": name,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+        }
