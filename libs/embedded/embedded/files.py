@@ -28,6 +28,12 @@ def make_private(path: Path) -> Path:
     return path
 
 
+def make_data_dir(path: Path) -> None:
+    """Creates the data directory for its owner, unless it exists."""
+    # Root opens the way for the user that Postgres runs as; all that matters inside has its own mode.
+    path.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+
+
 @contextmanager
 def exclusive(data_dir: Path) -> Iterator[None]:
     """Holds the data directory, made if need be, for this process alone.
@@ -35,8 +41,7 @@ def exclusive(data_dir: Path) -> Iterator[None]:
     Raises AlreadyRunning when another process holds it, WrongOwner when another user made it.
     """
     try:
-        # Root opens the way for the user that Postgres runs as; all that matters inside has its own mode.
-        data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
+        make_data_dir(data_dir)
         lock = data_dir / LOCK
         _check_owner(lock)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)

@@ -17,8 +17,8 @@ _COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)
 _LEVEL_COLOURS = {"warning": 33, "error": 31, "critical": 31}
 _NAME_WIDTH = 16
 _EVENT_WIDTH = 28
-_ROUTINE = ("the database system is starting up", "Plaintext passwords detected")
-"""Said at every healthy start, yet not as information: our own probes came early; the file with them is private."""
+_ROUTINE = ("the database system is starting up", "Healthcheck failed", "Plaintext passwords detected")
+"""Said at healthy starts, yet not as information: our own probes came early; the file with the passwords is private."""
 # Known to the reader from the name of the line, or of use to machines alone.
 _LEFT_OUT = frozenset({"service", "span_id"})
 

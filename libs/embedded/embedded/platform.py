@@ -13,6 +13,7 @@ from typing import Self
 from embedded import launch
 from embedded.endpoints import SERVICES
 from embedded.errors import StartError
+from embedded.files import make_data_dir
 from embedded.probe import answers
 from embedded.running import Running
 from embedded.secrets import ADMIN_KEY_FILE
@@ -73,7 +74,7 @@ class Platform:
 
     def start(self, timeout: float = 120.0) -> None:
         """Returns when all is ready. Raises StartError, with the end of the log, when that fails."""
-        self.data_dir.mkdir(parents=True, exist_ok=True)
+        make_data_dir(self.data_dir)
         tie = ["--parent", str(os.getpid()), "--death-signal", str(int(signal.SIGTERM))]
         with (self.data_dir / LOG_FILE).open("ab") as log:
             self._process = subprocess.Popen(
