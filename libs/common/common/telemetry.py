@@ -3,8 +3,8 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import orjson
@@ -25,6 +25,7 @@ __all__ = [
     "configure_tracing",
     "extracted",
     "get_logger",
+    "hop",
     "inject",
     "shutdown_tracing",
     "tracer",
@@ -108,8 +109,38 @@ def shutdown_tracing() -> None:
             provider.shutdown()
 
 
+_TRACER = trace.get_tracer("llm_platform")
+
+
 def tracer() -> trace.Tracer:
-    return trace.get_tracer("llm_platform")
+    """Starts spans, recorded as `configure_tracing` says."""
+    return _TRACER
+
+
+@contextmanager
+def hop(
+    name: str,
+    kind: trace.SpanKind,
+    *,
+    parent: context.Context | None = None,
+    attributes: Mapping[str, str] | None = None,
+) -> Iterator[trace.Span]:
+    """A span of one hop over the bus, under `parent` or the current span.
+
+    In a trace that is not recorded the hop only carries the trace on: a span that nobody will see costs more than
+    the hop itself.
+    """
+    above = trace.get_current_span(parent)
+    if above.get_span_context().is_valid and not above.get_span_context().trace_flags.sampled:
+        token = context.attach(parent) if parent is not None else None
+        try:
+            yield above
+        finally:
+            if token is not None:
+                context.detach(token)
+        return
+    with _TRACER.start_as_current_span(name, context=parent, kind=kind, attributes=attributes) as span:
+        yield span
 
 
 def inject(headers: dict[str, str]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from common.bus.jetstream import Delivered, Puller, acknowledge, follow
 from common.bus.serving import Server
 from common.context import current
 from common.settings import ServiceSettings
-from common.telemetry import get_logger, inject, tracer
+from common.telemetry import get_logger, hop, inject
 from contracts.base import BodyT, ChunkT, Event, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
 from contracts.topology import Consumer, Header, cancel_subject
 
@@ -76,7 +76,7 @@ class Bus:
         """
         timeout = self._bounded(rpc.timeout if timeout is None else timeout)
         deadline = time.time() + timeout
-        with tracer().start_as_current_span(f"ask {rpc.subject}", kind=SpanKind.CLIENT):
+        with hop(f"ask {rpc.subject}", SpanKind.CLIENT):
             headers = inject(current().headers(deadline))
             data = self._fitting(encode(request))
             unheard_until = time.monotonic() + min(patience, timeout)
@@ -117,7 +117,7 @@ class Bus:
         subscription = await self._client.subscribe(inbox, cb=receive, pending_msgs_limit=-1)
         ended = False
         try:
-            with tracer().start_as_current_span(f"stream {stream.subject}", kind=SpanKind.CLIENT):
+            with hop(f"stream {stream.subject}", SpanKind.CLIENT):
                 headers = inject(current().headers(time.time() + self._bounded(stream.timeout)))
             headers[Header.STREAM_ID.value] = stream_id
             data = self._fitting(encode(request))

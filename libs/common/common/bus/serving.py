@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 from common.bus.frames import BUS_REFUSALS, Frame, encode, invalid
 from common.bus.handlers import Answer, DepsT, Handlers
 from common.context import Call, calling
-from common.telemetry import SECONDS, Counter, Gauge, Histogram, extracted, get_logger, tracer
+from common.telemetry import SECONDS, Counter, Gauge, Histogram, extracted, get_logger, hop
 from contracts.base import RefusalCode, Refused, Rpc, Stream
 from contracts.topology import Header, cancel_subject, inbox_prefix
 
@@ -162,10 +162,10 @@ class Server(Generic[DepsT]):
         with (
             calling(Call.from_headers(headers)) as call,
             structlog.contextvars.bound_contextvars(subject=contract.subject, request_id=call.request_id),
-            tracer().start_as_current_span(
+            hop(
                 contract.subject,
-                context=extracted(headers),
-                kind=SpanKind.SERVER,
+                SpanKind.SERVER,
+                parent=extracted(headers),
                 attributes={"messaging.system": "nats", "messaging.destination.name": contract.subject},
             ) as span,
         ):
