@@ -18,10 +18,10 @@ from urllib3.util import parse_url
 from common.objects import Objects, S3Path
 from contracts.base import RefusalCode, Refused
 from contracts.topology import ACCESS, CONSUMERS, STREAMS
-from embedded import launch
 from embedded.endpoints import Endpoints, ServiceAccess
 from embedded.identity import unprivileged
 from embedded.servers import start_servers
+from embedded.tether import tethered
 
 
 @asynccontextmanager
@@ -220,9 +220,8 @@ def test_the_servers_start_as_a_plain_user_too(tmp_path: Path):
         "import sys, os; from pathlib import Path; from embedded.servers import start_servers\n"
         "with start_servers(Path(sys.argv[1])) as endpoints: print(os.geteuid(), endpoints.nats_url)"
     )
-    line = [sys.executable, "-I", "-S", launch.__file__, "--parent", str(os.getpid()), "--death-signal", "9"]
     done = subprocess.run(
-        [*line, *identity.options(), "--", sys.executable, "-c", program, str(data)],
+        tethered([sys.executable, "-c", program, str(data)], identity=identity),
         capture_output=True,
         text=True,
         check=False,

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from embedded import launch
 from embedded.endpoints import SERVICES
 from embedded.errors import StartError
 from embedded.files import make_data_dir
@@ -18,6 +17,7 @@ from embedded.probe import answers
 from embedded.running import Running
 from embedded.secrets import ADMIN_KEY_FILE
 from embedded.services import ENGINES, SIMULATED_ENGINES, admin_port_name
+from embedded.tether import tethered
 
 LOG_FILE = "platform.log"
 FREE_PORTS: Mapping[str, str] = {
@@ -75,10 +75,9 @@ class Platform:
     def start(self, timeout: float = 120.0) -> None:
         """Returns when all is ready. Raises StartError, with the end of the log, when that fails."""
         make_data_dir(self.data_dir)
-        tie = ["--parent", str(os.getpid()), "--death-signal", str(int(signal.SIGTERM))]
         with (self.data_dir / LOG_FILE).open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", launch.__file__, *tie, "--", sys.executable, "-m", "embedded", "run"],
+                tethered([sys.executable, "-m", "embedded", "run"], death_signal=signal.SIGTERM),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -4,14 +4,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
 
-from embedded import launch
 from embedded.endpoints import ADMINISTRATOR, DATABASE, SERVICES, Endpoints
 from embedded.errors import StartError
 from embedded.files import make_private
@@ -20,6 +18,7 @@ from embedded.log import parse_postgres
 from embedded.process import Command
 from embedded.programs import postgres_programs
 from embedded.secrets import Secrets
+from embedded.tether import tethered
 
 _DURABILITY_OFF = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 _SETTINGS = (
@@ -29,6 +28,14 @@ _SETTINGS = (
     "shared_buffers=128MB",
     "log_line_prefix=",
     "timezone=UTC",
+)
+_CLUSTER_OPTIONS = (
+    "--auth=scram-sha-256",
+    "--encoding=UTF8",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--locale=C",
+    "--no-instructions",
 )
 _DRAFT = "initdb-"
 
@@ -119,24 +126,15 @@ def _create_cluster(programs: Path, directory: Path, identity: Identity | None, 
         if identity is not None:
             identity.take_over(Path(draft))
             identity.take_over(password_file)
-        options = ["--parent", str(os.getpid()), "--death-signal", str(int(signal.SIGKILL))]
+        initdb = [
+            str(programs / "initdb"),
+            f"--pgdata={Path(draft).resolve() / 'data'}",
+            f"--username={ADMINISTRATOR}",
+            f"--pwfile={password_file.resolve()}",
+            *_CLUSTER_OPTIONS,
+        ]
         made = subprocess.run(
-            [
-                *(sys.executable, "-I", "-S", launch.__file__),
-                *options,
-                *(identity.options() if identity is not None else ()),
-                "--",
-                str(programs / "initdb"),
-                f"--pgdata={Path(draft).resolve() / 'data'}",
-                f"--username={ADMINISTRATOR}",
-                f"--pwfile={password_file.resolve()}",
-                "--auth=scram-sha-256",
-                "--encoding=UTF8",
-                "--locale-provider=builtin",
-                "--builtin-locale=C.UTF-8",
-                "--locale=C",
-                "--no-instructions",
-            ],
+            tethered(initdb, identity=identity),
             env=_environment(),
             cwd=directory,
             capture_output=True,

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -11,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from embedded import launch
 from embedded.errors import StartError, StopRequested
 from embedded.identity import Identity
 from embedded.log import Entry, Log, Parse
+from embedded.tether import tethered
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 _STABLE_SECONDS = 30.0
@@ -47,13 +46,6 @@ class Command:
     keeps_output: bool = True
     before_start: Callable[[], None] = lambda: None
     after_stop: Callable[[], None] = lambda: None
-
-    def line(self) -> list[str]:
-        """The command line, by way of `launch.py`."""
-        options = ["--parent", str(os.getpid()), "--death-signal", str(int(self.death_signal))]
-        if self.identity is not None:
-            options += self.identity.options()
-        return [sys.executable, "-I", "-S", launch.__file__, *options, "--", *self.arguments]
 
 
 class Process:
@@ -144,7 +136,7 @@ class Process:
             try:
                 command.before_start()
                 child = subprocess.Popen(
-                    command.line(),
+                    tethered(command.arguments, death_signal=command.death_signal, identity=command.identity),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE if command.keeps_output else subprocess.DEVNULL,
                     stderr=subprocess.STDOUT if command.keeps_output else subprocess.PIPE,
