@@ -43,7 +43,7 @@ format: $(READY) ## format the code and sort the imports
 	@$(BIN)/ruff format $(PACKAGES)
 
 bench: $(READY) ## measure, side by side with a bare peer where there is one
-	@PYTHONPATH=tests $(BIN)/python -m bench
+	@$(BIN)/python -m tests.bench
 
 lock: ## pin every package that requirements/*.in bring
 	@$(PYTHON) -m venv $(VENV)-lock

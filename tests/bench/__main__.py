@@ -10,13 +10,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
-from bench import bus, completions, uploads
-from bench.measure import Comparison
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from embedded.platform import FREE_PORTS, Platform
+from tests.bench import bus, completions, uploads
+from tests.bench.measure import Comparison
 
 Bench = Callable[[Platform], Awaitable[list[Comparison]]]
 BENCHES: dict[str, Bench] = {

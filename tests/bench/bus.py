@@ -3,7 +3,6 @@
 import json
 
 import nats
-from bench.measure import Comparison, rate, side_by_side
 from nats.aio.msg import Msg
 
 from common.bus import Bus, Handlers
@@ -13,6 +12,7 @@ from contracts.router import TestPrompt, TestResult
 from embedded.platform import Platform
 from embedded.secrets import Secrets
 from embedded.servers import USERS
+from tests.bench.measure import Comparison, rate, side_by_side
 
 COUNT, CONCURRENCY = 5_000, 64
 PROMPT = TestPrompt(prompt="x" * 1000)

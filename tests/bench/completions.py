@@ -3,9 +3,9 @@
 import aiohttp
 import orjson
 from aiohttp import web
-from bench.measure import Comparison, rate, side_by_side
 
 from embedded.platform import Platform
+from tests.bench.measure import Comparison, rate, side_by_side
 
 COUNT, CONCURRENCY = 1_500, 32
 BODY = {

@@ -7,12 +7,12 @@ import time
 import uuid
 
 import aiohttp
-from bench.measure import Comparison, side_by_side
 
 from common.objects import Objects, S3Path
 from embedded.platform import Platform
 from embedded.secrets import Secrets
 from embedded.servers import USERS
+from tests.bench.measure import Comparison, side_by_side
 
 ROWS = 300_000
 

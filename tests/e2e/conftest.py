@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from e2e.caller import Caller
-from e2e.receiver import Receiver, receiving
 
 from embedded.demo import questions
 from embedded.platform import FREE_PORTS, Platform
+from tests.e2e.caller import Caller
+from tests.e2e.receiver import Receiver, receiving
 
 BASE_MODEL = "small-llama"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from e2e.caller import Caller
-from e2e.pipelines import pipeline
 
 from embedded.platform import Platform
+from tests.e2e.caller import Caller
+from tests.e2e.pipelines import pipeline
 
 pytestmark = pytest.mark.e2e
 

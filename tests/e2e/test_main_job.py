@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from e2e.caller import Caller
 
 from embedded.platform import Platform
+from tests.e2e.caller import Caller
 
 pytestmark = pytest.mark.e2e
 

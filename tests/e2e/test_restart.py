@@ -5,10 +5,10 @@ import uuid
 from pathlib import Path
 
 import pytest
-from e2e.caller import Caller
-from e2e.pipelines import pipeline
 
 from embedded.platform import Platform
+from tests.e2e.caller import Caller
+from tests.e2e.pipelines import pipeline
 
 pytestmark = pytest.mark.e2e
 

@@ -5,8 +5,9 @@ import secrets
 import time
 
 import pytest
-from e2e.caller import Caller
-from e2e.receiver import Receiver, Span
+
+from tests.e2e.caller import Caller
+from tests.e2e.receiver import Receiver, Span
 
 pytestmark = pytest.mark.e2e
 

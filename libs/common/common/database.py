@@ -19,7 +19,7 @@ Record: TypeAlias = asyncpg.Record
 UniqueViolation: TypeAlias = asyncpg.UniqueViolationError
 
 TRANSIENT = (
-    OSError,
+    ConnectionError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -58,7 +58,7 @@ class Database:
                         command_timeout=60,
                     )
                     return cls(pool, schema)
-                except TRANSIENT as error:
+                except (OSError, *TRANSIENT) as error:
                     _log.info("waiting_for_postgres", error=type(error).__name__)
                     await asyncio.sleep(0.25)
 

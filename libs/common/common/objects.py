@@ -5,7 +5,7 @@ import hashlib
 import io
 import queue
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -304,7 +304,7 @@ class ObjectStore:
             except queue.Full:
                 continue
 
-    async def get_stream(self, path: S3Path, offset: int = 0, length: int = 0) -> AsyncIterator[bytes]:
+    async def get_stream(self, path: S3Path, offset: int = 0, length: int = 0) -> AsyncGenerator[bytes, None]:
         """The object's bytes in chunks of about 1 MiB. An object that is not there is refused before the first."""
         reading = self.objects.reading(path, offset, length)
         chunks: Any = await self._run(reading.__enter__)
