@@ -1,0 +1,62 @@
+"""The web application: one resource per row of the table, and the server that runs it."""
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from common.context import Call, calling
+from common.service import Service
+from common.telemetry import get_logger
+from gateway.deps import Deps
+from gateway.edge.observing import PRINCIPAL, REQUEST_ID, add_headers, observe
+from gateway.handlers import handler_of
+from gateway.routes import ROUTES, Route
+
+_log = get_logger("http")
+
+
+def create_app(deps: Deps) -> web.Application:
+    """Every route of the table, answered with `deps`."""
+    app = web.Application(middlewares=[observe], client_max_size=deps.settings.max_body_bytes)
+    app.on_response_prepare.append(add_headers)
+    for route in ROUTES:
+        endpoint = _endpoint(deps, route)
+        app.router.add_route(route.method, route.path, endpoint)
+        if route.method == "GET" and route.response is not None:
+            app.router.add_route("HEAD", route.path, endpoint)
+
+    async def end_log_streams(_: web.Application) -> None:
+        for task in tuple(deps.following):
+            task.cancel()
+
+    app.on_shutdown.append(end_log_streams)
+    return app
+
+
+def _endpoint(deps: Deps, route: Route) -> Handler:
+    """Lets the caller in, then answers on the caller's behalf: what is asked over the bus says who asks."""
+    answer = handler_of(route)
+
+    async def endpoint(request: web.Request) -> web.StreamResponse:
+        principal = deps.doorkeeper.admit(request.headers, route.role)
+        if principal is not None:
+            request[PRINCIPAL] = principal
+        with calling(Call(principal=principal, request_id=request[REQUEST_ID])):
+            return await answer(deps, route, request)
+
+    return endpoint
+
+
+async def serve(service: Service, app: web.Application, deps: Deps) -> None:
+    """Listens until the service ends, then gives requests `shutdown_seconds` to finish."""
+    settings = deps.settings
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        # A client that goes away cancels its handler: nothing works on for nobody.
+        handler_cancellation=True,
+        shutdown_timeout=settings.shutdown_seconds,
+    )
+    await runner.setup()
+    service.stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, settings.host, settings.port, reuse_address=True).start()
+    _log.info("listening", address=runner.addresses[0])

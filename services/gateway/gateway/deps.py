@@ -1,0 +1,32 @@
+"""What the gateway's handlers work with, made once by `main.py`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from common.bus import Bus
+from common.database import Database
+from common.objects import ObjectStore
+from common.outbox import OutboxRelay
+from gateway.edge.access import Doorkeeper
+from gateway.endings import Endings
+from gateway.health import HealthMonitor
+from gateway.keyring import Keyring
+from gateway.settings import GatewaySettings
+
+
+@dataclass(frozen=True)
+class Deps:
+    """`following` are the log streams being sent, which end at once when the gateway does: their clients come back."""
+
+    settings: GatewaySettings
+    bus: Bus
+    database: Database
+    objects: ObjectStore
+    relay: OutboxRelay
+    keyring: Keyring
+    doorkeeper: Doorkeeper
+    endings: Endings
+    health: HealthMonitor
+    readiness: Callable[[], Awaitable[dict[str, str]]]
+    following: set["asyncio.Task[object]"] = field(default_factory=set)

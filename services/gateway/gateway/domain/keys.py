@@ -1,0 +1,108 @@
+"""API keys: `llmp_<id>_<secret>`. The id finds the key; of the secret only a digest is ever kept."""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from contracts.base import Message, Timestamp
+from contracts.gateway import Role
+
+ResponseStyle = Literal["envelope", "plain"]
+"""The form of `GET /api/v1/llm/actions` that a key gets: document A's envelope or document B's bare array."""
+
+_PREFIX = "llmp"
+_RANKS: dict[Role, int] = {"viewer": 0, "member": 1, "admin": 2}
+
+
+class NewApiKey(Message):
+    """A key to make. A viewer only reads, a member reads and writes, an admin also manages keys and configuration."""
+
+    name: str = Field(min_length=1, max_length=100)
+    role: Role = "member"
+    response_style: ResponseStyle = "envelope"
+
+
+class ApiKey(Message):
+    """A key as it is shown: without its secret, which nobody can tell again."""
+
+    key_id: str
+    name: str
+    role: Role
+    response_style: ResponseStyle
+    created_at: Timestamp
+    revoked_at: Timestamp | None
+
+
+class CreatedApiKey(ApiKey):
+    """The answer to making a key, and the only one that ever holds it."""
+
+    key: str
+
+
+class ListApiKeys(Message):
+    limit: int = Field(default=20, ge=1, le=100)
+    offset: int = Field(default=0, ge=0, le=2**31)
+    include_revoked: bool = False
+
+
+class ApiKeyPage(Message):
+    items: list[ApiKey]
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+
+
+class NamedApiKey(Message):
+    """The key that a path names."""
+
+    key_id: str = Field(min_length=1, max_length=64)
+
+
+@dataclass(frozen=True)
+class MintedKey:
+    """A key just made: its whole text for the caller, its digest for the store."""
+
+    key_id: str
+    text: str
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class StoredKey:
+    """A key that may be used, with what a caller's secret is compared to."""
+
+    key: ApiKey
+    digest: bytes
+
+
+def mint() -> MintedKey:
+    """A new key with 256 random bits."""
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    return MintedKey(key_id, f"{_PREFIX}_{key_id}_{secret}", digest(secret))
+
+
+def parse(text: str) -> tuple[str, str] | None:
+    """The id and the secret of a key's text; None when it is no key of ours."""
+    prefix, _, rest = text.partition("_")
+    key_id, _, secret = rest.partition("_")
+    return (key_id, secret) if prefix == _PREFIX and key_id and secret else None
+
+
+def digest(secret: str) -> bytes:
+    """What is kept of a secret. It is as random as the digest is long, so a slow hash would add nothing."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def opens(secret: str, kept: bytes) -> bool:
+    """Whether `secret` is the one that `kept` is the digest of, in a time that tells nothing about it."""
+    return hmac.compare_digest(digest(secret), kept)
+
+
+def may(role: Role, least: Role) -> bool:
+    """Whether `role` may do what takes at least the role `least`."""
+    return _RANKS[role] >= _RANKS[least]

@@ -1,0 +1,155 @@
+"""Around every request: its id, its trace, its metrics, its line in the log, and an answer whatever happens."""
+
+import re
+import time
+import uuid
+from http import HTTPStatus
+
+import structlog
+from aiohttp import ClientError, web
+from aiohttp.typedefs import Handler
+from opentelemetry.trace import Span, SpanKind, StatusCode
+
+from common.context import Principal
+from common.telemetry import SECONDS, Counter, Gauge, Histogram, extracted, get_logger, tracer
+from contracts.base import RefusalCode, Refused
+from gateway.edge.responses import refused
+from gateway.routes.table import family_of
+
+REQUEST_ID = web.RequestKey("request_id", str)
+PRINCIPAL = web.RequestKey("principal", Principal)
+STARTED = web.RequestKey("started", web.StreamResponse)
+
+REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
+DURATION = Histogram(
+    "http_request_seconds", "Time to answer, streams to their end", ["method", "route"], buckets=SECONDS
+)
+IN_FLIGHT = Gauge("http_requests_in_flight", "HTTP requests being answered now")
+
+_log = get_logger("http")
+_SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_UNMATCHED = "unmatched"
+_CLIENT_GONE = 499
+_HEADERS = {
+    "Server": "llm-platform",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@web.middleware
+async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answers every request, counted, traced and logged; a crash is answered too, without its inside."""
+    request_id = _request_id(request)
+    request[REQUEST_ID] = request_id
+    route = _route_of(request)
+    method = request.method if request.method in _METHODS else "OTHER"
+    status = _CLIENT_GONE
+    started = time.perf_counter()
+    IN_FLIGHT.inc()
+    with (
+        structlog.contextvars.bound_contextvars(request_id=request_id),
+        tracer().start_as_current_span(
+            f"{method} {route}",
+            context=extracted(request.headers),
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": method, "http.route": route, "url.path": request.path},
+        ) as span,
+    ):
+        try:
+            response = await _answer(request, handler)
+            status = response.status
+            return response
+        finally:
+            # Also when the client went away, which cancels the handler.
+            IN_FLIGHT.dec()
+            seconds = time.perf_counter() - started
+            REQUESTS.labels(method, route, f"{status // 100}xx").inc()
+            DURATION.labels(method, route).observe(seconds)
+            _tell(request, span, method, route, status, seconds)
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer carries, streams included; run when the headers are about to be sent."""
+    request[STARTED] = response
+    response.headers.update(_HEADERS)
+    response.headers["X-Request-ID"] = request.get(REQUEST_ID) or _request_id(request)
+    response.headers.setdefault("Cache-Control", "no-store")
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Refused as refusal:
+        return _refuse(request, refusal)
+    except web.HTTPException as error:
+        return _refuse(request, _at_the_edge(request, error))
+    except (ConnectionError, ClientError) as error:
+        _log.info("client_gone", error=repr(error))
+        return _break_off(request) or web.Response(status=_CLIENT_GONE)
+    except Exception:
+        _log.exception("request_crashed", method=request.method, path=request.path)
+        return _refuse(request, Refused(RefusalCode.INTERNAL, "An internal error occurred; it has been logged"))
+
+
+def _refuse(request: web.Request, refusal: Refused) -> web.StreamResponse:
+    if (begun := _break_off(request)) is not None:
+        _log.warning("answer_broken_off", code=refusal.code.value, error=refusal.message)
+        return begun
+    return refused(refusal, family_of(request.path))
+
+
+def _break_off(request: web.Request) -> web.StreamResponse | None:
+    """Cuts the connection if an answer has begun, so that a part of it cannot pass for the whole."""
+    begun = request.get(STARTED)
+    if begun is not None and request.transport is not None:
+        request.transport.abort()
+    return begun
+
+
+def _at_the_edge(request: web.Request, error: web.HTTPException) -> Refused:
+    """What aiohttp itself refuses, as one of our refusals."""
+    match error:
+        case web.HTTPNotFound():
+            return Refused(RefusalCode.NOT_FOUND, f"There is no {request.path} here", {"path": request.path})
+        case web.HTTPMethodNotAllowed():
+            return Refused(
+                RefusalCode.METHOD_NOT_ALLOWED,
+                f"{request.path} does not take {request.method}",
+                {"allowed": sorted(error.allowed_methods)},
+            )
+        case web.HTTPRequestEntityTooLarge():
+            return Refused(RefusalCode.TOO_LARGE, "The request is too large")
+        case _ if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Refused(RefusalCode.INVALID, error.reason)
+        case _:
+            return Refused(RefusalCode.INTERNAL, "An internal error occurred; it has been logged")
+
+
+def _request_id(request: web.Request) -> str:
+    """The caller's own id where it is short and plain, else a new one."""
+    offered = request.headers.get("X-Request-ID", "")
+    return offered if _SANE_ID.fullmatch(offered) else uuid.uuid4().hex
+
+
+def _route_of(request: web.Request) -> str:
+    """The template of the matched row: paths themselves are of any number, and no label for a metric."""
+    resource = request.match_info.route.resource
+    return _UNMATCHED if resource is None else resource.canonical
+
+
+def _tell(request: web.Request, span: Span, method: str, route: str, status: int, seconds: float) -> None:
+    span.set_attribute("http.response.status_code", status)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        span.set_status(StatusCode.ERROR)
+    principal = request.get(PRINCIPAL)
+    _log.info(
+        "request",
+        method=method,
+        route=route,
+        status=status,
+        milliseconds=round(seconds * 1000, 2),
+        principal=principal.id if principal is not None else None,
+    )

@@ -1,0 +1,93 @@
+"""From an HTTP request to the message that a row of the table takes. What does not fit is refused field by field."""
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+from multidict import MultiMapping
+from pydantic import ValidationError
+
+from contracts.base import Message, RefusalCode, Refused
+from gateway.errors import invalid_fields, invalid_input
+from gateway.routes.table import Route
+
+_NUL_ESCAPE = b"\\u0000"
+
+
+async def read_request(request: web.Request, route: Route) -> Message:
+    """The message of `route.request` from path, query and body.
+
+    Raises `Refused`: INVALID with the fields to blame, TOO_LARGE for a body over the limit.
+    """
+    raw = await read_body(request) if route.body_names else b""
+    try:
+        if route.body_names and not route.path_names and not request.query_string:
+            # The hot path: JSON straight into the model.
+            return route.request.model_validate_json(raw)
+        return route.request.model_validate(_fields(request, route, raw))
+    except ValidationError as error:
+        raise invalid_input(error) from None
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The body, or `{}` where there is none. Raises `Refused`."""
+    limit = request.client_max_size
+    if request.content_length is not None and request.content_length > limit:
+        raise too_large(limit)
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large(limit) from None
+    if _NUL_ESCAPE in raw and _has_nul(_parsed(raw)):
+        raise invalid_fields([("body", "must not contain NUL characters")])
+    return raw or b"{}"
+
+
+def too_large(limit: int) -> Refused:
+    return Refused(RefusalCode.TOO_LARGE, f"The request is too large: {limit} bytes are allowed")
+
+
+def _fields(request: web.Request, route: Route, raw: bytes) -> dict[str, Any]:
+    path = dict(request.match_info)
+    query = _query(request.query, route.query_names)
+    body = _body(raw, route.body_names) if route.body_names else {}
+    if nul := [name for name, value in {**path, **query}.items() if "\0" in value]:
+        raise invalid_fields([(name, "must not contain NUL characters") for name in nul])
+    return {**body, **query, **path}
+
+
+def _query(query: MultiMapping[str], names: tuple[str, ...]) -> dict[str, str]:
+    errors = [(name, "unknown field") for name in dict.fromkeys(query) if name not in names]
+    errors += [(name, "given more than once") for name in names if len(query.getall(name, [])) > 1]
+    if errors:
+        raise invalid_fields(errors)
+    return dict(query)
+
+
+def _body(raw: bytes, names: tuple[str, ...]) -> dict[str, Any]:
+    body = _parsed(raw)
+    if not isinstance(body, dict):
+        raise invalid_fields([("body", "must be an object")])
+    if unknown := [name for name in body if name not in names]:
+        raise invalid_fields([(name, "unknown field") for name in unknown])
+    return body
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise invalid_fields([("body", f"Invalid JSON: {error}")]) from None
+
+
+def _has_nul(value: Any) -> bool:
+    """Whether any string holds a NUL, which no text column of Postgres can keep."""
+    match value:
+        case str():
+            return "\0" in value
+        case dict():
+            return any(_has_nul(part) for pair in value.items() for part in pair)
+        case list():
+            return any(map(_has_nul, value))
+        case _:
+            return False

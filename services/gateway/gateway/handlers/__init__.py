@@ -1,0 +1,36 @@
+"""What answers each row of the table: one question over the bus for most, a function of its own for the others."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from gateway.deps import Deps
+from gateway.handlers import ask, chat, description, downloads, keys, logs, states, uploads
+from gateway.routes.table import Route, Special
+
+Handler = Callable[[Deps, Route, web.Request], Awaitable[web.StreamResponse]]
+
+_SPECIAL: Mapping[Special, Handler] = {
+    Special.ROOT: description.lead_to_docs,
+    Special.DOCS: description.page,
+    Special.DOCS_SCRIPT: description.script,
+    Special.DOCS_STYLE: description.style,
+    Special.OPENAPI: description.openapi,
+    Special.HEALTH: states.health,
+    Special.READY: states.readiness,
+    Special.CREATE_KEY: keys.create_key,
+    Special.LIST_KEYS: keys.list_keys,
+    Special.REVOKE_KEY: keys.revoke_key,
+    Special.CHAT: chat.complete_chat,
+    Special.SERVED_MODEL: chat.get_model,
+    Special.UPLOAD_DATASET: uploads.upload_dataset,
+    Special.DOWNLOAD_MODEL: downloads.download_model,
+    Special.STREAM_LOGS: logs.stream_logs,
+}
+
+
+def handler_of(route: Route) -> Handler:
+    return ask.ask if route.special is None else _SPECIAL[route.special]
+
+
+__all__ = ["Handler", "handler_of"]

@@ -1,0 +1,199 @@
+"""OpenAPI 3.1, printed from the HTTP table: what is answered and what is described cannot differ."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+import orjson
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from contracts.base import RefusalCode
+from gateway import API_VERSION
+from gateway.domain.chat import ChatCompletionChunk
+from gateway.errors import FORMS, OUTCOMES
+from gateway.routes.pipeline import PresignedDownload
+from gateway.routes.table import Route, Special, Tag
+
+Json = dict[str, Any]
+_Mode = Literal["validation", "serialization"]
+_Schemas = Mapping[tuple[Any, _Mode], Json]
+"""By model and by whether it is read or written."""
+
+_REF = "#/components/schemas/{model}"
+_REFERENCE = re.compile(r'"#/components/schemas/([^"]+)"')
+_JSON = "application/json"
+_ANY_ROUTE = (RefusalCode.INTERNAL,)
+_BEHIND_A_KEY = (RefusalCode.UNAUTHENTICATED, RefusalCode.FORBIDDEN)
+_OVER_THE_BUS = (RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT)
+_FURTHER_ANSWERS: Mapping[Special, tuple[str, type[BaseModel]]] = {
+    Special.CHAT: ("text/event-stream", ChatCompletionChunk),
+    Special.DOWNLOAD_MODEL: (_JSON, PresignedDownload),
+}
+"""What a row may answer with besides its own form."""
+
+_MEANINGS: Mapping[int, str] = {
+    400: "The request is not valid",
+    401: "No key, or one that is not valid",
+    403: "The key's role does not allow this",
+    404: "There is no such thing",
+    409: "It conflicts with what there is",
+    413: "The request is too large",
+    429: "Too many requests; `Retry-After` says when to try again",
+    500: "Something failed here",
+    502: "The engine failed",
+    503: "A part of the platform is not available; `Retry-After` says when to try again",
+    504: "No answer in time",
+}
+
+
+def document(routes: Sequence[Route]) -> bytes:
+    """The whole description as JSON."""
+    schemas, definitions = _schemas(routes)
+    paths: defaultdict[str, Json] = defaultdict(dict)
+    for route in routes:
+        paths[route.template][route.method.lower()] = _operation(route, schemas, definitions)
+    return orjson.dumps(
+        {
+            "openapi": "3.1.0",
+            "info": {
+                "title": "LLM Platform",
+                "version": API_VERSION,
+                "description": "Data sets, fine-tuning jobs, models and completions behind one gateway.",
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            },
+            "servers": [{"url": "/"}],
+            "tags": [{"name": tag.value} for tag in Tag if any(route.tag is tag for route in routes)],
+            "paths": paths,
+            "components": {
+                "schemas": _used(paths, definitions),
+                "securitySchemes": {
+                    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key"},
+                    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                },
+            },
+        }
+    )
+
+
+def _schemas(routes: Iterable[Route]) -> tuple[_Schemas, Json]:
+    """The schema of every model that the routes take or give, and the definitions those refer to."""
+    models: dict[tuple[type[BaseModel], _Mode], None] = {}
+    for route in routes:
+        models[route.request, "validation"] = None
+        if route.response is not None:
+            models[route.response, "serialization"] = None
+    models.update(dict.fromkeys((form, "serialization") for form in FORMS.values()))
+    models.update(dict.fromkeys((model, "serialization") for _, model in _FURTHER_ANSWERS.values()))
+    found, root = models_json_schema(list(models), ref_template=_REF)
+    return found, root["$defs"]
+
+
+def _used(described: object, definitions: Json) -> Json:
+    """The definitions that are referred to: a request that is all path and query needs none."""
+    used: Json = {}
+    unread = [described]
+    while unread:
+        for name in sorted(set(_REFERENCE.findall(orjson.dumps(unread.pop()).decode())) - used.keys()):
+            used[name] = definitions[name]
+            unread.append(definitions[name])
+    return dict(sorted(used.items()))
+
+
+def _operation(route: Route, schemas: _Schemas, definitions: Json) -> Json:
+    request = schemas[route.request, "validation"]
+    properties = _resolved(request, definitions)
+    operation: Json = {
+        "operationId": _operation_id(route),
+        "tags": [route.tag.value],
+        "summary": route.summary,
+        "parameters": _parameters(route, properties),
+        "responses": _responses(route, schemas),
+        "security": [] if route.role is None else [{"bearer": []}, {"apiKey": []}],
+    }
+    if description := _description(route):
+        operation["description"] = description
+    if route.body_names:
+        operation["requestBody"] = _body(route, request, properties)
+    return operation
+
+
+def _operation_id(route: Route) -> str:
+    words = route.template.replace("{", "").replace("}", "").replace("-", "_").replace(".", "_").split("/")
+    return "_".join([route.method.lower(), *filter(None, words)])
+
+
+def _description(route: Route) -> str:
+    role = f"Needs the role `{route.role}`." if route.role in ("member", "admin") else ""
+    return " ".join(filter(None, (route.description, role)))
+
+
+def _resolved(schema: Json, definitions: Json) -> Json:
+    reference = schema.get("$ref")
+    found: Json = definitions[reference.rsplit("/", 1)[1]] if reference else schema
+    return found
+
+
+def _parameters(route: Route, properties: Json) -> list[Json]:
+    places = [(name, "path") for name in route.path_names] + [(name, "query") for name in route.query_names]
+    if route.special is Special.STREAM_LOGS:
+        resume = {"type": "string", "description": "The id of the last event that was seen"}
+        return [*_listed(places, properties), {"name": "Last-Event-ID", "in": "header", "schema": resume}]
+    return _listed(places, properties)
+
+
+def _listed(places: Iterable[tuple[str, str]], model: Json) -> list[Json]:
+    required = model.get("required", [])
+    return [
+        {
+            "name": name,
+            "in": place,
+            "required": place == "path" or name in required,
+            "schema": model["properties"][name],
+        }
+        for name, place in places
+    ]
+
+
+def _body(route: Route, request: Json, model: Json) -> Json:
+    """The model itself, or what the path leaves of it."""
+    schema = request
+    if route.path_names:
+        schema = {
+            **model,
+            "properties": {name: model["properties"][name] for name in route.body_names},
+            "required": [name for name in model.get("required", []) if name in route.body_names],
+        }
+    content: Json = {"schema": schema}
+    if route.example is not None:
+        content["example"] = route.example
+    return {"required": True, "content": {route.request_media: content}}
+
+
+def _responses(route: Route, schemas: _Schemas) -> Json:
+    content: Json = {}
+    if route.response is not None:
+        content[_JSON] = {"schema": schemas[route.response, "serialization"]}
+    else:
+        content[route.media] = {}
+    if route.special is not None and route.special in _FURTHER_ANSWERS:
+        media, model = _FURTHER_ANSWERS[route.special]
+        content[media] = {"schema": schemas[model, "serialization"]}
+    responses: Json = {str(route.status): {"description": "Done", "content": content}}
+    form = schemas[FORMS[route.family], "serialization"]
+    for status in sorted({OUTCOMES[code].status for code in _refusals(route)}):
+        responses[str(status)] = {"description": _MEANINGS[status], "content": {_JSON: {"schema": form}}}
+    return responses
+
+
+def _refusals(route: Route) -> set[RefusalCode]:
+    """What a row may be refused for: its own refusals, and those of the edge that it can meet."""
+    codes = {*_ANY_ROUTE, *route.refusals}
+    if route.role is not None:
+        codes |= {*_BEHIND_A_KEY, *_OVER_THE_BUS}
+    if route.body_names:
+        codes |= {RefusalCode.INVALID, RefusalCode.TOO_LARGE}
+    if route.query_names or route.path_names:
+        codes.add(RefusalCode.INVALID)
+    return codes

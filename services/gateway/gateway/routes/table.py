@@ -1,0 +1,188 @@
+"""What a row of the HTTP table says: from it requests are answered and OpenAPI is printed."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from contracts.base import Message, RefusalCode, ReplyT, RequestT, Rpc
+from contracts.gateway import Role
+
+Method = Literal["GET", "POST", "PUT", "DELETE"]
+ViewT = TypeVar("ViewT", bound=BaseModel)
+
+_PARAMETER = re.compile(r"\{(\w+)(?::[^}]+)?\}")
+_WITH_BODY = ("POST", "PUT")
+
+
+class Family(StrEnum):
+    """A set of routes that share the form of their errors, each from one API document."""
+
+    LLM = "llm"
+    ORCHESTRATION = "orchestration"
+    SERVER = "server"
+    PIPELINE = "pipeline"
+    OPENAI = "openai"
+
+
+_PREFIXES = (
+    ("/api/v1/llm", Family.LLM),
+    ("/api/v1/tasks", Family.SERVER),
+    ("/api/v1/metrics", Family.SERVER),
+    ("/api/v1", Family.PIPELINE),
+    ("/api", Family.ORCHESTRATION),
+    ("/v1", Family.OPENAI),
+)
+
+
+def family_of(path: str) -> Family:
+    """The family whose form an answer under `path` has. What no document claims has document E's."""
+    for prefix, family in _PREFIXES:
+        if path == prefix or path.startswith(prefix + "/"):
+            return family
+    return Family.PIPELINE
+
+
+class Tag(StrEnum):
+    """The group that the API description lists a route in."""
+
+    PLATFORM = "Platform"
+    KEYS = "API keys"
+    CHAT = "OpenAI-compatible"
+    LLM = "LLM"
+    DATASETS = "Datasets"
+    JOBS = "Jobs"
+    MODELS = "Models"
+    LOGS = "Logs"
+
+
+class Special(StrEnum):
+    """Routes that are more than one question over the bus; `gateway.handlers` answers each."""
+
+    ROOT = "root"
+    DOCS = "docs"
+    DOCS_SCRIPT = "docs_script"
+    DOCS_STYLE = "docs_style"
+    OPENAPI = "openapi"
+    HEALTH = "health"
+    READY = "ready"
+    CREATE_KEY = "create_key"
+    LIST_KEYS = "list_keys"
+    REVOKE_KEY = "revoke_key"
+    CHAT = "chat"
+    SERVED_MODEL = "served_model"
+    UPLOAD_DATASET = "upload_dataset"
+    DOWNLOAD_MODEL = "download_model"
+    STREAM_LOGS = "stream_logs"
+
+
+@dataclass(frozen=True)
+class View(Generic[ReplyT]):
+    """The form that a document gives to a reply where it differs. `model` is None for text that is not JSON."""
+
+    model: type[BaseModel] | None
+    shape: Callable[[ReplyT], BaseModel | str]
+    media: str = "application/json"
+
+
+def view(model: type[ViewT], shape: Callable[[ReplyT], ViewT]) -> View[ReplyT]:
+    return View(model, shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One row: a method and a path, what answers, and how the answer looks.
+
+    `path` is OpenAPI's template; `{name:.+}` also takes slashes. The fields of `request` come from the path where it
+    names them, the others from the JSON body of a POST or PUT and from the query of a GET or DELETE. `role` is the
+    least role that may call; None opens the route to everyone. `response` is None for an answer that is not JSON.
+    `omit_absent` leaves fields out that are null. `refusals` are the codes it may answer with,
+    besides those of the edge.
+    """
+
+    method: Method
+    path: str
+    tag: Tag
+    summary: str
+    role: Role | None
+    request: type[Message]
+    response: type[BaseModel] | None
+    rpc: Rpc[Any, Any] | None = None
+    shape: Callable[[Any], BaseModel | str] | None = None
+    special: Special | None = None
+    status: int = 200
+    media: str = "application/json"
+    request_media: str = "application/json"
+    omit_absent: bool = False
+    refusals: tuple[RefusalCode, ...] = ()
+    description: str = ""
+    example: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.rpc is None) == (self.special is None):
+            raise ValueError(f"{self.method} {self.path}: answered by an Rpc or specially, not both")
+        if missing := set(self.path_names) - set(self.request.model_fields):
+            raise ValueError(f"{self.method} {self.path}: {self.request.__name__} has no {sorted(missing)}")
+
+    @property
+    def family(self) -> Family:
+        return family_of(self.path)
+
+    @cached_property
+    def template(self) -> str:
+        """The path as OpenAPI, spans and metrics name it."""
+        return _PARAMETER.sub(r"{\1}", self.path)
+
+    @cached_property
+    def path_names(self) -> tuple[str, ...]:
+        return tuple(_PARAMETER.findall(self.path))
+
+    @cached_property
+    def query_names(self) -> tuple[str, ...]:
+        return () if self.method in _WITH_BODY else self._other_names
+
+    @cached_property
+    def body_names(self) -> tuple[str, ...]:
+        return self._other_names if self.method in _WITH_BODY else ()
+
+    @property
+    def _other_names(self) -> tuple[str, ...]:
+        return tuple(name for name in self.request.model_fields if name not in self.path_names)
+
+
+def asks(
+    method: Method,
+    path: str,
+    rpc: Rpc[RequestT, ReplyT],
+    *,
+    tag: Tag,
+    summary: str,
+    role: Role | None = None,
+    view: View[ReplyT] | None = None,
+    status: int = 200,
+    omit_absent: bool = False,
+    description: str = "",
+    example: Mapping[str, Any] | None = None,
+) -> Route:
+    """A row that is one question over the bus. Without `role`, a viewer may read and a member may write."""
+    return Route(
+        method=method,
+        path=path,
+        tag=tag,
+        summary=summary,
+        role=role or ("viewer" if method == "GET" else "member"),
+        request=rpc.request,
+        response=view.model if view is not None else rpc.reply,
+        rpc=rpc,
+        shape=view.shape if view is not None else None,
+        media=view.media if view is not None else "application/json",
+        status=status,
+        omit_absent=omit_absent,
+        refusals=rpc.refusals,
+        description=description,
+        example=example,
+    )

@@ -1,0 +1,31 @@
+"""Settings of the gateway, read from the environment under `PLATFORM_` like those that every service has."""
+
+from pydantic import Field, SecretStr
+
+from common.settings import ServiceSettings
+
+MIB = 1024 * 1024
+
+
+class GatewaySettings(ServiceSettings):
+    """Where the gateway listens, its first administrator's key, and how much it takes."""
+
+    host: str = Field(default="127.0.0.1", description="Address the gateway answers at")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the gateway answers at; 0 takes a free one")
+    admin_key: SecretStr = Field(
+        default=SecretStr(""), description="Key with the role admin that is in no database; empty means there is none"
+    )
+    max_body_bytes: int = Field(default=8 * MIB, ge=1024, description="Largest request body but for uploads")
+    max_upload_bytes: int = Field(default=5 * 1024 * MIB, ge=1, description="Largest file of an upload")
+    keys_reload_seconds: float = Field(
+        default=30.0, gt=0, description="How often API keys are read again, besides whenever one changes"
+    )
+    heartbeat_seconds: float = Field(
+        default=15.0, gt=0, description="Longest silence on a log stream before a comment keeps it open"
+    )
+    presigned_seconds: int = Field(
+        default=3600, ge=1, le=7 * 24 * 3600, description="How long a presigned download URL is valid"
+    )
+    shutdown_seconds: float = Field(
+        default=10.0, ge=0, description="How long requests may finish when the gateway ends"
+    )

@@ -1,0 +1,61 @@
+"""The gateway's memory: its API keys. Every function takes a connection, and returns the domain's types."""
+
+from common import outbox
+from common.database import Connection, Record
+from contracts.gateway import KEY_CHANGED, KeyChanged
+from gateway.domain.keys import ApiKey, MintedKey, NewApiKey, StoredKey
+
+
+async def add_key(connection: Connection, minted: MintedKey, new: NewApiKey, created_by: str) -> ApiKey:
+    """Enters a key, and tells every gateway process once the transaction has committed."""
+    row = await connection.fetchrow(
+        "INSERT INTO api_keys (key_id, digest, name, role, response_style, created_by)"
+        " VALUES ($1, $2, $3, $4, $5, $6) RETURNING *",
+        minted.key_id,
+        minted.digest,
+        new.name,
+        new.role,
+        new.response_style,
+        created_by,
+    )
+    assert row is not None  # noqa: S101 - an insert that returns
+    await _tell_change(connection, minted.key_id, "created")
+    return _key(row)
+
+
+async def revoke_key(connection: Connection, key_id: str) -> ApiKey | None:
+    """Ends a key for good; one that was revoked already stays as it is. None when there is no such key."""
+    row = await connection.fetchrow(
+        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE key_id = $1 RETURNING *", key_id
+    )
+    if row is None:
+        return None
+    await _tell_change(connection, key_id, "revoked")
+    return _key(row)
+
+
+async def list_keys(
+    connection: Connection, limit: int, offset: int, *, include_revoked: bool
+) -> tuple[list[ApiKey], int]:
+    """A page of keys, newest first, and how many there are in all."""
+    rows = await connection.fetch(
+        "SELECT * FROM api_keys WHERE $3 OR revoked_at IS NULL ORDER BY created_at DESC, key_id LIMIT $1 OFFSET $2",
+        limit,
+        offset,
+        include_revoked,
+    )
+    total = await connection.fetchval("SELECT count(*) FROM api_keys WHERE $1 OR revoked_at IS NULL", include_revoked)
+    return [_key(row) for row in rows], total
+
+
+async def valid_keys(connection: Connection) -> list[StoredKey]:
+    rows = await connection.fetch("SELECT * FROM api_keys WHERE revoked_at IS NULL")
+    return [StoredKey(_key(row), row["digest"]) for row in rows]
+
+
+async def _tell_change(connection: Connection, key_id: str, change: str) -> None:
+    await outbox.add(connection, KEY_CHANGED, KeyChanged(key_id=key_id), message_id=f"key-{key_id}-{change}")
+
+
+def _key(row: Record) -> ApiKey:
+    return ApiKey.model_validate({name: row[name] for name in ApiKey.model_fields})
