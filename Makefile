@@ -25,12 +25,12 @@ run: $(READY) ## bring up the whole platform on this machine; Ctrl-C stops it
 	@$(BIN)/python -m embedded run
 
 demo: $(READY) ## turn a raw file into a served model; starts a platform if none runs
-	@$(BIN)/python -m embedded.demo
+	@$(BIN)/python -m embedded.demo $(ARGS)
 
 test: lint test-only ## lint, then every test, against real servers
 
 test-only: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(ARGS)
 
 lint: $(READY) ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check $(PACKAGES)
