@@ -14,7 +14,7 @@ from typing import Any
 import openai
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -42,8 +42,6 @@ class TinyModel:
         """What transformers' own `generate` answers, with the adapter if one is given."""
         model = self.model
         if adapter is not None:
-            from peft import PeftModel  # noqa: PLC0415
-
             model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(self.folder), str(adapter)).eval()
         ids = torch.tensor([list(prompt_ids)])
         output = model.generate(

@@ -207,6 +207,22 @@ class TestModels:
             assert (cards["tiny"]["loaded"], cards["team/other"]["loaded"]) == (False, True)
             assert await ask(served, model="mine") == with_adapter, "an adapter comes back with its base"
 
+    async def test_an_idle_model_makes_room_before_a_busy_one(
+        self, serve: Serve, tiny: TinyModel, models_dir: Path
+    ) -> None:
+        make_model(models_dir / "third")
+        async with serve(max_models=2) as served:
+            await ask(served)
+            await ask(served, model="team/other")
+            working = asyncio.create_task(ask(served, max_tokens=200))
+            await until(lambda: served.engine.loads["tiny"].running == 1)
+            await ask(served, model="team/other", max_tokens=1)
+            await until(lambda: served.engine.loads["team/other"].running == 0)
+            await ask(served, model="third", max_tokens=1)
+            cards = {card.id: card.model_dump()["metadata"] async for card in served.client.models.list()}
+            await working
+        assert [cards[name]["loaded"] for name in ("tiny", "team/other", "third")] == [True, False, True]
+
     async def test_models_that_displace_each_other_are_all_answered(
         self, serve: Serve, tiny: TinyModel, other: TinyModel
     ) -> None:
@@ -399,6 +415,7 @@ class TestUnderLoad:
 
     async def test_metrics_count_under_vllms_names(self, served: Served, tiny: TinyModel) -> None:
         await ask(served)
+        await until(lambda: served.engine.loads["tiny"].running == 0)
         async with aiohttp.ClientSession(served.url) as session, session.get("/metrics") as response:
             text = await response.text()
         assert 'vllm:num_requests_running{model_name="tiny"} 0.0' in text

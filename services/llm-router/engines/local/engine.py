@@ -100,6 +100,8 @@ class LocalEngine:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for resident in self._loading.values():  # cancelled before its first step
+            resident.failed(internal_error())
         await asyncio.gather(*(resident.retire() for resident in self._loaded.values()))
 
     def _check_name(self, asked: LoadRequest) -> None:
@@ -145,22 +147,23 @@ class LocalEngine:
                 self._loaded[source.name] = resident
         except BaseException as error:
             del self._loading[source.name]
-            refusal = error if isinstance(error, ApiError) else internal_error()
-            log.warning("model not loaded", model=source.name, error=repr(error))
-            resident.failed(refusal)
+            expected = isinstance(error, ApiError)
+            log.warning("model not loaded", model=source.name, error=repr(error), exc_info=not expected)
+            resident.failed(error if expected else internal_error())
             await resident.retire()
             if isinstance(error, Exception):
-                return
+                return  # told to all who asked
             raise
         self.loads[source.name] = resident.load
         resident.arrived(weights)
         log.info("model loaded", model=source.name, seconds=round(time.monotonic() - started, 3))
 
     async def _make_room(self) -> None:
-        """Evicts until one more model may be loaded. Each answers first whoever is in line for it."""
+        """Evicts until one more model may be loaded: idle ones first, a busy one once its line is answered."""
         while len(self._loaded) >= self._settings.max_models:
-            name, resident = self._loaded.popitem(last=False)
-            await resident.retire()
+            idle = [name for name, resident in self._loaded.items() if not resident.busy]
+            name = idle[0] if idle else next(iter(self._loaded))
+            await self._loaded.pop(name).retire()
             log.info("model evicted", model=name)
 
     def _build(self, name: str, folder: Path) -> Weights:

@@ -51,6 +51,10 @@ class Resident:
         """Tokens of prompt and answer together. Only after `arrived`."""
         return self._model.result(timeout=0).weights.context_length
 
+    @property
+    def busy(self) -> bool:
+        return self._jobs > 0
+
     def arrived(self, weights: Weights) -> None:
         """Lets the line move."""
         self._model.set_result(_Model(weights, AdapterRack(weights.model)))
