@@ -44,9 +44,14 @@ class Bus:
         """Connects as `service`, a name of `contracts.topology.ACCESS`."""
         return cls(await connect(settings, service), service, settings.max_concurrency)
 
+    async def drain(self, grace: float = 10.0) -> None:
+        """Takes no more questions and finishes what is being answered, up to `grace` seconds; asking still works."""
+        servers, self._servers = self._servers, []
+        await asyncio.gather(*(server.stop(grace) for server in servers))
+
     async def close(self, grace: float = 10.0) -> None:
-        """Finishes what is being answered (up to `grace` seconds), then disconnects."""
-        await asyncio.gather(*(server.stop(grace) for server in self._servers))
+        """Drains, then disconnects."""
+        await self.drain(grace)
         with suppress(NatsError, TimeoutError, OSError):
             if self._client.is_connected:
                 await self._client.flush(timeout=1)
