@@ -11,6 +11,10 @@ Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
+DEFAULT_MODEL = "default"
+"""Asks for the configured model, unless an engine serves a model of this very name."""
+
+
 class ChatMessage(Message):
     """One turn. `content` is text, or OpenAI's list of parts, which is passed through."""
 
