@@ -1,0 +1,181 @@
+"""What can be asked for, and which engines can answer: told by discovery and by the registry, held in memory."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from contracts.router import ProviderType
+from llm_router.domain.engines import UNKNOWN_CONTEXT, EngineSpec, ModelCard
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model of the registry that is served as an adapter on its base.
+
+    `adapter` is the `s3://` prefix of its files; None while only its summary is known.
+    """
+
+    model_id: str
+    name: str
+    base_model: str
+    registered_at: datetime
+    adapter: str | None = None
+    chat_template: str | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a name leads: `model` is what the engine calls it, `engines` may answer, `adapter` must be loaded there."""
+
+    name: str
+    model: str
+    engines: tuple[str, ...]
+    adapter: TrainedModel | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name that can be asked for, as lists show it. `engines` is empty when none can answer."""
+
+    name: str
+    provider: ProviderType
+    max_tokens: int
+    engines: tuple[str, ...]
+    parent: str | None = None
+    model_id: str | None = None
+
+
+@dataclass(frozen=True)
+class _Listing:
+    spec: EngineSpec
+    cards: dict[str, ModelCard]
+
+
+class Catalogue:
+    """The names of all models. Ids of trained models come first, then what engines list, then names of trained models:
+
+    a trained model named like a base never takes its place, and its id always leads to it.
+    """
+
+    def __init__(self) -> None:
+        self._listings: dict[str, _Listing] = {}
+        self._trained: dict[str, TrainedModel] = {}
+        self._newest: dict[str, TrainedModel] = {}
+        self._routes: dict[str, Route] = {}
+
+    def put_engine(self, spec: EngineSpec, cards: Iterable[ModelCard]) -> None:
+        """Replaces what is known about the engine."""
+        listed = {card.name: card for card in cards}
+        for name in spec.models:
+            listed.setdefault(name, ModelCard(name, simulated=spec.provider_type == "simulated"))
+        self._listings[spec.name] = _Listing(spec, listed)
+        self._routes.clear()
+
+    def remove_engine(self, name: str) -> None:
+        self._listings.pop(name, None)
+        self._routes.clear()
+
+    def put_trained(self, model: TrainedModel) -> None:
+        """Adds a model, or completes one of which only the summary was known."""
+        known = self._trained.get(model.model_id)
+        if known is not None and known.adapter is not None and model.adapter is None:
+            return
+        self._trained[model.model_id] = model
+        newest = self._newest.get(model.name)
+        if newest is None or newest.model_id == model.model_id or newest.registered_at <= model.registered_at:
+            self._newest[model.name] = model
+        self._routes.clear()
+
+    def knows_trained(self, model_id: str) -> bool:
+        """Whether the model is known with all that serving it needs."""
+        known = self._trained.get(model_id)
+        return known is not None and known.adapter is not None
+
+    def adapter_loaded(self, engine: str, model: TrainedModel) -> None:
+        if (listing := self._listings.get(engine)) is not None:
+            listing.cards[model.model_id] = ModelCard(model.model_id, parent=model.base_model)
+
+    def adapter_lost(self, engine: str, model: TrainedModel) -> None:
+        """The engine does not know the adapter any more."""
+        if (listing := self._listings.get(engine)) is not None:
+            listing.cards.pop(model.model_id, None)
+
+    def holds(self, engine: str, model: str) -> bool:
+        """Whether the engine lists the model, or has loaded the adapter, of that name."""
+        listing = self._listings.get(engine)
+        return listing is not None and model in listing.cards
+
+    def resolve(self, name: str) -> Route | None:
+        """Where `name` leads, or None when nothing has this name."""
+        route = self._routes.get(name)
+        if route is None and (route := self._find(name)) is not None:
+            self._routes[name] = route
+        return route
+
+    def cards(self, engine: str) -> list[ModelCard]:
+        """The models of an engine, in its own order."""
+        listing = self._listings.get(engine)
+        return list(listing.cards.values()) if listing is not None else []
+
+    def is_simulated(self, engine: str, model: str) -> bool:
+        listing = self._listings.get(engine)
+        if listing is None:
+            return False
+        card = listing.cards.get(model)
+        return listing.spec.provider_type == "simulated" or (card is not None and card.simulated)
+
+    def names(self) -> list[str]:
+        return [entry.name for entry in self.entries()]
+
+    def entries(self) -> list[Entry]:
+        """Every name that can be asked for: models of engines first, then trained ones by name and by id."""
+        entries: dict[str, Entry] = {}
+        for listing in self._listings.values():
+            for card in listing.cards.values():
+                if card.name not in self._trained and card.name not in entries:
+                    entries[card.name] = self._engine_entry(card)
+        for model in sorted(self._newest.values(), key=lambda m: m.name):
+            entries.setdefault(model.name, self._trained_entry(model.name, model))
+        for model in sorted(self._trained.values(), key=lambda m: m.registered_at):
+            entries[model.model_id] = self._trained_entry(model.model_id, model)
+        return list(entries.values())
+
+    def _engine_entry(self, card: ModelCard) -> Entry:
+        engines = self._serving(card.name)
+        spec = self._listings[engines[0]].spec
+        limit = card.max_tokens or UNKNOWN_CONTEXT
+        return Entry(card.name, spec.provider_type, limit, engines, parent=card.parent)
+
+    def _trained_entry(self, name: str, model: TrainedModel) -> Entry:
+        engines = self._capable(model)
+        provider: ProviderType = self._listings[engines[0]].spec.provider_type if engines else "local"
+        limits = (self._listings[engine].cards.get(model.base_model) for engine in engines)
+        limit = next((card.max_tokens for card in limits if card is not None and card.max_tokens), UNKNOWN_CONTEXT)
+        return Entry(name, provider, limit, engines, parent=model.base_model, model_id=model.model_id)
+
+    def _find(self, name: str) -> Route | None:
+        if (trained := self._trained.get(name)) is not None:
+            return self._adapter_route(name, trained)
+        if engines := self._serving(name):
+            return Route(name, name, engines)
+        if (trained := self._newest.get(name)) is not None:
+            return self._adapter_route(name, trained)
+        if any(model.base_model == name for model in self._trained.values()):
+            # A base that no engine lists, such as one on the Hugging Face hub: a local engine loads it when asked.
+            return Route(name, name, self._local())
+        return None
+
+    def _adapter_route(self, name: str, model: TrainedModel) -> Route:
+        return Route(name, model.model_id, self._capable(model), model)
+
+    def _serving(self, name: str) -> tuple[str, ...]:
+        return tuple(engine for engine, listing in self._listings.items() if name in listing.cards)
+
+    def _capable(self, model: TrainedModel) -> tuple[str, ...]:
+        """Engines that can load the adapter: those that serve its base, else local ones, which load any base."""
+        able = {name: listing for name, listing in self._listings.items() if listing.spec.takes_adapters}
+        serving = tuple(name for name, listing in able.items() if model.base_model in listing.cards)
+        return serving or self._local()
+
+    def _local(self) -> tuple[str, ...]:
+        return tuple(name for name, listing in self._listings.items() if listing.spec.provider_type == "local")

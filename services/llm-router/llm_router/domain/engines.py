@@ -1,0 +1,107 @@
+"""What is known about an engine and the models it lists, and what it answers."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from contracts.base import Refused
+from contracts.router import FinishReason, ProviderType, Usage
+from llm_router.domain.addresses import parsed_api_base
+
+CONFIGURED = "configured"
+"""Name of the engine that `POST /api/v1/llm/config` sets up; no declared engine may have it."""
+UNKNOWN_CONTEXT = 4096
+"""Tokens assumed for a model whose engine does not say how many it takes."""
+ADAPTER_PROVIDERS: frozenset[ProviderType] = frozenset(("local", "vllm"))
+"""Engines that load a LoRA adapter at run time."""
+_CONCURRENCY: dict[ProviderType, int] = {"local": 16}
+_USUAL_CONCURRENCY = 64
+OPENAI_PROVIDERS: frozenset[ProviderType] = frozenset(("openai", "vllm", "ollama", "local", "simulated"))
+"""Engines that speak OpenAI's API, which is how all of them are reached."""
+
+
+def usual_concurrency(provider_type: ProviderType) -> int:
+    """Requests that an engine of the type is given at once. The local one answers one after another."""
+    return _CONCURRENCY.get(provider_type, _USUAL_CONCURRENCY)
+
+
+class DeclaredEngine(BaseModel):
+    """An engine that is known before anything starts, as one element of `PLATFORM_ENGINES`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=100)
+    provider_type: ProviderType
+    api_base: str
+    port: int | None = None
+    concurrency: int | None = Field(default=None, ge=1, le=100_000)
+    """Most requests it is given at once; by default what suits its type."""
+
+    @field_validator("provider_type")
+    @classmethod
+    def _is_supported(cls, provider_type: ProviderType) -> ProviderType:
+        if provider_type not in OPENAI_PROVIDERS:
+            raise ValueError(f"{provider_type} is not supported yet")
+        return provider_type
+
+    @field_validator("api_base")
+    @classmethod
+    def _is_a_plain_url(cls, api_base: str) -> str:
+        try:
+            return parsed_api_base(api_base).geturl()
+        except Refused as refused:
+            raise ValueError(refused.message) from None
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """How an engine is reached. `api_base` is the root of its API, without a slash at the end.
+
+    `guarded` engines may not be on a private address. `models` are served whether or not the engine lists them.
+    """
+
+    id: int
+    name: str
+    provider_type: ProviderType
+    api_base: str
+    port: int | None = None
+    token: str | None = field(default=None, repr=False)
+    guarded: bool = False
+    concurrency: int = 64
+    models: tuple[str, ...] = ()
+    last_used: datetime | None = field(default=None, compare=False)
+
+    @property
+    def takes_adapters(self) -> bool:
+        return self.provider_type in ADAPTER_PROVIDERS
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model as its engine lists it: `max_tokens` of context if told, `parent` the base of an adapter."""
+
+    name: str
+    max_tokens: int | None = None
+    parent: str | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True)
+class Delta:
+    """A piece of a streamed answer, never an empty one."""
+
+    content: str = ""
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer. `usage` is what the engine reports, all zero when it reports none."""
+
+    id: str
+    content: str
+    tool_calls: list[dict[str, Any]] | None
+    finish_reason: FinishReason | None
+    usage: Usage

@@ -1,0 +1,199 @@
+"""A completion from its request to its reply: find the route, take an engine, try again where that is safe."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import TypeVar
+
+from common.context import current
+from contracts.router import Chat, ChatDelta, ChatReply
+from llm_router.domain.catalogue import Catalogue, Route
+from llm_router.domain.engines import Answer, Delta
+from llm_router.domain.failures import EngineFailure, FailureKind
+from llm_router.domain.interactions import chat_reply
+from llm_router.domain.routing import pause_before_retry
+from llm_router.engine.adapters import Adapters
+from llm_router.engine.models import Models
+from llm_router.engine.observation import Observation
+from llm_router.engine.pool import EnginePool, Lease
+from llm_router.engine.protocol import Engine
+from llm_router.engine.recorder import Recorder
+
+T = TypeVar("T")
+
+_MARGIN = 0.1
+"""Seconds before the caller's deadline at which we give up, so that the answer says what was the matter."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """`request` seconds for an answer that is not streamed; `attempts` before the first token."""
+
+    request: float = 590.0
+    attempts: int = 3
+
+
+class Completions:
+    """Answers chats. Neither method touches the database or the disk, but to load an adapter for the first time."""
+
+    def __init__(
+        self,
+        models: Models,
+        catalogue: Catalogue,
+        pool: EnginePool,
+        adapters: Adapters,
+        recorder: Recorder,
+        patience: Patience,
+    ) -> None:
+        self._models = models
+        self._catalogue = catalogue
+        self._pool = pool
+        self._adapters = adapters
+        self._recorder = recorder
+        self._patience = patience
+
+    async def complete(self, chat: Chat) -> ChatReply:
+        """The whole reply. Raises `EngineFailure`."""
+        with Observation(chat, self._recorder) as observation:
+            deadline = self._deadline()
+            route = await self._route(chat, observation)
+
+            async def ask(engine: Engine) -> Answer:
+                return await engine.complete(chat, route.model)
+
+            lease, answer = await self._begin(route, observation, ask, deadline)
+            lease.succeeded()
+            lease.release()
+            observation.answered(answer)
+            return self._reply(route, lease, answer, observation)
+
+    async def stream(self, chat: Chat) -> AsyncGenerator[ChatDelta | ChatReply, None]:
+        """Pieces, then the whole reply. Closing it stops the engine. Raises `EngineFailure`, also half-way."""
+        with Observation(chat, self._recorder) as observation:
+            deadline = self._deadline()
+            route = await self._route(chat, observation)
+
+            async def ask(engine: Engine) -> tuple[Delta | Answer, AsyncGenerator[Delta | Answer, None]]:
+                items = engine.stream(chat, route.model)
+                return await anext(items), items
+
+            lease, (item, items) = await self._begin(route, observation, ask, deadline)
+            try:
+                async with aclosing(items):
+                    while isinstance(item, Delta):
+                        observation.piece(item)
+                        yield ChatDelta(content=item.content, tool_calls=item.tool_calls)
+                        item = await anext(items)
+            except EngineFailure as failure:
+                lease.failed(failure)
+                raise
+            finally:
+                lease.release()
+            lease.succeeded()
+            observation.answered(item)
+            yield self._reply(route, lease, item, observation)
+
+    async def _route(self, chat: Chat, observation: Observation) -> Route:
+        if chat.extra.get("n", 1) != 1:
+            raise EngineFailure(FailureKind.INVALID_REQUEST, "n must be 1: one answer is made for each request")
+        route = await self._models.route(chat.model)
+        observation.routed(route)
+        return route
+
+    async def _begin(
+        self, route: Route, observation: Observation, ask: Callable[[Engine], Awaitable[T]], deadline: float
+    ) -> tuple[Lease, T]:
+        """The first answer of an engine, with its lease, which the caller releases."""
+        avoid: set[str] = set()
+        for attempt in count(1):
+            await self._prepare(route, deadline)
+            lease = await self._pool.lease(route, avoid=avoid, timeout=_left(deadline))
+            observation.asking(lease)
+            try:
+                with observation.calling():
+                    async with _until(deadline):
+                        return lease, await self._ask(route, lease, ask)
+            except EngineFailure as failure:
+                failure.metadata.setdefault("engine", lease.name)
+                lease.failed(failure)
+                lease.release()
+                avoid.add(lease.name)
+                pause = self._pause(route, failure, attempt, avoid)
+                if pause is None or pause >= _left(deadline):
+                    raise
+                observation.retrying(failure)
+            except BaseException:
+                lease.release()
+                raise
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable")
+
+    async def _prepare(self, route: Route, deadline: float) -> None:
+        """Loads an adapter that no engine holds before taking a place at one, which other models need meanwhile."""
+        if route.adapter is None or (member := self._pool.best(route)) is None:
+            return
+        if self._catalogue.holds(member.name, route.model):
+            return
+        try:
+            async with _until(deadline):
+                await self._adapters.load(member.name, member.engine, route.adapter)
+        except EngineFailure as failure:
+            # What may pass by itself is tried again with the lease of an engine, where it is accounted for.
+            if not failure.trait.retryable:
+                raise
+
+    async def _ask(self, route: Route, lease: Lease, ask: Callable[[Engine], Awaitable[T]]) -> T:
+        if route.adapter is None:
+            return await ask(lease.engine)
+        if self._catalogue.holds(lease.name, route.model):
+            try:
+                return await ask(lease.engine)
+            except EngineFailure as failure:
+                if failure.kind is not FailureKind.MODEL_NOT_FOUND:
+                    raise
+            # The engine was started again since, and holds adapters in memory only.
+            self._catalogue.adapter_lost(lease.name, route.adapter)
+        await self._adapters.load(lease.name, lease.engine, route.adapter)
+        return await ask(lease.engine)
+
+    def _pause(self, route: Route, failure: EngineFailure, attempt: int, avoid: set[str]) -> float | None:
+        if attempt >= self._patience.attempts:
+            return None
+        elsewhere = self._pool.has_alternative(route, avoid)
+        return pause_before_retry(failure, attempt, elsewhere=elsewhere, chance=random.random())  # noqa: S311
+
+    def _reply(self, route: Route, lease: Lease, answer: Answer, observation: Observation) -> ChatReply:
+        return chat_reply(
+            answer,
+            name=route.name,
+            engine=lease.name,
+            simulated=self._catalogue.is_simulated(lease.name, route.model),
+            created=observation.created,
+            seconds=observation.seconds,
+            time_to_first_token=observation.time_to_first_token,
+        )
+
+    def _deadline(self) -> float:
+        """A moment of the loop's clock. For a stream it bounds the time to the first token."""
+        remaining = current().remaining()
+        seconds = self._patience.request
+        if remaining is not None:
+            seconds = min(seconds, remaining - _MARGIN)
+        return asyncio.get_running_loop().time() + seconds
+
+
+def _left(deadline: float) -> float:
+    return max(deadline - asyncio.get_running_loop().time(), 0.0)
+
+
+@asynccontextmanager
+async def _until(deadline: float) -> AsyncIterator[None]:
+    """Ends the block at the deadline. Raises `EngineFailure(TIMEOUT)`."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            yield
+    except TimeoutError:
+        raise EngineFailure(FailureKind.TIMEOUT, "No answer came before the deadline of the request") from None

@@ -1,0 +1,73 @@
+"""Finds where a name leads, asking engines and the registry about a name that is not known yet."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+from contracts.base import RefusalCode, Refused
+from contracts.router import DEFAULT_MODEL
+from llm_router.domain.catalogue import Catalogue, Route
+from llm_router.domain.configuration import Default, Selection, default_of
+from llm_router.domain.failures import EngineFailure, FailureKind, model_not_found
+from llm_router.engine.pool import EnginePool
+from llm_router.engine.trained import TrainedModels
+
+_MISS_SECONDS = 1.0
+_MOST_MISSES = 10_000
+
+
+class Models:
+    """What names mean now. `selection` is the stored configuration, which this replica has read last."""
+
+    def __init__(self, catalogue: Catalogue, pool: EnginePool, trained: TrainedModels) -> None:
+        self._catalogue = catalogue
+        self._pool = pool
+        self._trained = trained
+        self._misses: dict[str, float] = {}
+        self.selection = Selection()
+
+    def default(self) -> Default | None:
+        """The engine and model that answer when a request names none."""
+        specs = self._pool.specs()
+        listed = {spec.name: [card.name for card in self._catalogue.cards(spec.name)] for spec in specs}
+        return default_of(self.selection, specs, listed)
+
+    async def route(self, name: str) -> Route:
+        """Where `name` leads. Raises `EngineFailure`: MODEL_NOT_FOUND with what there is instead."""
+        route = self._catalogue.resolve(name)
+        if route is None and name == DEFAULT_MODEL:
+            return await self._default_route()
+        if route is None or (route.adapter is not None and route.adapter.adapter is None):
+            route = await self._look_up(name, route)
+        if route is None:
+            raise model_not_found(name, self._catalogue.names())
+        return route
+
+    async def _default_route(self) -> Route:
+        default = self.default()
+        if default is None or not default.model:
+            raise model_not_found(DEFAULT_MODEL, self._catalogue.names())
+        route = await self.route(default.model)
+        if default.pinned and default.engine.name in route.engines:
+            return replace(route, engines=(default.engine.name,))
+        return route
+
+    async def _look_up(self, name: str, known: Route | None) -> Route | None:
+        if time.monotonic() - self._misses.get(name, -_MISS_SECONDS) < _MISS_SECONDS:
+            return None
+        wanted = known.adapter.model_id if known is not None and known.adapter is not None else name
+        try:
+            _, found = await asyncio.gather(self._pool.refresh(), self._trained.find(wanted))
+        except Refused as refused:
+            if refused.code not in (RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT):
+                raise
+            raise EngineFailure(
+                FailureKind.CONNECTION, f"The registry cannot be asked for {name!r} at the moment", retry_after=1.0
+            ) from None
+        if found is not None:
+            self._catalogue.put_trained(found)
+        if (route := self._catalogue.resolve(name)) is None:
+            if len(self._misses) >= _MOST_MISSES:
+                self._misses.clear()
+            self._misses[name] = time.monotonic()
+        return route

@@ -1,0 +1,147 @@
+"""Watches one completion from the request to its end: span, metrics and the interaction that is kept."""
+
+import asyncio
+import time
+import uuid
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from types import TracebackType
+
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, StatusCode
+
+from common.context import current
+from common.telemetry import tracer
+from contracts.base import Refused
+from contracts.router import Chat
+from llm_router.domain.catalogue import Route
+from llm_router.domain.engines import Answer, Delta
+from llm_router.domain.interactions import Outcome, Status, interaction
+from llm_router.engine import conventions, metrics
+from llm_router.engine.pool import Lease
+from llm_router.engine.recorder import Recorder
+
+
+class Observation:
+    """A context around one completion. What leaves the block decides the outcome: nothing, a failure, or a cancel.
+
+    The span is not the current one for the whole block, which a generator leaves and enters again: see `calling`.
+    """
+
+    def __init__(self, chat: Chat, recorder: Recorder) -> None:
+        self._chat = chat
+        self._recorder = recorder
+        self._created_at = datetime.now(UTC)
+        self._started = time.perf_counter()
+        self._asked = self._started
+        self._route: Route | None = None
+        self._engine: str | None = None
+        self._answer: Answer | None = None
+        self._pieces: list[str] = []
+        self.time_to_first_token: float | None = None
+        self._span = tracer().start_span(
+            f"{conventions.OPERATION} {chat.model}",
+            kind=SpanKind.CLIENT,
+            attributes=conventions.request_attributes(chat),
+        )
+
+    @property
+    def created(self) -> int:
+        """Unix seconds."""
+        return int(self._created_at.timestamp())
+
+    @property
+    def seconds(self) -> float:
+        """How long the engine has been at it."""
+        return time.perf_counter() - self._asked
+
+    def calling(self) -> AbstractContextManager[trace.Span]:
+        """Makes the span the current one, so that the engine is told of it."""
+        return trace.use_span(self._span, record_exception=False, set_status_on_exception=False)
+
+    def routed(self, route: Route) -> None:
+        self._route = route
+
+    def asking(self, lease: Lease) -> None:
+        """An attempt begins."""
+        self._engine = lease.name
+        self._asked = time.perf_counter()
+        self._span.set_attributes(conventions.engine_attributes(lease.member.spec.provider_type, lease.name))
+
+    def retrying(self, failure: Refused) -> None:
+        kind = str(failure.metadata.get("type", failure.code))
+        metrics.RETRIES.labels(self._engine or metrics.UNKNOWN, kind).inc()
+        self._span.add_event("retry", {conventions.ERROR_TYPE: kind})
+
+    def piece(self, delta: Delta) -> None:
+        """A part of the answer goes to the caller."""
+        if self.time_to_first_token is None:
+            self.time_to_first_token = time.perf_counter() - self._started
+        self._pieces.append(delta.content)
+
+    def answered(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def __enter__(self) -> "Observation":
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        status, reason, message = _outcome(error, answered=self._answer is not None)
+        duration = time.perf_counter() - self._started
+        self._measure(reason, duration)
+        output = self._answer.content if self._answer is not None else "".join(self._pieces)
+        outcome = Outcome(
+            status=status,
+            model=self._route.name if self._route is not None else self._chat.model,
+            engine=self._engine,
+            output=output,
+            duration=duration,
+            error=message,
+            answer=self._answer,
+            time_to_first_token=self.time_to_first_token,
+        )
+        principal = current().principal
+        context = self._span.get_span_context()
+        self._recorder.record(
+            interaction(
+                self._chat,
+                outcome,
+                interaction_id=uuid.uuid4().hex,
+                principal=principal.id if principal is not None else None,
+                trace_id=trace.format_trace_id(context.trace_id) if context.is_valid else None,
+                created_at=self._created_at,
+            )
+        )
+        self._end_span(status, reason)
+
+    def _measure(self, reason: str, duration: float) -> None:
+        model = self._route.name if self._route is not None else metrics.UNKNOWN
+        engine = self._engine or metrics.UNKNOWN
+        metrics.COMPLETIONS.labels(model, engine, reason).inc()
+        metrics.DURATION.labels(engine).observe(duration)
+        if self.time_to_first_token is not None:
+            metrics.FIRST_TOKEN.labels(engine).observe(self.time_to_first_token)
+        if self._answer is not None:
+            metrics.TOKENS.labels(model, engine, "input").inc(self._answer.usage.prompt_tokens)
+            metrics.TOKENS.labels(model, engine, "output").inc(self._answer.usage.completion_tokens)
+
+    def _end_span(self, status: Status, reason: str) -> None:
+        if self._answer is not None and self._route is not None:
+            self._span.set_attributes(conventions.answer_attributes(self._answer, self._route.model))
+        if status == "failed":
+            self._span.set_attribute(conventions.ERROR_TYPE, reason)
+            self._span.set_status(StatusCode.ERROR, reason)
+        self._span.end()
+
+
+def _outcome(error: BaseException | None, *, answered: bool) -> tuple[Status, str, str | None]:
+    """Status, the label it is counted under, and the message that is kept."""
+    if error is None or (answered and isinstance(error, GeneratorExit | asyncio.CancelledError)):
+        return "completed", "completed", None
+    if isinstance(error, Refused):
+        return "failed", str(error.metadata.get("type", error.code.value)), error.message
+    if isinstance(error, GeneratorExit | asyncio.CancelledError):
+        return "cancelled", "cancelled", None
+    return "failed", "crash", type(error).__name__

@@ -1,0 +1,365 @@
+"""The engines of this replica: who is up, who is busy, who waits for one, and what each lists."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from common.telemetry import get_logger
+from llm_router.domain.breaker import Breaker
+from llm_router.domain.catalogue import Catalogue, Route
+from llm_router.domain.engines import EngineSpec, ModelCard
+from llm_router.domain.failures import EngineFailure, FailureKind
+from llm_router.domain.routing import least_outstanding
+from llm_router.engine.metrics import ENGINE_UP, OUTSTANDING, QUEUE_LENGTH, QUEUE_SECONDS
+from llm_router.engine.protocol import Engine
+
+_log = get_logger("pool")
+_REFRESH_AT_MOST_EVERY = 1.0
+_RECHECK_SECONDS = 0.2
+_CHECKS_MISSED = 2
+"""Slow health checks in a row after which an engine counts as down. One that refuses connections is down at once."""
+
+
+@dataclass(frozen=True)
+class PoolLimits:
+    """Seconds, but `queue`: requests that may wait, and `breaker_failures`: failures in a row."""
+
+    queue: int = 1000
+    queue_seconds: float = 30.0
+    patience: float = 5.0
+    check_interval: float = 5.0
+    breaker_failures: int = 5
+    breaker_cooldown: float = 5.0
+
+
+@dataclass(eq=False)
+class Member:
+    """An engine of the pool with its state. Times are of the monotonic clock, but `last_used`."""
+
+    spec: EngineSpec
+    engine: Engine
+    breaker: Breaker
+    down_since: float
+    last_used: datetime | None
+    up: bool = False
+    outstanding: int = 0
+    turn: int = 0
+    missed: int = 0
+    retired: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def concurrency(self) -> int:
+        return self.spec.concurrency
+
+    def usable(self, now: float) -> bool:
+        return self.up and not self.retired and self.breaker.allows(now)
+
+
+@dataclass(eq=False)
+class Lease:
+    """The right to one request on an engine. Every lease is released once; `failed` may come before."""
+
+    member: Member
+    _pool: "EnginePool"
+    _open: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.member.name
+
+    @property
+    def engine(self) -> Engine:
+        return self.member.engine
+
+    def succeeded(self) -> None:
+        self.member.breaker.succeed()
+
+    def failed(self, failure: EngineFailure) -> None:
+        """Tells the pool what became of the request."""
+        if failure.trait.breaks:
+            self.member.breaker.fail(time.monotonic())
+        elif failure.trait.answered:
+            self.member.breaker.succeed()
+        if failure.kind is FailureKind.CONNECTION:
+            self._pool.suspect(self.member)
+
+    def release(self) -> None:
+        if self._open:
+            self._open = False
+            self._pool.release(self.member)
+
+
+@dataclass(eq=False)
+class _Waiter:
+    route: Route
+    lease: "asyncio.Future[Lease]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class EnginePool:
+    """Gives requests to engines and keeps the catalogue at what they list.
+
+    `connect` makes the client of an engine. Call `run` in the background.
+    """
+
+    def __init__(self, catalogue: Catalogue, connect: Callable[[EngineSpec], Engine], limits: PoolLimits) -> None:
+        self._catalogue = catalogue
+        self._connect = connect
+        self._limits = limits
+        self._members: dict[str, Member] = {}
+        self._waiting: deque[_Waiter] = deque()
+        self._turns = 0
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed_at = 0.0
+        self._fell = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    # Who belongs to it
+
+    async def apply(self, specs: Sequence[EngineSpec], remembered: Iterable[tuple[str, ModelCard]] = ()) -> None:
+        """Makes these the engines. Those that changed are replaced; their requests finish first.
+
+        `remembered` models of engines stand until the engine lists its own.
+        """
+        kept = {spec.name for spec in specs}
+        for name in [name for name in self._members if name not in kept]:
+            self._retire(self._members.pop(name))
+            self._catalogue.remove_engine(name)
+        added = []
+        for spec in specs:
+            known = self._members.get(spec.name)
+            if known is not None and known.spec == spec:
+                known.last_used = max(filter(None, (known.last_used, spec.last_used)), default=None)
+                continue
+            if known is not None:
+                self._retire(known)
+            self._members[spec.name] = member = self._member(spec)
+            self._catalogue.put_engine(spec, [card for engine, card in remembered if engine == spec.name])
+            added.append(member)
+        await asyncio.gather(*(self._check(member) for member in added))
+
+    def members(self) -> list[Member]:
+        return list(self._members.values())
+
+    def specs(self) -> list[EngineSpec]:
+        return [member.spec for member in self._members.values()]
+
+    def is_up(self, name: str) -> bool:
+        member = self._members.get(name)
+        return member is not None and member.up
+
+    def has_alternative(self, route: Route, avoid: Collection[str]) -> bool:
+        """Whether an engine that was not avoided could take the route now."""
+        now = time.monotonic()
+        return any(member.usable(now) and member.name not in avoid for member in self._candidates(route))
+
+    def best(self, route: Route) -> Member | None:
+        """The engine that suits best, whether or not it has room; None when none is usable."""
+        now = time.monotonic()
+        usable = [member for member in self._candidates(route) if member.usable(now)]
+        return min(usable, key=lambda m: (m.outstanding, m.turn), default=None)
+
+    # Leases
+
+    async def lease(self, route: Route, *, avoid: Collection[str] = (), timeout: float) -> Lease:
+        """An engine for one request: at once, or after a wait of `timeout` seconds at most.
+
+        `avoid`ed engines are taken only if no other can. Raises `EngineFailure`: OVERLOADED when the line is full or
+        the wait too long, CONNECTION when every engine of the route has been down for a while.
+        """
+        if (lease := self._try(route, avoid)) is not None:
+            return lease
+        patience = self._patience(route)
+        if patience <= 0:
+            raise EngineFailure(
+                FailureKind.CONNECTION,
+                f"No engine that serves {route.name!r} is available at the moment",
+                retry_after=self._limits.check_interval,
+            )
+        if len(self._waiting) >= self._limits.queue:
+            raise EngineFailure(FailureKind.OVERLOADED, "Too many requests wait for an engine", retry_after=1.0)
+        return await self._wait(route, min(patience, timeout))
+
+    def release(self, member: Member) -> None:
+        member.outstanding -= 1
+        member.breaker.abandon()
+        OUTSTANDING.labels(member.name).set(member.outstanding)
+        if member.retired:
+            if member.outstanding == 0:
+                self._close(member)
+        else:
+            self._dispatch()
+
+    def suspect(self, member: Member) -> None:
+        """A connection failed: nothing more goes there until its health check, which follows at once, succeeds."""
+        self._set_up(member, False)
+
+    async def _wait(self, route: Route, timeout: float) -> Lease:
+        waiter = _Waiter(route)
+        self._waiting.append(waiter)
+        QUEUE_LENGTH.set(len(self._waiting))
+        started = time.monotonic()
+        try:
+            await asyncio.wait([waiter.lease], timeout=timeout)
+        except asyncio.CancelledError:
+            # The lease may have been given in the very moment in which the caller left.
+            if waiter.lease.done() and not waiter.lease.cancelled():
+                waiter.lease.result().release()
+            raise
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            waiter.lease.cancel()
+            QUEUE_LENGTH.set(len(self._waiting))
+            QUEUE_SECONDS.observe(time.monotonic() - started)
+        if waiter.lease.cancelled():
+            raise EngineFailure(
+                FailureKind.OVERLOADED, f"No engine was free for {route.name!r} in time", retry_after=1.0
+            )
+        return waiter.lease.result()
+
+    def _patience(self, route: Route) -> float:
+        """How long waiting makes sense: for an engine that works, the line's limit; for one that just died, shorter."""
+        now = time.monotonic()
+        return max((self._patience_with(member, now) for member in self._candidates(route)), default=0.0)
+
+    def _patience_with(self, member: Member, now: float) -> float:
+        if not member.up:
+            return self._limits.patience - (now - member.down_since)
+        if member.breaker.is_open:
+            soon = member.breaker.open_until - now <= self._limits.patience
+            return self._limits.patience if soon else 0.0
+        return self._limits.queue_seconds
+
+    def _candidates(self, route: Route) -> list[Member]:
+        members = [member for name in route.engines if (member := self._members.get(name)) is not None]
+        if route.adapter is None:
+            return members
+        # To wait for an engine that has the adapter beats loading it onto one more.
+        now = time.monotonic()
+        holding = [m for m in members if self._catalogue.holds(m.name, route.model) and m.usable(now)]
+        return holding or members
+
+    def _try(self, route: Route, avoid: Collection[str] = ()) -> Lease | None:
+        now = time.monotonic()
+        usable = [member for member in self._candidates(route) if member.usable(now)]
+        preferred = [member for member in usable if member.name not in avoid] if avoid else usable
+        member = least_outstanding(preferred) or least_outstanding(usable)
+        if member is None:
+            return None
+        self._turns += 1
+        member.turn = self._turns
+        member.outstanding += 1
+        member.last_used = datetime.now(UTC)
+        member.breaker.start()
+        OUTSTANDING.labels(member.name).set(member.outstanding)
+        return Lease(member, self)
+
+    def _dispatch(self) -> None:
+        """Gives what has become free to those who wait, first come first served."""
+        for waiter in list(self._waiting):
+            if not waiter.lease.done() and (lease := self._try(waiter.route)) is not None:
+                self._waiting.remove(waiter)
+                waiter.lease.set_result(lease)
+        QUEUE_LENGTH.set(len(self._waiting))
+
+    # Health and discovery
+
+    async def run(self) -> None:
+        """Checks all engines every interval, and at once when one goes down, until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.check_interval):
+                    await self._fell.wait()
+                self._fell.clear()
+                await self._look_after_fallen()
+            except TimeoutError:
+                await asyncio.gather(*(self._check(member) for member in self.members()))
+
+    async def refresh(self) -> None:
+        """Asks all engines for their models now; at most once a second, however many call it."""
+        if self._refreshing is None:
+            if time.monotonic() - self._refreshed_at < _REFRESH_AT_MOST_EVERY:
+                return
+            self._refreshing = asyncio.create_task(self._refresh())
+        await asyncio.shield(self._refreshing)
+
+    async def close(self) -> None:
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+        for waiter in self._waiting:
+            waiter.lease.cancel()
+        await asyncio.gather(*(member.engine.close() for member in self._members.values()), *self._closing)
+
+    async def _refresh(self) -> None:
+        try:
+            await asyncio.gather(*(self._check(member) for member in self.members()))
+        finally:
+            self._refreshed_at = time.monotonic()
+            self._refreshing = None
+
+    async def _look_after_fallen(self) -> None:
+        """Checks engines that are down often, for as long as callers have patience: a crashed one is back soon."""
+        deadline = time.monotonic() + self._limits.patience
+        while down := [member for member in self.members() if not member.up]:
+            await asyncio.gather(*(self._check(member) for member in down))
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(_RECHECK_SECONDS)
+
+    async def _check(self, member: Member) -> None:
+        try:
+            cards = await member.engine.models()
+        except EngineFailure as failure:
+            self._missed(member, failure)
+            return
+        if member.retired:
+            return
+        member.missed = 0
+        self._catalogue.put_engine(member.spec, cards)
+        self._set_up(member, True)
+
+    def _missed(self, member: Member, failure: EngineFailure) -> None:
+        if failure.kind in (FailureKind.CONNECTION, FailureKind.OVERLOADED):
+            self._set_up(member, False)
+        elif failure.kind is FailureKind.TIMEOUT:
+            member.missed += 1
+            if member.missed >= _CHECKS_MISSED:
+                self._set_up(member, False)
+        else:
+            # It answers, it only does not list its models, as some providers do not without a right token.
+            self._set_up(member, True)
+
+    def _set_up(self, member: Member, up: bool) -> None:
+        if member.retired:
+            return
+        if member.up != up:
+            member.up = up
+            member.down_since = time.monotonic()
+            _log.info("engine_up" if up else "engine_down", engine=member.name)
+            if not up:
+                self._fell.set()
+        ENGINE_UP.labels(member.name).set(up)
+        if up:
+            self._dispatch()
+
+    def _member(self, spec: EngineSpec) -> Member:
+        breaker = Breaker(self._limits.breaker_failures, self._limits.breaker_cooldown)
+        return Member(spec, self._connect(spec), breaker, down_since=time.monotonic(), last_used=spec.last_used)
+
+    def _retire(self, member: Member) -> None:
+        member.retired = True
+        ENGINE_UP.labels(member.name).set(0)
+        if member.outstanding == 0:
+            self._close(member)
+
+    def _close(self, member: Member) -> None:
+        task = asyncio.create_task(member.engine.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)

@@ -1,0 +1,51 @@
+"""What the router asks of an engine, whichever API it speaks."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from contracts.router import Chat
+from llm_router.domain.engines import Answer, Delta, ModelCard
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds: to connect, without a byte of a stream, to list models, to load an adapter."""
+
+    connect: float = 3.0
+    silence: float = 120.0
+    check: float = 3.0
+    load: float = 60.0
+
+
+class Engine(Protocol):
+    """An engine. Every method raises `EngineFailure`, which says of what kind the failure is.
+
+    `model` is the engine's own name for what is asked; the name in the chat is the caller's.
+    """
+
+    async def complete(self, chat: Chat, model: str) -> Answer:
+        """A whole answer, for as long as it takes: the caller bounds the time."""
+        ...
+
+    def stream(self, chat: Chat, model: str) -> AsyncGenerator[Delta | Answer, None]:
+        """Pieces as they come, and the whole answer last. Closing it stops the generation at once.
+
+        An answer that breaks off raises; it never looks like a finished one.
+        """
+        ...
+
+    async def models(self) -> list[ModelCard]:
+        """The models it serves now. It doubles as the health check: an engine that lists its models is up."""
+        ...
+
+    async def load_adapter(self, name: str, path: Path, base_model: str) -> None:
+        """Makes a LoRA adapter askable under `name`; one that is loaded already is fine."""
+        ...
+
+    async def unload_adapter(self, name: str) -> None:
+        """Forgets an adapter; one that is not loaded is fine."""
+        ...
+
+    async def close(self) -> None: ...

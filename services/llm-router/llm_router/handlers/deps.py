@@ -1,0 +1,35 @@
+"""What the handlers need, and the table they are registered in."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from common.bus import Bus, Handlers
+from common.database import Database
+from common.outbox import OutboxRelay
+from llm_router.domain.catalogue import Catalogue
+from llm_router.engine.completions import Completions
+from llm_router.engine.models import Models
+from llm_router.engine.pool import EnginePool
+from llm_router.engine.tokens import TokenVault
+from llm_router.engine.trained import TrainedModels
+from llm_router.store import ModelNumber
+
+
+@dataclass(frozen=True)
+class Deps:
+    """Made once by `main`. `numbers` are the lasting numbers of models that this replica has seen given."""
+
+    bus: Bus
+    database: Database
+    relay: OutboxRelay
+    catalogue: Catalogue
+    pool: EnginePool
+    models: Models
+    trained: TrainedModels
+    completions: Completions
+    vault: TokenVault
+    numbers: dict[str, ModelNumber] = field(default_factory=dict)
+    reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+HANDLERS = Handlers[Deps]()

@@ -1,0 +1,95 @@
+"""Models that can be asked for: listing them with their numbers, and hearing of trained ones."""
+
+import asyncio
+
+from common.telemetry import get_logger
+from contracts.base import Empty, Refused
+from contracts.registry import MODEL_REGISTERED
+from contracts.router import LIST_SERVED_MODELS, ServedModel, ServedModels
+from llm_router import store
+from llm_router.domain.catalogue import Entry
+from llm_router.engine.trained import registered
+from llm_router.handlers.deps import HANDLERS, Deps
+from llm_router.store import ModelNumber
+
+_log = get_logger("models")
+_RETRY_SECONDS = 1.0
+_NUMBERING_SECONDS = 5.0
+
+
+@HANDLERS.on(LIST_SERVED_MODELS)
+async def list_served_models(deps: Deps, _request: Empty) -> ServedModels:
+    entries = deps.catalogue.entries()
+    if any(entry.name not in deps.numbers for entry in entries):
+        await number(deps, entries)
+    return ServedModels(models=[_served(deps, entry, deps.numbers[entry.name]) for entry in entries])
+
+
+async def number(deps: Deps, entries: list[Entry]) -> None:
+    """Gives new names a number that they keep, and stores what has changed about known ones."""
+    changed = [entry for entry in entries if not _is_noted(entry, deps.numbers.get(entry.name))]
+    if changed:
+        async with deps.database.transaction() as connection:
+            numbers = await store.number_models(connection, changed)
+        deps.numbers.update({number.name: number for number in numbers})
+
+
+async def keep_numbering(deps: Deps) -> None:
+    """Numbers what discovery finds, so that listing mostly needs no database and a restart knows what there was."""
+    while True:
+        try:
+            await number(deps, deps.catalogue.entries())
+        except Refused as refused:
+            _log.info("numbering_waits", reason=refused.message)
+        await asyncio.sleep(_NUMBERING_SECONDS)
+
+
+async def follow_registered(deps: Deps) -> None:
+    """Serves every model from the moment it is registered. Starts with those of the past, as far as they are kept."""
+    async for delivered in deps.bus.follow(MODEL_REGISTERED, after=0):
+        model = registered(delivered.body)
+        if model is not None and not deps.catalogue.knows_trained(model.model_id):
+            deps.catalogue.put_trained(model)
+            _log.info("model_served", model_id=model.model_id, model=model.name, base_model=model.base_model)
+
+
+async def learn_all(deps: Deps) -> None:
+    """Asks the registry once for all models, also those whose events are gone; waits for it if need be."""
+    while True:
+        try:
+            async for model in deps.trained.all():
+                deps.catalogue.put_trained(model)
+            return
+        except Refused as refused:
+            _log.info("registry_not_there", reason=refused.message)
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _is_noted(entry: Entry, number: ModelNumber | None) -> bool:
+    return number is not None and (entry.provider, entry.max_tokens, _engine(entry), entry.parent, entry.model_id) == (
+        number.provider,
+        number.max_tokens,
+        number.engine,
+        number.parent,
+        number.model_id,
+    )
+
+
+def _engine(entry: Entry) -> str | None:
+    return entry.engines[0] if entry.engines else None
+
+
+def _served(deps: Deps, entry: Entry, number: ModelNumber) -> ServedModel:
+    up = [name for name in entry.engines if deps.pool.is_up(name)]
+    return ServedModel(
+        id=number.id,
+        name=entry.name,
+        provider=entry.provider,
+        max_tokens=entry.max_tokens,
+        status="active" if up else "unavailable",
+        engine=(up or entry.engines or ("",))[0],
+        parent=entry.parent,
+        model_id=entry.model_id,
+        created_at=number.created_at,
+        updated_at=number.updated_at,
+    )

@@ -1,0 +1,102 @@
+"""Constructs the llm-router: `python -m llm_router.main`."""
+
+from functools import partial
+
+from common.database import Database
+from common.outbox import OutboxRelay
+from common.service import Service, run
+from contracts.topology import ROUTER_INTERACTIONS
+from llm_router import store
+from llm_router.domain.catalogue import Catalogue
+from llm_router.domain.engines import EngineSpec
+from llm_router.engine.adapters import Adapters
+from llm_router.engine.completions import Completions, Patience
+from llm_router.engine.models import Models
+from llm_router.engine.openai import OpenAIEngine
+from llm_router.engine.pool import EnginePool, PoolLimits
+from llm_router.engine.protocol import Timeouts
+from llm_router.engine.recorder import Recorder
+from llm_router.engine.tokens import TokenVault
+from llm_router.engine.trained import TrainedModels
+from llm_router.handlers import HANDLERS, Deps, configuration, interactions, models
+from llm_router.settings import RouterSettings
+
+NAME = "llm_router"
+_FLUSH_SECONDS = 5.0
+_DRAIN_SECONDS = 10.0
+
+
+async def build(service: Service, settings: RouterSettings) -> None:
+    vault = TokenVault(settings.secret_key)
+    settings.adapters.mkdir(parents=True, exist_ok=True)
+    database = await service.database(NAME)
+    bus = await service.bus()
+
+    recorder = Recorder(bus, settings.interaction_buffer)
+    catalogue = Catalogue()
+    pool = _pool(settings, catalogue)
+    service.stack.push_async_callback(pool.close)
+    adapters = Adapters(service.object_store(), catalogue, settings.adapters, settings.model_load_timeout)
+    service.stack.push_async_callback(adapters.close)
+    trained = TrainedModels(bus)
+    router_models = Models(catalogue, pool, trained)
+    patience = Patience(settings.engine_request_timeout, settings.engine_attempts)
+    deps = Deps(
+        bus=bus,
+        database=database,
+        relay=OutboxRelay(database, bus),
+        catalogue=catalogue,
+        pool=pool,
+        models=router_models,
+        trained=trained,
+        completions=Completions(router_models, catalogue, pool, adapters, recorder, patience),
+        vault=vault,
+    )
+    await _declare_engines(database, settings)
+    await configuration.read(deps)
+
+    service.spawn("outbox", deps.relay.run)
+    service.spawn("engines", pool.run)
+    service.spawn("configuration", partial(configuration.follow, deps))
+    service.spawn("trained_models", partial(models.follow_registered, deps))
+    service.spawn("registry", partial(models.learn_all, deps))
+    service.spawn("numbering", partial(models.keep_numbering, deps))
+    service.spawn("interactions", lambda: bus.consume(ROUTER_INTERACTIONS, partial(interactions.keep, deps)))
+    service.spawn("recorder", recorder.run)
+    service.stack.push_async_callback(recorder.flush, _FLUSH_SECONDS)
+    await bus.serve(HANDLERS, deps)
+    # First of all at the end: what is being answered ends, is recorded, and only then do the parts above close.
+    service.stack.push_async_callback(bus.drain, _DRAIN_SECONDS)
+
+
+def _pool(settings: RouterSettings, catalogue: Catalogue) -> EnginePool:
+    timeouts = Timeouts(
+        connect=settings.engine_connect_timeout,
+        silence=settings.engine_silence_timeout,
+        check=settings.engine_check_timeout,
+        load=settings.model_load_timeout,
+    )
+
+    def connect(spec: EngineSpec) -> OpenAIEngine:
+        return OpenAIEngine(spec, timeouts)
+
+    limits = PoolLimits(
+        queue=settings.engine_queue_limit,
+        queue_seconds=settings.engine_queue_timeout,
+        patience=settings.engine_patience,
+        check_interval=settings.engine_check_interval,
+        breaker_failures=settings.breaker_failures,
+        breaker_cooldown=settings.breaker_cooldown,
+    )
+    return EnginePool(catalogue, connect, limits)
+
+
+async def _declare_engines(database: Database, settings: RouterSettings) -> None:
+    async with database.transaction() as connection:
+        if await store.declare_engines(connection, settings.engines):
+            selection = await store.read_selection(connection)
+            await configuration.tell(connection, selection.revision)
+
+
+if __name__ == "__main__":
+    run(NAME, RouterSettings, build)
