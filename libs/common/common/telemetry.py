@@ -85,7 +85,7 @@ def _add_trace_ids(_logger: object, _method: str, event: MutableMapping[str, Any
 def get_logger(name: str = "") -> structlog.typing.FilteringBoundLogger:
     """A logger; `name` says which part of the service speaks."""
     # Initial values, unlike `bind`, leave the logger lazy: made at import, configured when it first speaks.
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(**({"logger": name} if name else {}))
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(**({"component": name} if name else {}))
     return logger
 
 
