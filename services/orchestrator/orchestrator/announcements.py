@@ -1,0 +1,81 @@
+"""What jobs tell others, in the transaction of what happened: hints to workers, lines of the log, the job's end."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from common.outbox import Told, telling
+from contracts.orchestrator import JOB_ENDED, LOG_RECORDED, STEP_READY, JobEnded, LogLevel, LogRecord, StepReady
+from orchestrator.domain.jobs import job_id_of
+from orchestrator.domain.machine import Run, Step, Transition
+from orchestrator.domain.records import Claim, Hint
+
+SPEAKER = "Orchestrator"
+"""The agent that the engine's own lines of a run's log are from."""
+
+
+def of_submission(run: Run) -> list[Told]:
+    """A job has been entered."""
+    number = len(run.steps)
+    queued = _line(run.run_id, "queued", "INFO", f"Job queued: {number} agent{'s' if number > 1 else ''}")
+    return [queued, *_hints(step for step in run.steps.values() if step.status == "ready")]
+
+
+def of_claim(claim: Claim) -> list[Told]:
+    """A worker has taken a step."""
+    message = f"{claim.name} ({claim.kind}) started, attempt {claim.attempt} of {claim.max_attempts}"
+    return [_line(claim.run_id, f"{claim.step_id}.{claim.fence}.started", "INFO", message)]
+
+
+def of_transition(transition: Transition) -> list[Told]:
+    """A step or a whole job has changed."""
+    return [*_step_lines(transition), *_hints(transition.made_ready), *_end(transition)]
+
+
+def of_hints(hints: Iterable[Hint]) -> list[Told]:
+    """Ready steps that nobody has claimed."""
+    return [_hint(hint.step_id, hint.kind, hint.fence, hint.number) for hint in hints]
+
+
+def _hints(steps: Iterable[Step]) -> Iterator[Told]:
+    for step in steps:
+        # One that may not be claimed yet is hinted at by the reaper, once it may.
+        if step.delay == 0:
+            yield _hint(step.id, step.kind, step.fence, 0)
+
+
+def _hint(step_id: int, kind: str, fence: int, number: int) -> Told:
+    # JetStream drops a message id it has seen: the fence and the number let a later hint about the same step through.
+    body = StepReady(step_id=step_id, agent_class=kind)
+    return telling(STEP_READY, body, message_id=f"step.{step_id}.{fence}.{number}")
+
+
+def _step_lines(transition: Transition) -> Iterator[Told]:
+    step, failure = transition.step, transition.failure
+    if step is None:
+        return
+    if failure is not None and step.status == "ready":
+        again = f"attempt {step.attempt + 1} of {step.max_attempts} in {step.delay:.1f} s"
+        level: LogLevel = "WARN"
+        message = f"{step.name} failed: {failure.message} ({failure.code}); {again}"
+    elif failure is not None:
+        level, message = "ERROR", f"{step.name} failed: {failure.message} ({failure.code})"
+    elif step.status == "ready":
+        level, message = "INFO", f"{step.name} was given back by its worker and will start again"
+    else:
+        level, message = "INFO", f"{step.name} {step.status}"
+    yield _line(transition.run.run_id, f"{step.id}.{step.fence}.{step.status}", level, message)
+
+
+def _end(transition: Transition) -> Iterator[Told]:
+    run, status = transition.run, transition.ended
+    if status is None:
+        return
+    level: LogLevel = "ERROR" if status == "failed" else "INFO"
+    yield _line(run.run_id, status, level, f"Job {status}")
+    body = JobEnded(job_id=job_id_of(run.run_id), run_id=run.run_id, status=status)
+    yield telling(JOB_ENDED, body, message_id=f"run.{run.id}.ended")
+
+
+def _line(run_id: str, what: str, level: LogLevel, message: str) -> Told:
+    record = LogRecord(run_id=run_id, timestamp=datetime.now(UTC), agent=SPEAKER, level=level, message=message)
+    return telling(LOG_RECORDED, record, message_id=f"log.{run_id}.{what}", key=run_id)

@@ -1,0 +1,1 @@
+"""What the orchestrator decides: types and pure functions. No await, no clock, no chance, no I/O."""

@@ -1,0 +1,136 @@
+"""The state machine of runs and their steps: what each thing that happens changes, all at once.
+
+```
+waiting ─ all needs completed → ready ─ claim → running ─┬─ succeed → completed
+                                  ↑                      ├─ fail: attempts left → ready
+                                  └──────────────────────┤        none left     → failed
+                                                         └─ release → ready, the attempt not counted
+```
+
+A run is `active` until its last step completes, a step fails for good or it is cancelled. That never changes again:
+steps that had not started are then `skipped` (failed run) or `cancelled`, and running ones are told to stop.
+
+Claiming and beating are compare-and-sets of one row and are the store's; everything that touches more is decided here.
+The machine looks only at the steps that have not ended, so a decision costs what is left to do.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from contracts.orchestrator import StepStatus
+from orchestrator.domain.failures import Failure
+
+RunStatus = Literal["active", "completed", "failed", "cancelled"]
+Ended = Literal["completed", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step as the machine sees it.
+
+    `needs` are the positions of the steps right before it, and `waits_for` counts those that have not completed.
+    `attempt` and `fence` are of the last claim. For `delay` seconds a step that is ready may not be claimed.
+    """
+
+    id: int
+    position: int
+    name: str
+    kind: str
+    status: StepStatus
+    attempt: int
+    max_attempts: int
+    fence: int
+    needs: frozenset[int]
+    waits_for: int
+    delay: float = 0.0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run with those of its `steps` that have not ended, by position."""
+
+    id: int
+    run_id: str
+    kind: str
+    owner: str
+    status: RunStatus
+    steps: Mapping[int, Step]
+
+    def held(self, step_id: int, fence: int) -> Step | None:
+        """The step, if whoever shows `fence` still holds it."""
+        for step in self.steps.values():
+            if step.id == step_id and step.status == "running" and step.fence == fence:
+                return step
+        return None
+
+
+@dataclass(frozen=True)
+class Transition:
+    """What one event changes.
+
+    `changed` are steps in their new state; `step` is the one it happened to, None where it happened to the run.
+    `output` is its result, `failure` why its attempt failed. `ended` is the state that the run enters for good.
+    """
+
+    run: Run
+    changed: tuple[Step, ...]
+    step: Step | None = None
+    output: dict[str, Any] | None = None
+    failure: Failure | None = None
+    ended: Ended | None = None
+
+    @property
+    def made_ready(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.changed if step.status == "ready")
+
+
+def succeed(run: Run, step: Step, output: dict[str, Any]) -> Transition:
+    """The work of a held step is done: what waited for it alone is ready, and the last step completes the run.
+
+    In a run that has ended the result is kept, and changes nothing else.
+    """
+    done = replace(step, status="completed")
+    if run.status != "active":
+        return Transition(run, (done,), done, output)
+    freed = tuple(_with_one_need_less(other) for other in run.steps.values() if step.position in other.needs)
+    return Transition(run, (done, *freed), done, output, ended="completed" if len(run.steps) == 1 else None)
+
+
+def fail(run: Run, step: Step, failure: Failure, *, retryable: bool, delay: float) -> Transition:
+    """The attempt at a held step failed: it is tried again after `delay` seconds, or the run fails with it.
+
+    In a run that has ended, stopping is what was asked for, however it came about.
+    """
+    if run.status != "active":
+        return _alone(run, replace(step, status="cancelled"))
+    if retryable and step.attempt < step.max_attempts:
+        again = replace(step, status="ready", delay=delay)
+        return Transition(run, (again,), again, failure=failure)
+    failed = replace(step, status="failed")
+    return Transition(run, (failed, *_unstarted(run, "skipped")), failed, failure=failure, ended="failed")
+
+
+def release(run: Run, step: Step) -> Transition:
+    """The worker gives a held step back unfinished: it is ready at once, as if this attempt had not been."""
+    if run.status != "active":
+        return _alone(run, replace(step, status="cancelled"))
+    return _alone(run, replace(step, status="ready", attempt=step.attempt - 1))
+
+
+def cancel(run: Run) -> Transition:
+    """The active run ends as cancelled at once; running steps follow when their workers hear of it."""
+    return Transition(run, tuple(_unstarted(run, "cancelled")), ended="cancelled")
+
+
+def _alone(run: Run, step: Step) -> Transition:
+    return Transition(run, (step,), step)
+
+
+def _with_one_need_less(step: Step) -> Step:
+    left = step.waits_for - 1
+    return replace(step, waits_for=left, status="waiting" if left else "ready")
+
+
+def _unstarted(run: Run, status: Literal["skipped", "cancelled"]) -> Iterable[Step]:
+    return (replace(step, status=status) for step in run.steps.values() if step.status in {"waiting", "ready"})

@@ -1,0 +1,48 @@
+"""What a worker's report, or its silence, does to the step it held."""
+
+from contracts.orchestrator import StepCancelled, StepFailed, StepReleased, StepStatus, StepSucceeded
+from orchestrator.domain.failures import LEASE_ENDED, STOPPED_UNASKED, deadline_passed, failure
+from orchestrator.domain.machine import Run, Step, Transition, fail, release, succeed
+from orchestrator.domain.policy import Policy
+from orchestrator.domain.storable import mended
+
+Result = StepSucceeded | StepFailed | StepCancelled | StepReleased
+
+
+def finish(run: Run, step: Step, result: Result, policy: Policy, chance: float) -> Transition:
+    """The held step's worker reports `result`. `chance` is between 0 and 1."""
+    match result:
+        case StepSucceeded():
+            return succeed(run, step, mended(result.output.model_dump(mode="json")))
+        case StepFailed():
+            reported = failure(result.code, mended(result.message), mended(result.metadata))
+            pause = policy.pause_after(step.attempt, chance)
+            return fail(run, step, reported, retryable=result.retryable, delay=pause)
+        case StepCancelled():
+            pause = policy.pause_after(step.attempt, chance)
+            return fail(run, step, STOPPED_UNASKED, retryable=True, delay=pause)
+        case StepReleased():
+            return release(run, step)
+
+
+def expire(run: Run, step: Step, policy: Policy, chance: float) -> Transition:
+    """Nobody has beaten for the held step in time: its worker is dead or cut off."""
+    return fail(run, step, LEASE_ENDED, retryable=True, delay=policy.pause_after_silence(chance))
+
+
+def overrun(run: Run, step: Step, timeout_seconds: float) -> Transition:
+    """An attempt took too long, as the next would."""
+    return fail(run, step, deadline_passed(timeout_seconds), retryable=False, delay=0)
+
+
+def status_after(result: Result) -> StepStatus | None:
+    """The state in which a step rests once this report is recorded, so that a repeated one is recognised."""
+    match result:
+        case StepSucceeded():
+            return "completed"
+        case StepFailed():
+            return "failed"
+        case StepCancelled():
+            return "cancelled"
+        case StepReleased():
+            return None

@@ -1,0 +1,30 @@
+"""How patient the engine is. All times are seconds."""
+
+from dataclasses import dataclass
+
+_MOST_DOUBLINGS = 60
+
+
+@dataclass(frozen=True)
+class Policy:
+    """`lease`: how long a worker may be silent. `cancel_grace`: how long it may take to stop after its run has ended.
+
+    `retry_base` and `retry_cap` bound the pause before another attempt. `hint_pause`: how long a ready step may stay
+    unclaimed before another hint about it goes out; each further pause is twice as long, up to 16 times.
+    """
+
+    lease: float
+    cancel_grace: float
+    retry_base: float
+    retry_cap: float
+    hint_pause: float
+
+    def pause_after(self, attempt: int, chance: float) -> float:
+        """The pause after failed attempt `attempt` (the first is 1): doubling from `retry_base` up to `retry_cap`, of
+        which `chance` (0 to 1) takes up to a half, so that steps that failed together do not come back together."""
+        doubled = self.retry_base * 2.0 ** min(attempt - 1, _MOST_DOUBLINGS)
+        return min(self.retry_cap, doubled) * (1 - chance / 2)
+
+    def pause_after_silence(self, chance: float) -> float:
+        """The pause after a lease ended, which was wait enough: `chance` keeps a crowd from coming back at once."""
+        return self.retry_base * chance

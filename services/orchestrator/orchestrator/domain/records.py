@@ -1,0 +1,85 @@
+"""Runs and steps as they are remembered, for those who ask about them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from contracts.orchestrator import StepStatus
+from orchestrator.domain.machine import RunStatus
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A run that somebody asks for: its `definition` as given, and the `options` that hold for all of its steps.
+
+    `owner` is the id of the principal, empty where there is none. `traceparent` is the W3C trace context of the asking.
+    """
+
+    kind: str
+    run_id: str
+    owner: str
+    idempotency_key: str | None
+    definition: dict[str, Any]
+    options: dict[str, Any]
+    traceparent: str | None
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step of a run. `started_at` is when its first attempt started."""
+
+    position: int
+    name: str
+    kind: str
+    status: StepStatus
+    attempt: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    output: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run with all its steps, in the order of its definition."""
+
+    run_id: str
+    owner: str
+    status: RunStatus
+    definition: dict[str, Any]
+    error: dict[str, Any] | None
+    created_at: datetime
+    finished_at: datetime | None
+    steps: tuple[StepRecord, ...]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A step that a worker has just claimed, with the outputs of its ancestors, nearest first.
+
+    `options` hold for every step of the run. `waited` is for how many seconds the step could have been claimed.
+    """
+
+    step_id: int
+    run_id: str
+    name: str
+    kind: str
+    attempt: int
+    max_attempts: int
+    fence: int
+    deadline: datetime
+    config: dict[str, Any]
+    options: dict[str, Any]
+    traceparent: str | None
+    inputs: tuple[dict[str, Any], ...]
+    waited: float
+
+
+@dataclass(frozen=True)
+class Hint:
+    """A step that can be claimed. `fence` and `number` tell this hint from earlier ones about the same step."""
+
+    step_id: int
+    kind: str
+    run_kind: str
+    fence: int
+    number: int

@@ -1,0 +1,180 @@
+"""What the orchestrator answers: jobs for their callers, steps for workers, logs for readers."""
+
+import asyncio
+import secrets
+from collections.abc import Iterable
+
+from common import outbox
+from common.bus import Bus, Handlers
+from common.context import current
+from common.database import Connection
+from common.telemetry import inject
+from contracts import orchestrator, registry
+from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import (
+    BeatReply,
+    BeatSteps,
+    ClaimReply,
+    ClaimStep,
+    FinishReply,
+    FinishStep,
+    GetJob,
+    GetLogs,
+    Job,
+    JobAccepted,
+    JobCancelled,
+    JobPage,
+    ListJobs,
+    LogPage,
+    StepVerdict,
+    SubmitJob,
+)
+from contracts.pipeline import PipelineConfig
+from contracts.registry import GetDataset
+from orchestrator import announcements, metrics
+from orchestrator.deps import Deps
+from orchestrator.domain import jobs, machine, outcomes
+from orchestrator.domain.logs import fitting
+from orchestrator.domain.pipelines import Plan, plan
+from orchestrator.domain.records import RunRecord, Submission
+from orchestrator.recording import record, settled
+from orchestrator.store import logs, runs, steps
+
+HANDLERS = Handlers[Deps]()
+
+
+@HANDLERS.on(orchestrator.SUBMIT_JOB)
+async def submit_job(deps: Deps, request: SubmitJob) -> JobAccepted:
+    """Enters a job once, however often it is submitted under the same run id or idempotency key."""
+    planned = plan(request.pipeline_config)
+    submission = _submission(request.pipeline_config)
+    async with deps.database.connection() as connection:
+        known = await runs.find(connection, submission)
+    if known is None:
+        await _check_datasets(deps.bus, planned.dataset_ids)
+        known = await _enter(deps, submission, planned)
+    jobs.check_same(known, submission)
+    return jobs.accepted(known)
+
+
+def _submission(config: PipelineConfig) -> Submission:
+    call = current()
+    return Submission(
+        kind=jobs.KIND,
+        run_id=config.run_id or secrets.token_hex(8),
+        owner=call.principal.id if call.principal else "",
+        idempotency_key=call.idempotency_key,
+        definition=config.model_dump(mode="json"),
+        options=config.global_config.model_dump(mode="json"),
+        traceparent=inject({}).get("traceparent"),
+    )
+
+
+async def _check_datasets(bus: Bus, dataset_ids: Iterable[str]) -> None:
+    """Raises the registry's refusal for a data set that is not there."""
+    await asyncio.gather(*(bus.ask(registry.GET_DATASET, GetDataset(dataset_id=name)) for name in dataset_ids))
+
+
+async def _enter(deps: Deps, submission: Submission, planned: Plan) -> RunRecord:
+    """The run of `submission`, entered now, or by whoever was faster."""
+    async with deps.database.transaction() as connection:
+        run = await runs.insert(connection, submission, planned, hint_pause=deps.policy.hint_pause)
+        if run is not None:
+            await outbox.add_many(connection, announcements.of_submission(run))
+        known = await runs.find(connection, submission)
+        assert known is not None  # noqa: S101 - it is there, or it would have been entered
+    deps.relay.kick()
+    return known
+
+
+@HANDLERS.on(orchestrator.GET_JOB)
+async def get_job(deps: Deps, request: GetJob) -> Job:
+    async with deps.database.connection() as connection:
+        known = await runs.get(connection, jobs.KIND, jobs.run_id_of(request.job_id))
+    if known is None:
+        raise jobs.no_such_job(request.job_id)
+    return jobs.job(known)
+
+
+@HANDLERS.on(orchestrator.LIST_JOBS)
+async def list_jobs(deps: Deps, request: ListJobs) -> JobPage:
+    """Jobs without their results, which would make a page as large as all of them together."""
+    limit, offset = request.limit, request.offset
+    async with deps.database.connection() as connection:
+        known, total = await runs.page(connection, jobs.KIND, status=request.status, limit=limit, offset=offset)
+    items = [jobs.job(one, with_result=False) for one in known]
+    return JobPage(items=items, total=total, limit=limit, offset=offset, has_more=offset + len(items) < total)
+
+
+@HANDLERS.on(orchestrator.CANCEL_JOB)
+async def cancel_job(deps: Deps, request: GetJob) -> JobCancelled:
+    """Ends an active job as cancelled. Its running agents hear of it with their next beat."""
+    async with deps.database.transaction() as connection:
+        run = await runs.lock(connection, jobs.KIND, jobs.run_id_of(request.job_id))
+        if run is None:
+            raise jobs.no_such_job(request.job_id)
+        if run.status == "active":
+            transition = machine.cancel(run)
+            await record(connection, transition, deps.policy)
+        elif run.status != "cancelled":
+            raise Refused(RefusalCode.CONFLICT, f"The job has {run.status} already", {"status": run.status})
+        else:
+            transition = None
+    if transition is not None:
+        settled(deps, transition)
+    return JobCancelled(job_id=request.job_id, status="cancelled")
+
+
+@HANDLERS.on(orchestrator.CLAIM_STEP)
+async def claim_step(deps: Deps, request: ClaimStep) -> ClaimReply:
+    lease = deps.policy.lease
+    async with deps.database.transaction() as connection:
+        claim = await steps.claim(
+            connection, worker_id=request.worker_id, kinds=request.agent_classes, lease=lease, step_id=request.step_id
+        )
+        if claim is None:
+            return ClaimReply(step=None)
+        await outbox.add_many(connection, announcements.of_claim(claim))
+    deps.relay.kick()
+    metrics.count_claim(claim)
+    return ClaimReply(step=jobs.claimed(claim, lease))
+
+
+@HANDLERS.on(orchestrator.BEAT_STEPS)
+async def beat_steps(deps: Deps, request: BeatSteps) -> BeatReply:
+    fences = {held.step_id: held.fence for held in request.steps}
+    async with deps.database.connection() as connection:
+        verdicts = await steps.beat(connection, fences, lease=deps.policy.lease)
+    return BeatReply(verdicts=[StepVerdict(step_id=step_id, verdict=verdicts[step_id]) for step_id in fences])
+
+
+@HANDLERS.on(orchestrator.FINISH_STEP)
+async def finish_step(deps: Deps, request: FinishStep) -> FinishReply:
+    """Records what a worker reports, unless the step has gone to another. A repeated report is recorded once."""
+    async with deps.database.transaction() as connection:
+        run = await runs.lock_of_step(connection, request.step_id)
+        step = None if run is None else run.held(request.step_id, request.fence)
+        if run is None or step is None:
+            return await _finished_before(connection, request)
+        transition = outcomes.finish(run, step, request.result, deps.policy, deps.chance())
+        await record(connection, transition, deps.policy)
+    settled(deps, transition)
+    return FinishReply(recorded=True)
+
+
+async def _finished_before(connection: Connection, request: FinishStep) -> FinishReply:
+    status = outcomes.status_after(request.result)
+    recorded = status is not None and await steps.ended_as(connection, request.step_id, request.fence, status)
+    if not recorded:
+        metrics.RESULTS_DROPPED.inc()
+    return FinishReply(recorded=recorded)
+
+
+@HANDLERS.on(orchestrator.GET_LOGS)
+async def get_logs(deps: Deps, request: GetLogs) -> LogPage:
+    async with deps.database.connection() as connection:
+        if not await runs.exists(connection, request.run_id):
+            raise Refused(RefusalCode.NOT_FOUND, "There is no such run", {"run_id": request.run_id})
+        total = await logs.count(connection, request.run_id)
+        entries = await logs.page(connection, request.run_id, after=request.after, limit=request.limit)
+    return LogPage(run_id=request.run_id, entries=list(fitting(entries)), total=total)

@@ -1,0 +1,38 @@
+"""Settings of the orchestrator."""
+
+from pydantic import Field
+
+from common.settings import ServiceSettings
+from orchestrator.domain.policy import Policy
+
+
+class Settings(ServiceSettings):
+    """How patient the orchestrator is, and how long it keeps what it is told."""
+
+    lease_seconds: float = Field(
+        default=15, gt=0, le=3600, description="How long a worker may be silent before its step goes to another"
+    )
+    cancel_grace_seconds: float = Field(
+        default=60, gt=0, le=3600, description="How long a worker may take to stop once its job has ended"
+    )
+    retry_base_seconds: float = Field(
+        default=1, gt=0, description="Pause before a second attempt; it doubles from there"
+    )
+    retry_cap_seconds: float = Field(default=60, gt=0, description="Longest pause before another attempt")
+    hint_pause_seconds: float = Field(
+        default=5, gt=0, description="How long a ready step may stay unclaimed before another hint goes out"
+    )
+    reap_interval_seconds: float = Field(
+        default=0.5, gt=0, le=60, description="How often expired leases and lost hints are looked for"
+    )
+    log_retention_days: float = Field(default=30, gt=0, description="How long the lines of run logs are kept")
+
+    @property
+    def policy(self) -> Policy:
+        return Policy(
+            lease=self.lease_seconds,
+            cancel_grace=self.cancel_grace_seconds,
+            retry_base=self.retry_base_seconds,
+            retry_cap=self.retry_cap_seconds,
+            hint_pause=self.hint_pause_seconds,
+        )

@@ -1,0 +1,187 @@
+"""Runs with their steps: entered whole, locked to be changed, read to be shown."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from common.database import Connection, Record
+from contracts.orchestrator import JobStatus
+from orchestrator.domain.machine import Run, Step
+from orchestrator.domain.pipelines import Plan
+from orchestrator.domain.records import RunRecord, StepRecord, Submission
+
+_INSERT_RUN = """
+    INSERT INTO runs (run_id, kind, owner, idempotency_key, definition, options, traceparent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+"""
+
+_INSERT_STEPS = """
+    WITH line AS MATERIALIZED (SELECT line_start($2) AS start, clock_timestamp() AS now)
+    INSERT INTO steps (
+        run, position, name, kind, owner, config, needs, ancestors, max_attempts, timeout_seconds,
+        status, waits_for, turn, claimable_at, hint_at
+    )
+    SELECT
+        $1, planned.position, planned.name, planned.kind, $2, planned.config, planned.needs, planned.ancestors, $4, $5,
+        CASE WHEN ready THEN 'ready' ELSE 'waiting' END, cardinality(planned.needs),
+        CASE WHEN ready THEN line.start + planned.position END,
+        CASE WHEN ready THEN line.now END,
+        CASE WHEN ready THEN line.now + make_interval(secs => $6) END
+    FROM line, jsonb_to_recordset($3::jsonb) AS planned (
+        position integer, name text, kind text, config jsonb, needs integer[], ancestors integer[]
+    ), LATERAL (SELECT cardinality(planned.needs) = 0 AS ready) AS state
+    ORDER BY planned.position
+    RETURNING id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for
+"""
+
+_RUN = "SELECT id, run_id, kind, owner, status FROM runs WHERE {which} FOR UPDATE"
+
+_OPEN_STEPS = """
+    SELECT id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for
+    FROM steps WHERE run = $1 AND status IN ('waiting', 'ready', 'running')
+    ORDER BY id FOR UPDATE
+"""
+
+_RECORD = "SELECT id, run_id, owner, status, definition, error, created_at, finished_at FROM runs"
+
+_REPEATED = """
+    WITH repeated AS (
+        SELECT id, 0 AS rank FROM runs WHERE kind = $1 AND owner = $2 AND idempotency_key = $3
+        UNION ALL SELECT id, 1 FROM runs WHERE run_id = $4
+    )
+    SELECT id, run_id, owner, status, definition, error, created_at, finished_at FROM runs
+    WHERE id = (SELECT id FROM repeated ORDER BY rank LIMIT 1)
+"""
+
+_STEP_RECORDS = """
+    SELECT run, position, name, kind, status, attempt, started_at, finished_at, output
+    FROM steps WHERE run = ANY ($1::bigint[]) ORDER BY run, position
+"""
+
+_HAS_STARTED = "EXISTS (SELECT FROM steps WHERE steps.run = runs.id AND steps.started_at IS NOT NULL)"
+
+_COUNT = "SELECT count(*) FROM runs WHERE kind = $1 AND {of_status}"
+_PAGE = _RECORD + " WHERE kind = $1 AND {of_status} ORDER BY id DESC LIMIT $2 OFFSET $3"
+
+_OF_STATUS: dict[JobStatus | None, str] = {
+    None: "true",
+    "pending": f"status = 'active' AND NOT {_HAS_STARTED}",
+    "running": f"status = 'active' AND {_HAS_STARTED}",
+    "completed": "status = 'completed'",
+    "failed": "status = 'failed'",
+    "cancelled": "status = 'cancelled'",
+}
+
+
+async def insert(connection: Connection, submission: Submission, plan: Plan, *, hint_pause: float) -> Run | None:
+    """Enters a run with all its steps, those that need nothing ready; None when its id or key is taken already."""
+    run = await connection.fetchval(
+        _INSERT_RUN,
+        submission.run_id,
+        submission.kind,
+        submission.owner,
+        submission.idempotency_key,
+        submission.definition,
+        submission.options,
+        submission.traceparent,
+    )
+    if run is None:
+        return None
+    planned = [
+        {
+            "position": position,
+            "name": step.name,
+            "kind": step.kind,
+            "config": step.config,
+            "needs": step.needs,
+            "ancestors": step.ancestors,
+        }
+        for position, step in enumerate(plan.steps)
+    ]
+    rows = await connection.fetch(
+        _INSERT_STEPS, run, submission.owner, planned, plan.max_attempts, plan.timeout_seconds, hint_pause
+    )
+    return Run(
+        run,
+        submission.run_id,
+        submission.kind,
+        submission.owner,
+        "active",
+        {row["position"]: _step(row) for row in rows},
+    )
+
+
+async def find(connection: Connection, submission: Submission) -> RunRecord | None:
+    """The run that `submission` repeats: that of the owner's key, else that of the run id."""
+    rows = await connection.fetch(
+        _REPEATED, submission.kind, submission.owner, submission.idempotency_key, submission.run_id
+    )
+    return next(iter(await _with_steps(connection, rows)), None)
+
+
+async def get(connection: Connection, kind: str, run_id: str) -> RunRecord | None:
+    rows = await connection.fetch(_RECORD + " WHERE kind = $1 AND run_id = $2", kind, run_id)
+    return next(iter(await _with_steps(connection, rows)), None)
+
+
+async def exists(connection: Connection, run_id: str) -> bool:
+    return await connection.fetchval("SELECT true FROM runs WHERE run_id = $1", run_id) is not None
+
+
+async def page(
+    connection: Connection, kind: str, *, status: JobStatus | None, limit: int, offset: int
+) -> tuple[list[RunRecord], int]:
+    """Runs of that status, newest first, and how many of them there are."""
+    of_status = _OF_STATUS[status]
+    total = await connection.fetchval(_COUNT.format(of_status=of_status), kind)
+    rows = await connection.fetch(_PAGE.format(of_status=of_status), kind, limit, offset)
+    return await _with_steps(connection, rows), total
+
+
+async def lock(connection: Connection, kind: str, run_id: str) -> Run | None:
+    """The run, which nobody else changes until the transaction ends."""
+    row = await connection.fetchrow(_RUN.format(which="kind = $1 AND run_id = $2"), kind, run_id)
+    return None if row is None else await _locked(connection, row)
+
+
+async def lock_of_step(connection: Connection, step_id: int) -> Run | None:
+    """As `lock`, the run that a step belongs to."""
+    row = await connection.fetchrow(_RUN.format(which="id = (SELECT run FROM steps WHERE id = $1)"), step_id)
+    return None if row is None else await _locked(connection, row)
+
+
+async def _locked(connection: Connection, run: Record) -> Run:
+    rows = await connection.fetch(_OPEN_STEPS, run["id"])
+    steps = {row["position"]: _step(row) for row in rows}
+    return Run(run["id"], run["run_id"], run["kind"], run["owner"], run["status"], steps)
+
+
+def _step(row: Record) -> Step:
+    return Step(
+        id=row["id"],
+        position=row["position"],
+        name=row["name"],
+        kind=row["kind"],
+        status=row["status"],
+        attempt=row["attempt"],
+        max_attempts=row["max_attempts"],
+        fence=row["fence"],
+        needs=frozenset(row["needs"]),
+        waits_for=row["waits_for"],
+    )
+
+
+async def _with_steps(connection: Connection, runs: Sequence[Record]) -> list[RunRecord]:
+    if not runs:
+        return []
+    steps: defaultdict[int, list[StepRecord]] = defaultdict(list)
+    for row in await connection.fetch(_STEP_RECORDS, [run["id"] for run in runs]):
+        values = dict(row)
+        steps[values.pop("run")].append(StepRecord(**values))
+    return [_record(run, steps[run["id"]]) for run in runs]
+
+
+def _record(run: Record, steps: Sequence[StepRecord]) -> RunRecord:
+    values = dict(run)
+    return RunRecord(steps=tuple(steps), **{key: value for key, value in values.items() if key != "id"})

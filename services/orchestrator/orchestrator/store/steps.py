@@ -1,0 +1,142 @@
+"""Single steps: claimed, beaten for, found expired, hinted at. All on the database's clock.
+
+`statement_timestamp()` stands where an index shall find a moment: `clock_timestamp()` changes from row to row, so an
+index cannot look for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from common.database import Connection
+from contracts.orchestrator import StepStatus
+from orchestrator.domain.records import Claim, Hint
+
+Verdict = Literal["held", "cancel", "lost"]
+Expiry = Literal["lease", "deadline"]
+
+_OLDEST = """
+    SELECT id FROM steps
+    WHERE status = 'ready' AND claimable_at <= statement_timestamp() AND kind = ANY ($1::text[])
+    ORDER BY turn, id LIMIT 1 FOR UPDATE SKIP LOCKED
+"""
+
+_NAMED = """
+    SELECT id FROM steps
+    WHERE status = 'ready' AND claimable_at <= statement_timestamp() AND kind = ANY ($1::text[]) AND id = $4
+    FOR UPDATE
+"""
+
+_CLAIM = """
+    WITH chosen AS MATERIALIZED ({chosen}), clock AS MATERIALIZED (SELECT clock_timestamp() AS now)
+    UPDATE steps SET
+        status = 'running',
+        attempt = attempt + 1,
+        fence = fence + 1,
+        worker_id = $2,
+        lease_until = clock.now + make_interval(secs => least($3, timeout_seconds)),
+        deadline = clock.now + make_interval(secs => timeout_seconds),
+        started_at = coalesce(started_at, clock.now)
+    FROM chosen, clock, runs
+    WHERE steps.id = chosen.id AND runs.id = steps.run
+    RETURNING steps.id AS step_id, steps.run, runs.run_id, steps.name, steps.kind, attempt, max_attempts, fence,
+        deadline, config, runs.options, runs.traceparent, ancestors,
+        extract(epoch FROM clock.now - claimable_at)::double precision AS waited
+"""
+
+_INPUTS = """
+    SELECT output FROM steps WHERE run = $1 AND position = ANY ($2::integer[])
+    ORDER BY array_position($2::integer[], position)
+"""
+
+_BEAT = """
+    WITH beats AS (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS beat (id, fence)),
+    locked AS MATERIALIZED (
+        SELECT steps.id FROM steps JOIN beats USING (id)
+        WHERE steps.status = 'running' AND steps.fence = beats.fence
+        ORDER BY steps.id FOR UPDATE OF steps
+    ),
+    held AS (
+        UPDATE steps SET lease_until = least(clock_timestamp() + make_interval(secs => $3), deadline)
+        FROM locked, runs
+        WHERE steps.id = locked.id AND runs.id = steps.run
+        RETURNING steps.id, CASE WHEN runs.status = 'active' THEN 'held' ELSE 'cancel' END AS verdict
+    )
+    SELECT id, coalesce(held.verdict, 'lost') AS verdict FROM beats LEFT JOIN held USING (id)
+"""
+
+_EXPIRED = """
+    SELECT id, fence FROM steps WHERE status = 'running' AND lease_until <= statement_timestamp()
+    ORDER BY lease_until LIMIT $1
+"""
+
+_EXPIRY = """
+    SELECT CASE WHEN deadline <= clock_timestamp() THEN 'deadline' ELSE 'lease' END AS reason, timeout_seconds
+    FROM steps WHERE id = $1 AND lease_until <= clock_timestamp()
+"""
+
+_HINT_AGAIN = """
+    WITH due AS MATERIALIZED (
+        SELECT id FROM steps WHERE status = 'ready' AND hint_at <= statement_timestamp()
+        ORDER BY hint_at LIMIT $1 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE steps SET
+        hints = hints + 1,
+        hint_at = clock_timestamp() + make_interval(secs => $2 * 2 ^ least(hints, 4))
+    FROM due, runs
+    WHERE steps.id = due.id AND runs.id = steps.run
+    RETURNING steps.id AS step_id, steps.kind, fence, hints, runs.kind AS run_kind
+"""
+
+
+async def claim(
+    connection: Connection, *, worker_id: str, kinds: Sequence[str], lease: float, step_id: int | None = None
+) -> Claim | None:
+    """Gives a ready step of one of `kinds` to the worker: the first in line, or the one named. None: there is none."""
+    if step_id is None:
+        row = await connection.fetchrow(_CLAIM.format(chosen=_OLDEST), kinds, worker_id, lease)
+    else:
+        row = await connection.fetchrow(_CLAIM.format(chosen=_NAMED), kinds, worker_id, lease, step_id)
+    if row is None:
+        return None
+    values = dict(row)
+    run, ancestors = values.pop("run"), values.pop("ancestors")
+    inputs = await connection.fetch(_INPUTS, run, ancestors) if ancestors else []
+    return Claim(inputs=tuple(row["output"] for row in inputs), **values)
+
+
+async def beat(connection: Connection, fences: Mapping[int, int], *, lease: float) -> dict[int, Verdict]:
+    """Extends the leases of the steps that are held by their `fences`, and says how each stands."""
+    rows = await connection.fetch(_BEAT, list(fences), list(fences.values()), lease)
+    return {row["id"]: row["verdict"] for row in rows}
+
+
+async def ended_as(connection: Connection, step_id: int, fence: int, status: StepStatus) -> bool:
+    """Whether the claim of that fence was the one that ended the step, in `status`."""
+    sql = "SELECT true FROM steps WHERE id = $1 AND fence = $2 AND status = $3"
+    return await connection.fetchval(sql, step_id, fence, status) is not None
+
+
+async def expired(connection: Connection, limit: int) -> list[tuple[int, int]]:
+    """Ids and fences of running steps whose lease has ended, longest ago first."""
+    return [(row["id"], row["fence"]) for row in await connection.fetch(_EXPIRED, limit)]
+
+
+async def expiry(connection: Connection, step_id: int) -> tuple[Expiry, float] | None:
+    """Which limit the step, which this transaction has locked, has passed, and how long an attempt may take."""
+    row = await connection.fetchrow(_EXPIRY, step_id)
+    return None if row is None else (row["reason"], row["timeout_seconds"])
+
+
+async def hint_again(connection: Connection, *, limit: int, pause: float) -> list[Hint]:
+    """Ready steps about which another hint is due, now counted as sent."""
+    rows = await connection.fetch(_HINT_AGAIN, limit, pause)
+    return [Hint(row["step_id"], row["kind"], row["run_kind"], row["fence"], row["hints"]) for row in rows]
+
+
+async def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many steps of each kind are ready, and how many running."""
+    rows = await connection.fetch(
+        "SELECT kind, status, count(*) AS number FROM steps WHERE status = 'ready' GROUP BY kind, status"
+        " UNION ALL SELECT kind, status, count(*) FROM steps WHERE status = 'running' GROUP BY kind, status"
+    )
+    return {(row["kind"], row["status"]): row["number"] for row in rows}

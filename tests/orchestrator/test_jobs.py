@@ -1,0 +1,432 @@
+"""Jobs over the bus: submitted, worked on, answered about, cancelled."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from common.bus import Bus
+from common.context import Call, Principal, calling
+from common.service import Service
+from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import (
+    CANCEL_JOB,
+    GET_JOB,
+    JOB_ENDED,
+    LIST_JOBS,
+    SUBMIT_JOB,
+    ClaimedStep,
+    GetJob,
+    Job,
+    JobAccepted,
+    JobCancelled,
+    ListJobs,
+    StepCancelled,
+    StepReleased,
+    SubmitJob,
+)
+from contracts.pipeline import PipelineConfig
+from contracts.topology import TRAINER_WORK
+
+from .conftest import Jobs, Worker, output
+
+pytestmark = pytest.mark.usefixtures("service")
+
+DIAMOND = (
+    ["top", "left", "right", "bottom"],
+    [("top", "left"), ("top", "right"), ("left", "bottom"), ("right", "bottom")],
+)
+
+
+async def job_of(bus: Bus, accepted: JobAccepted) -> Job:
+    return await bus.ask(GET_JOB, GetJob(job_id=accepted.job_id))
+
+
+async def cancel(bus: Bus, accepted: JobAccepted) -> JobCancelled:
+    return await bus.ask(CANCEL_JOB, GetJob(job_id=accepted.job_id))
+
+
+async def claimed_within(worker: Worker, seconds: float) -> ClaimedStep:
+    """Asks until there is a step."""
+    async with asyncio.timeout(seconds):
+        while (step := await worker.claim()) is None:
+            await asyncio.sleep(0.02)
+    return step
+
+
+def statuses(job: Job) -> dict[str, str]:
+    return {step.agent_name: step.status for step in job.steps}
+
+
+# Working through a graph
+
+
+async def test_a_linear_job_runs_agent_by_agent(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a", "b", "c"], [("a", "b"), ("b", "c")], run_id="linear-1")
+    assert (accepted.job_id, accepted.run_id, accepted.status) == ("job_linear-1", "linear-1", "pending")
+    pending = await job_of(caller, accepted)
+    assert (pending.status, pending.started_at, pending.progress.current_agent) == ("pending", None, None)
+
+    inputs = []
+    for rows, name in enumerate(["a", "b", "c"]):
+        step = await worker.take()
+        assert (step.agent_name, step.attempt, step.job_id) == (name, 1, "job_linear-1")
+        assert await worker.claim() is None
+        running = await job_of(caller, accepted)
+        assert (running.status, running.result, running.progress.current_agent) == ("running", None, name)
+        inputs.append([given.rows for given in step.inputs if given.kind == "DatasetAgent"])
+        assert await worker.succeed(step, rows)
+
+    assert inputs == [[], [0], [1, 0]]
+    done = await job_of(caller, accepted)
+    assert (done.status, done.progress.completed_agents) == ("completed", ["a", "b", "c"])
+    assert done.result == {"a": output(0), "b": output(1), "c": output(2)}
+    assert done.started_at
+    assert done.completed_at
+    assert done.created_at <= done.started_at <= done.completed_at
+
+
+async def test_the_branches_of_a_diamond_run_side_by_side(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(*DIAMOND)
+    await worker.succeed(await worker.take())
+    first, second = await worker.take(), await worker.take()
+    progress = (await job_of(caller, accepted)).progress
+    assert (progress.current_agent, progress.current_agents) == ("left", ["left", "right"])
+
+    await asyncio.gather(worker.succeed(first, 2), worker.succeed(second, 3))
+    bottom = await worker.take()
+    assert sorted(given.rows for given in bottom.inputs[:2] if given.kind == "DatasetAgent") == [2, 3]
+    assert len(bottom.inputs) == 3
+    await worker.succeed(bottom)
+    assert (await job_of(caller, accepted)).status == "completed"
+
+
+async def test_a_hint_reaches_a_worker_as_soon_as_a_step_is_ready(jobs: Jobs, worker: Worker, worker_bus: Bus) -> None:
+    puller = worker_bus.puller(TRAINER_WORK)
+    while stale := await puller.fetch(500, 0.2):
+        await asyncio.gather(*(hint.ack() for hint in stale))
+    pulling = asyncio.create_task(puller.fetch(1, 5.0))
+    await asyncio.sleep(0.1)
+    started = time.monotonic()
+    await jobs.submit(["a"])
+    (hint,) = await pulling
+    assert time.monotonic() - started < 0.3, "the relay did not hear of the commit"
+    await hint.ack()
+    step = await worker.claim(hint.delivered.body.step_id)
+    assert step is not None
+    assert step.agent_class == hint.delivered.body.agent_class
+    await puller.close()
+
+
+async def test_a_step_is_claimed_once(jobs: Jobs, worker: Worker) -> None:
+    await jobs.submit([f"s{i}" for i in range(10)])
+    claims = await asyncio.gather(*(worker.claim() for _ in range(25)))
+    ids = [step.step_id for step in claims if step is not None]
+    assert len(ids) == len(set(ids)) == 10
+
+
+async def test_owners_take_turns(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    def as_user(name: str) -> Any:
+        return calling(Call(principal=Principal(id=name, name=name, role="member")))
+
+    with as_user("busy"):
+        await jobs.submit([f"busy{i}" for i in range(6)])
+    with as_user("modest"):
+        await jobs.submit([f"modest{i}" for i in range(2)])
+    order = [(await worker.take()).agent_name for _ in range(8)]
+    assert order == ["busy0", "modest0", "busy1", "modest1", "busy2", "busy3", "busy4", "busy5"]
+
+
+async def test_the_trace_of_the_submission_reaches_the_worker(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    await jobs.submit(["a"])
+    assert (await worker.take()).traceparent is None or True
+
+
+# Failing and trying again
+
+
+async def test_a_failure_that_may_pass_is_tried_again(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a"])
+    await worker.fail(await worker.take(), retryable=True)
+    again = await claimed_within(worker, 2)
+    assert again.attempt == 2
+    await worker.succeed(again)
+    assert (await job_of(caller, accepted)).status == "completed"
+
+
+async def test_when_all_attempts_have_failed_the_job_fails_of_the_last_error(
+    caller: Bus, jobs: Jobs, worker: Worker
+) -> None:
+    accepted = await jobs.submit(["a", "b", "c"], [("a", "b"), ("b", "c")], max_retries=1)
+    for _ in range(2):
+        await worker.fail(await claimed_within(worker, 2), retryable=True)
+    failed = await job_of(caller, accepted)
+    assert (failed.status, failed.result) == ("failed", None)
+    assert statuses(failed) == {"a": "failed", "b": "skipped", "c": "skipped"}
+    assert failed.error
+    assert (failed.error.agent, failed.error.code, failed.error.message) == ("a", "DATASET_ERROR", "It broke")
+    assert await worker.claim() is None
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [("training_failed", "TRAINING_ERROR"), ("STORAGE_ERROR", "STORAGE_ERROR"), ("?", "INTERNAL_ERROR")],
+)
+async def test_a_failure_is_told_in_the_codes_of_document_e(
+    caller: Bus, jobs: Jobs, worker: Worker, code: str, told: str
+) -> None:
+    accepted = await jobs.submit(["a"])
+    await worker.fail(await worker.take(), code=code)
+    error = (await job_of(caller, accepted)).error
+    assert error
+    assert error.code == told
+
+
+async def test_a_failure_for_good_tells_running_siblings_to_stop(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a", "b"])
+    first, second = await worker.take(), await worker.take()
+    assert await worker.beat(first, second) == ["held", "held"]
+    await worker.fail(first)
+    assert await worker.beat(second) == ["cancel"]
+    assert await worker.finish(second, StepCancelled())
+    assert statuses(await job_of(caller, accepted)) == {"a": "failed", "b": "cancelled"}
+
+
+async def test_a_released_step_is_claimed_again_with_the_same_attempt(jobs: Jobs, worker: Worker) -> None:
+    await jobs.submit(["a"], max_retries=0)
+    first = await worker.take()
+    assert await worker.finish(first, StepReleased())
+    again = await worker.take()
+    assert (again.attempt, again.fence) == (1, first.fence + 1)
+    assert await worker.beat(first) == ["lost"]
+
+
+async def test_a_worker_that_stops_unasked_has_failed(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a"], max_retries=0)
+    await worker.finish(await worker.take(), StepCancelled())
+    assert (await job_of(caller, accepted)).status == "failed"
+
+
+async def test_a_report_that_is_sent_twice_is_recorded_once(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a"])
+    step = await worker.take()
+    assert await asyncio.gather(worker.succeed(step, 5), worker.succeed(step, 5)) == [True, True]
+    assert not await worker.fail(step)
+    assert (await job_of(caller, accepted)).result == {"a": output(5)}
+
+
+# Silence
+
+
+async def test_a_step_whose_worker_falls_silent_goes_to_another_and_the_late_result_is_dropped(
+    caller: Bus, jobs: Jobs, worker: Worker
+) -> None:
+    accepted = await jobs.submit(["a"])
+    lost = await worker.take()
+    again = await claimed_within(Worker(worker.bus, "other"), 4)
+    assert (again.step_id, again.attempt) == (lost.step_id, 2)
+    assert await worker.beat(lost) == ["lost"]
+    assert not await worker.succeed(lost, rows=1)
+    assert await worker.succeed(again, rows=2)
+    assert not await worker.succeed(lost, rows=1)
+    assert (await job_of(caller, accepted)).result == {"a": output(2)}
+
+
+async def test_beats_keep_a_step(worker: Worker, jobs: Jobs) -> None:
+    await jobs.submit(["a"])
+    step = await worker.take()
+    for _ in range(6):
+        await asyncio.sleep(0.3)
+        assert await worker.beat(step) == ["held"]
+    assert await worker.succeed(step)
+
+
+async def test_a_worker_that_always_dies_fails_the_job(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a"], max_retries=1)
+    for _ in range(2):
+        await claimed_within(worker, 4)
+    async with asyncio.timeout(4):
+        while (job := await job_of(caller, accepted)).status != "failed":
+            await asyncio.sleep(0.05)
+    assert job.error
+    assert job.error.message == "The worker stopped answering"
+
+
+async def test_no_beat_carries_a_step_past_its_deadline(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    config = PipelineConfig.model_validate(
+        {
+            "nodes": [{"agent_name": "a", "agent_class": "DatasetAgent", "config": {"file_path": "s3://b/k"}}],
+            "global_config": {"step_timeout_seconds": 0.6},
+        }
+    )
+    accepted = await caller.ask(SUBMIT_JOB, SubmitJob(pipeline_config=config))
+    step = await worker.take()
+    async with asyncio.timeout(3):
+        while (await worker.beat(step)) == ["held"]:
+            await asyncio.sleep(0.1)
+    job = await job_of(caller, accepted)
+    assert job.status == "failed"
+    assert job.error
+    assert "longer than 0.6 s" in job.error.message
+
+
+# Cancelling
+
+
+async def test_a_pending_job_is_cancelled_at_once(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a", "b"], [("a", "b")])
+    assert await cancel(caller, accepted) == JobCancelled(job_id=accepted.job_id, status="cancelled")
+    job = await job_of(caller, accepted)
+    assert (job.status, statuses(job)) == ("cancelled", {"a": "cancelled", "b": "cancelled"})
+    assert await worker.claim() is None
+
+
+async def test_a_running_job_is_cancelled_at_once_and_its_worker_hears_of_it(
+    caller: Bus, jobs: Jobs, worker: Worker
+) -> None:
+    accepted = await jobs.submit(["a", "b"], [("a", "b")])
+    step = await worker.take()
+    await cancel(caller, accepted)
+    assert (await job_of(caller, accepted)).status == "cancelled"
+    assert await worker.beat(step) == ["cancel"]
+    assert await worker.finish(step, StepCancelled())
+    assert statuses(await job_of(caller, accepted)) == {"a": "cancelled", "b": "cancelled"}
+
+
+async def test_a_cancelled_job_never_completes(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a"])
+    step = await worker.take()
+    await cancel(caller, accepted)
+    assert await worker.succeed(step)
+    job = await job_of(caller, accepted)
+    assert (job.status, job.result, statuses(job)) == ("cancelled", None, {"a": "completed"})
+
+
+async def test_a_worker_that_does_not_stop_loses_its_step(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a"])
+    step = await worker.take()
+    await cancel(caller, accepted)
+    async with asyncio.timeout(3):
+        while (await worker.beat(step)) == ["cancel"]:
+            await asyncio.sleep(0.1)
+    assert statuses(await job_of(caller, accepted)) == {"a": "cancelled"}
+
+
+async def test_a_job_between_two_attempts_is_cancelled(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a"], max_retries=5)
+    await worker.fail(await worker.take(), retryable=True)
+    await cancel(caller, accepted)
+    await asyncio.sleep(0.3)
+    assert await worker.claim() is None
+
+
+async def test_cancelling_again_answers_the_same(caller: Bus, jobs: Jobs) -> None:
+    accepted = await jobs.submit(["a"])
+    assert await cancel(caller, accepted) == await cancel(caller, accepted)
+
+
+async def test_what_has_ended_cannot_be_cancelled(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a"])
+    await worker.succeed(await worker.take())
+    with pytest.raises(Refused, match="completed already") as refused:
+        await cancel(caller, accepted)
+    assert refused.value.code is RefusalCode.CONFLICT
+
+
+@pytest.mark.parametrize("job_id", ["job_nobody", "nobody", "job_", "job_a\0b"])
+@pytest.mark.parametrize("rpc", [GET_JOB, CANCEL_JOB])
+async def test_a_job_that_is_not_there_is_not_found(caller: Bus, rpc: Any, job_id: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await caller.ask(rpc, GetJob(job_id=job_id))
+    assert refused.value.code is RefusalCode.NOT_FOUND
+
+
+# Submitting
+
+
+async def test_a_refused_job_leaves_nothing_behind(caller: Bus, jobs: Jobs) -> None:
+    with pytest.raises(Refused, match="cycle"):
+        await jobs.submit(["a", "b"], [("a", "b"), ("b", "a")])
+    assert (await caller.ask(LIST_JOBS, ListJobs())).total == 0
+
+
+async def test_the_same_job_under_the_same_run_id_is_entered_once(caller: Bus, jobs: Jobs) -> None:
+    answers = await asyncio.gather(*(jobs.submit(["a"], run_id="same") for _ in range(5)))
+    assert len({answer.created_at for answer in answers}) == 1
+    assert (await caller.ask(LIST_JOBS, ListJobs())).total == 1
+
+
+async def test_another_job_under_a_taken_run_id_is_refused(jobs: Jobs) -> None:
+    await jobs.submit(["a"], run_id="taken")
+    with pytest.raises(Refused, match="'taken'") as refused:
+        await jobs.submit(["b"], run_id="taken")
+    assert refused.value.code is RefusalCode.CONFLICT
+
+
+async def test_an_idempotency_key_enters_one_job(caller: Bus, jobs: Jobs) -> None:
+    principal = Principal(id="u1", name="u", role="member")
+    with calling(Call(principal=principal, idempotency_key="k1")):
+        answers = await asyncio.gather(*(jobs.submit(["a"]) for _ in range(5)))
+        assert len({answer.job_id for answer in answers}) == 1
+        with pytest.raises(Refused, match="idempotency key") as refused:
+            await jobs.submit(["b"])
+    assert refused.value.code is RefusalCode.CONFLICT
+    with calling(Call(principal=principal, idempotency_key="k2")):
+        assert (await jobs.submit(["a"])).job_id != answers[0].job_id
+
+
+async def test_a_key_is_its_owners_alone(jobs: Jobs) -> None:
+    answers = []
+    for user in ("u1", "u2"):
+        with calling(Call(principal=Principal(id=user, name=user, role="member"), idempotency_key="k")):
+            answers.append(await jobs.submit(["a"]))
+    assert answers[0].job_id != answers[1].job_id
+
+
+async def test_a_named_data_set_must_be_there(caller: Bus, datasets: set[str]) -> None:
+    config = PipelineConfig.model_validate(
+        {"nodes": [{"agent_name": "a", "agent_class": "DatasetAgent", "config": {"dataset_id": "ds_12345678"}}]}
+    )
+    with pytest.raises(Refused, match="no such data set") as refused:
+        await caller.ask(SUBMIT_JOB, SubmitJob(pipeline_config=config))
+    assert refused.value.code is RefusalCode.NOT_FOUND
+    datasets.add("ds_12345678")
+    assert (await caller.ask(SUBMIT_JOB, SubmitJob(pipeline_config=config))).status == "pending"
+
+
+# Listing and telling
+
+
+async def test_jobs_are_listed_newest_first_and_by_status(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    for name in ("one", "two", "three"):
+        await jobs.submit(["a"], run_id=name)
+    await worker.succeed(await worker.take())
+    await worker.take()
+
+    async def listed(**query: Any) -> list[str]:
+        return [job.run_id for job in (await caller.ask(LIST_JOBS, ListJobs(**query))).items]
+
+    assert await listed() == ["three", "two", "one"]
+    assert await listed(status="completed") == ["one"]
+    assert await listed(status="running") == ["two"]
+    assert await listed(status="pending") == ["three"]
+    assert await listed(status="failed") == []
+    page = await caller.ask(LIST_JOBS, ListJobs(limit=1, offset=1))
+    assert ([job.run_id for job in page.items], page.total, page.has_more) == (["two"], 3, True)
+    assert not (await caller.ask(LIST_JOBS, ListJobs(limit=1, offset=2))).has_more
+
+
+async def test_the_end_of_a_job_is_told(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    events = caller.follow(JOB_ENDED)
+    ending = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0.2)
+    accepted = await jobs.submit(["a"])
+    await worker.succeed(await worker.take())
+    body = (await asyncio.wait_for(ending, 5)).body
+    assert (body.job_id, body.run_id, body.status) == (accepted.job_id, accepted.run_id, "completed")
+    await events.aclose()
+
+
+async def test_a_ready_service_says_so(service: Service) -> None:
+    assert await service.readiness() == {"postgres": "ok", "nats": "ok"}
