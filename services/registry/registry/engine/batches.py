@@ -1,0 +1,162 @@
+"""Rows in batches, and what polars says of each: the part that is the same whatever a file's format."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import orjson
+import polars as pl
+
+from registry.domain.refusals import invalid_dataset
+from registry.domain.summaries import ColumnSummary, Kind, Lengths, Summary
+
+BATCH_ROWS = 5_000
+BATCH_BYTES = 8 * 1024 * 1024
+_LONGEST_NARROW_VALUE = 40
+"""Text longer than this is not looked at as a number."""
+
+RowT = TypeVar("RowT")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows: their summary, a 64-bit hash of each, and the way to the first of them."""
+
+    summary: Summary
+    hashes: pl.Series
+    first: Callable[[int], Sequence[Row]]
+
+
+def in_batches(rows: Iterable[tuple[RowT, int]]) -> Iterator[list[RowT]]:
+    """Gathers rows, which come with their size in bytes, until a batch is full."""
+    batch: list[RowT] = []
+    total = 0
+    for row, size in rows:
+        batch.append(row)
+        total += size
+        if len(batch) == BATCH_ROWS or total >= BATCH_BYTES:
+            yield batch
+            batch, total = [], 0
+    if batch:
+        yield batch
+
+
+# Text: the fields of CSV and TSV, the lines of TXT. An empty field is a missing value.
+
+
+def batch_of_texts(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Batch:
+    """Rows of as many fields as there are names."""
+    columns = zip(*rows, strict=True)
+    frame = pl.DataFrame([pl.Series(name, values, pl.String) for name, values in zip(names, columns, strict=True)])
+    summary = Summary(frame.height, {column.name: _of_texts(column) for column in frame.get_columns()})
+
+    def first(count: int) -> list[Row]:
+        return [{name: value or None for name, value in zip(names, row, strict=True)} for row in rows[:count]]
+
+    return Batch(summary, frame.hash_rows(), first)
+
+
+def _of_texts(column: pl.Series) -> ColumnSummary:
+    present = column.filter(column != "")
+    if present.is_empty():
+        return ColumnSummary()
+    lengths = _lengths(present)
+    narrow = lengths.longest <= _LONGEST_NARROW_VALUE
+    return ColumnSummary(len(present), frozenset({_narrowest(present) if narrow else Kind.STRING}), lengths)
+
+
+def _narrowest(texts: pl.Series) -> Kind:
+    for kind, pattern in _NARROW_KINDS.items():
+        if texts.str.contains(pattern).all():
+            return kind
+    return Kind.STRING
+
+
+_NARROW_KINDS: Mapping[Kind, str] = {
+    Kind.INTEGER: r"^[+-]?[0-9]+$",
+    Kind.NUMBER: r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$",
+    Kind.BOOLEAN: r"^(?i:true|false)$",
+    Kind.DATE: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    Kind.DATETIME: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}",
+}
+
+
+def _lengths(texts: pl.Series) -> Lengths:
+    characters = pl.col("text").str.len_chars().cast(pl.Int64)
+    measures = (characters.sum(), characters.min().alias("shortest"), characters.max().alias("longest"))
+    total, shortest, longest = texts.to_frame("text").select(*measures).row(0)
+    return Lengths(len(texts), total, shortest, longest)
+
+
+# JSON and JSON Lines: objects, each with the names it has. An absent name is a missing value.
+
+
+def batch_of_records(records: Sequence[Row]) -> Batch:
+    """Rows as JSON objects."""
+    names = dict.fromkeys(name for record in records for name in record)
+    columns = {name: _of_values([record.get(name) for record in records]) for name in names}
+    try:
+        written = pl.Series([orjson.dumps(record, option=orjson.OPT_SORT_KEYS) for record in records], dtype=pl.Binary)
+    except orjson.JSONEncodeError:
+        raise invalid_dataset("A row is nested too deeply") from None
+    return Batch(Summary(len(records), columns), written.hash(), lambda count: records[:count])
+
+
+_JSON_KINDS: Mapping[type, Kind] = {
+    str: Kind.STRING,
+    int: Kind.INTEGER,
+    float: Kind.NUMBER,
+    bool: Kind.BOOLEAN,
+    list: Kind.LIST,
+    dict: Kind.OBJECT,
+}
+
+
+def _of_values(values: Sequence[Any]) -> ColumnSummary:
+    kinds = {_JSON_KINDS[kind] for kind in set(map(type, values)) - {type(None)}}
+    lengths = [len(value) for value in values if type(value) is str]
+    return ColumnSummary(
+        len(values) - values.count(None),
+        frozenset(kinds),
+        Lengths(len(lengths), sum(lengths), min(lengths), max(lengths)) if lengths else None,
+    )
+
+
+# Parquet: columns with types of their own.
+
+
+def batch_of_frame(frame: pl.DataFrame) -> Batch:
+    """Rows as a table."""
+    summary = Summary(frame.height, {column.name: _of_series(column) for column in frame.get_columns()})
+    return Batch(summary, frame.hash_rows(), lambda count: frame.head(count).to_dicts())
+
+
+def _of_series(column: pl.Series) -> ColumnSummary:
+    present = column.drop_nulls()
+    if present.is_empty():
+        return ColumnSummary()
+    lengths = _lengths(present) if present.dtype == pl.String else None
+    return ColumnSummary(len(present), frozenset({_kind_of(present.dtype)}), lengths)
+
+
+def _kind_of(dtype: pl.DataType) -> Kind:
+    if dtype.is_integer():
+        return Kind.INTEGER
+    if dtype.is_numeric():
+        return Kind.NUMBER
+    return _PARQUET_KINDS.get(dtype.base_type(), Kind.MIXED)
+
+
+_PARQUET_KINDS: Mapping[type[pl.DataType], Kind] = {
+    pl.String: Kind.STRING,
+    pl.Boolean: Kind.BOOLEAN,
+    pl.Date: Kind.DATE,
+    pl.Datetime: Kind.DATETIME,
+    pl.Time: Kind.TIME,
+    pl.Duration: Kind.DURATION,
+    pl.Binary: Kind.BINARY,
+    pl.List: Kind.LIST,
+    pl.Array: Kind.LIST,
+    pl.Struct: Kind.OBJECT,
+}

@@ -1,0 +1,69 @@
+"""The process that reads one uploaded file: `python -m registry.engine.inspection_process ORDER < file`.
+
+A hostile file can make a parser take all memory or all time there is. Here that ends a process whose memory and
+processor time are bounded, not the service. It answers with one `Verdict` as JSON on standard output.
+"""
+
+import os
+import resource
+import sys
+from contextlib import suppress
+
+from pydantic import Field
+
+from contracts.base import Message, RefusalBody, Refused
+from contracts.pipeline import DatasetFormat
+from registry.domain.inspections import Inspection
+from registry.domain.limits import Limits
+from registry.domain.refusals import invalid_dataset
+
+
+class Order(Message):
+    """What to read the file as, and the bounds to do it in."""
+
+    filename: str
+    format: DatasetFormat | None
+    limits: Limits
+    memory_bytes: int = Field(ge=1)
+    seconds: int = Field(ge=1)
+
+
+class Verdict(Message):
+    """One of the two."""
+
+    inspection: Inspection | None = None
+    refusal: RefusalBody | None = None
+
+
+TOO_HUNGRY = "The file takes more memory to read than a data set may"
+
+
+def main() -> None:
+    order = Order.model_validate_json(sys.argv[1])
+    _bound(order)
+    sys.stdout.write(_verdict(order).model_dump_json())
+
+
+def _bound(order: Order) -> None:
+    os.nice(5)
+    with suppress(ValueError, OSError):  # a host may set lower limits, or know none
+        resource.setrlimit(resource.RLIMIT_DATA, (order.memory_bytes, order.memory_bytes))
+    # The service watches the clock; this ends the process should the service be gone.
+    resource.setrlimit(resource.RLIMIT_CPU, (2 * order.seconds, 2 * order.seconds))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _verdict(order: Order) -> Verdict:
+    # Imported within the bounds, as polars sets its threads up when it is.
+    from registry.engine.inspecting import inspect_file  # noqa: PLC0415
+
+    try:
+        return Verdict(inspection=inspect_file(sys.stdin.buffer, order.filename, order.format, order.limits))
+    except Refused as refusal:
+        return Verdict(refusal=refusal.body())
+    except MemoryError:
+        return Verdict(refusal=invalid_dataset(TOO_HUNGRY).body())
+
+
+if __name__ == "__main__":
+    main()

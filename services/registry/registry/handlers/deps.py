@@ -1,0 +1,22 @@
+"""What the handlers need, and the table they are registered in."""
+
+from dataclasses import dataclass
+
+from common.bus import Handlers
+from common.database import Database
+from common.outbox import OutboxRelay
+from registry.engine.inspector import Inspector
+from registry.engine.storage import Storage
+
+
+@dataclass(frozen=True)
+class Deps:
+    """Made once by `main`. `relay` is kicked after a commit that tells something."""
+
+    database: Database
+    relay: OutboxRelay
+    inspector: Inspector
+    storage: Storage
+
+
+HANDLERS = Handlers[Deps]()

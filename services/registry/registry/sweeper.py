@@ -1,0 +1,49 @@
+"""Removes uploads that were never entered: their gateway died before it could register them or take them back.
+
+Any number of replicas may sweep: what they remove is the same, and removing it twice is fine. An upload is entered
+within minutes of being stored or never, so none that is old enough can still become a data set.
+"""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from common.database import Database
+from common.telemetry import Counter, get_logger
+from contracts.base import Refused
+from registry.domain.uploads import expired
+from registry.engine.storage import Storage
+from registry.store import datasets
+
+_log = get_logger("sweeper")
+_REMOVED = Counter("registry_orphans_removed_total", "Uploads removed because no data set was made of them")
+
+
+class Sweeper:
+    """Works every `interval`, on uploads older than `age`."""
+
+    def __init__(self, database: Database, storage: Storage, *, interval: timedelta, age: timedelta) -> None:
+        self._database = database
+        self._storage = storage
+        self._interval = interval
+        self._age = age
+
+    async def run(self) -> None:
+        """Sweeps until cancelled. A database or object store that is away is waited for."""
+        while True:
+            try:
+                await self.sweep()
+            except Refused as refused:
+                _log.warning("sweeper_waits", error=refused.message)
+            await asyncio.sleep(self._interval.total_seconds())
+
+    async def sweep(self) -> int:
+        """Looks once; how many uploads it removed."""
+        old = expired(await self._storage.uploads(), datetime.now(UTC), self._age)
+        async with self._database.connection() as connection:
+            entered = await datasets.known(connection, {upload.dataset_id for upload in old})
+        orphans = [upload for upload in old if upload.dataset_id not in entered]
+        for orphan in orphans:
+            await self._storage.remove(orphan)
+            _REMOVED.inc()
+            _log.info("orphan_removed", key=orphan.key)
+        return len(orphans)
