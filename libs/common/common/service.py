@@ -23,6 +23,7 @@ Build = Callable[["Service", SettingsT], Coroutine[Any, Any, None]]
 
 _log = get_logger("service")
 _CHECK_SECONDS = 2.0
+_CANCEL_SECONDS = 1.0
 _RESTARTS = Counter("service_background_restarts_total", "Background tasks started again after a crash", ["task"])
 
 
@@ -65,8 +66,10 @@ class Service:
         task = asyncio.create_task(self._forever(name, work), name=name)
 
         async def stop() -> None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            # `asyncio.wait_for` before Python 3.12, which nats-py awaits in, may swallow a cancellation.
+            while not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
 
         self.stack.push_async_callback(stop)
 
