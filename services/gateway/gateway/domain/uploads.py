@@ -15,7 +15,9 @@ def new_dataset_id() -> str:
 
 def safe_filename(name: str) -> str:
     """The last part of a caller's file name, short enough and without characters that mean something in a path."""
-    base = _UNSAFE.sub("", re.split(r"[/\\]", name)[-1]).strip(" .")
+    # A header may hold bytes that are no UTF-8; they arrive as surrogates, which no JSON can carry.
+    text = name.encode(errors="replace").decode()
+    base = _UNSAFE.sub("", re.split(r"[/\\]", text)[-1]).strip(" .")
     if len(base) > _MOST_CHARACTERS:
         stem, dot, extension = base.rpartition(".")
         tail = dot + extension if stem and len(extension) <= _LONGEST_EXTENSION else ""

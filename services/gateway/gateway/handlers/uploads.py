@@ -44,7 +44,6 @@ async def upload_dataset(deps: Deps, route: Route, request: web.Request) -> web.
 @dataclass(frozen=True)
 class _File:
     name: str
-    path: S3Path
     stored: Stored
 
 
@@ -55,6 +54,7 @@ class _Upload:
         self._deps = deps
         self._limit = deps.settings.max_upload_bytes
         self._dataset_id = dataset_id
+        self._path: S3Path | None = None
         self._file: _File | None = None
         self._format: DatasetFormat | None = None
 
@@ -73,13 +73,13 @@ class _Upload:
 
     def registration(self) -> RegisterDataset:
         """What to tell the registry. Raises `Refused` when there is no file."""
-        if self._file is None:
+        if self._file is None or self._path is None:
             raise invalid_fields([("file", "field required")])
         return RegisterDataset(
             dataset_id=self._dataset_id,
             filename=self._file.name,
             format=self._format,
-            s3_path=str(self._file.path),
+            s3_path=str(self._path),
             size_bytes=self._file.stored.size,
             sha256=self._file.stored.sha256,
         )
@@ -95,8 +95,13 @@ class _Upload:
             raise
 
     async def discard(self) -> None:
-        if self._file is not None:
-            await self._deps.objects.remove(self._file.path)
+        """Takes the object back. It may be there even if the upload was cut off: the last part can still arrive."""
+        if self._path is None:
+            return
+        try:
+            await self._deps.objects.remove(self._path)
+        except Refused as refusal:
+            _log.warning("upload_not_discarded", path=str(self._path), error=refusal.message)
 
     async def _entered_after_all(self) -> Dataset | None:
         """The data set, if it was entered although no answer came.
@@ -131,8 +136,8 @@ class _Upload:
         first = await part.read_chunk(_CHUNK)
         if not first:
             raise Refused(RefusalCode.DATASET_INVALID, f"The file {name} is empty", {"field": "file"})
-        path = S3Path(DATASETS_BUCKET, f"{self._dataset_id}/{name}")
-        self._file = _File(name, path, await self._deps.objects.put_stream(path, self._bounded(first, part)))
+        self._path = S3Path(DATASETS_BUCKET, f"{self._dataset_id}/{name}")
+        self._file = _File(name, await self._deps.objects.put_stream(self._path, self._bounded(first, part)))
 
     async def _bounded(self, first: bytes, part: BodyPartReader) -> AsyncIterator[bytes]:
         chunk, size = first, 0

@@ -1,0 +1,116 @@
+"""OpenAI's request as the platform's question, and the platform's answer in OpenAI's form."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.base import Refused
+from contracts.router import ChatDelta, ServedModels
+from gateway.domain.chat import ChatRequest, Chunks, completion, find_model, model_list
+from tests.gateway.peers import REPLY, served
+
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+def request(**fields: Any) -> ChatRequest:
+    return ChatRequest.model_validate({"model": "m", "messages": HELLO, **fields})
+
+
+def test_what_the_platform_does_not_know_goes_to_the_engine() -> None:
+    chat = request(top_k=5, response_format={"type": "json_object"}, tools=[]).chat()
+    assert chat.extra == {"top_k": 5, "response_format": {"type": "json_object"}, "tools": []}
+
+
+def test_stop_is_one_or_several() -> None:
+    assert request(stop="\n").chat().stop == ["\n"]
+    assert request(stop=["a", "b"]).chat().stop == ["a", "b"]
+    assert request(stop=None).chat().stop is None
+
+
+def test_the_newer_name_of_max_tokens_is_known_and_goes_first() -> None:
+    assert request(max_tokens=5).chat().max_tokens == 5
+    assert request(max_completion_tokens=7).chat().max_tokens == 7
+    assert request(max_tokens=5, max_completion_tokens=7).chat().max_tokens == 7
+
+
+def test_more_than_one_choice_is_refused() -> None:
+    assert request(n=1).chat().extra == {}
+    with pytest.raises(ValidationError, match="n must be 1"):
+        request(n=2)
+
+
+def test_an_answer_s_message_may_be_sent_back() -> None:
+    answered = {"role": "assistant", "content": "Hi", "refusal": None, "annotations": [], "reasoning_content": "x"}
+    assert request(messages=[*HELLO, answered]).chat().messages[1].content == "Hi"
+
+
+def test_a_misspelt_field_of_a_message_is_refused() -> None:
+    with pytest.raises(ValidationError, match="contents"):
+        request(messages=[{"role": "user", "contents": "Hello"}])
+
+
+def test_a_completion_has_openai_s_fields() -> None:
+    assert completion(REPLY).model_dump(mode="json", exclude_unset=True) == {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1_700_000_000,
+        "model": "m",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "Hello there", "refusal": None},
+                "logprobs": None,
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+        "system_fingerprint": "local",
+    }
+
+
+def test_a_tool_call_has_no_content() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    reply = REPLY.model_copy(update={"content": "", "tool_calls": [call], "finish_reason": "tool_calls"})
+    message = completion(reply).model_dump(exclude_unset=True)["choices"][0]["message"]
+    assert message == {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
+
+
+def test_a_simulated_answer_says_so() -> None:
+    assert completion(REPLY.model_copy(update={"simulated": True})).system_fingerprint == "simulated:local"
+
+
+def chunks(**fields: Any) -> list[dict[str, Any]]:
+    made = Chunks("chatcmpl-2", 17, request(**fields))
+    all_chunks = [made.role(), made.delta(ChatDelta(content="Hel")), *made.ending(REPLY)]
+    return [chunk.model_dump(mode="json", exclude_unset=True) for chunk in all_chunks]
+
+
+def test_a_stream_brings_role_text_and_reason_in_this_order() -> None:
+    first, text, last = chunks()
+    shared = {"id": "chatcmpl-2", "object": "chat.completion.chunk", "created": 17, "model": "m"}
+    choice = {"index": 0, "logprobs": None, "finish_reason": None}
+    assert first == {
+        **shared,
+        "system_fingerprint": None,
+        "choices": [{**choice, "delta": {"role": "assistant", "content": ""}}],
+    }
+    assert text["choices"] == [{**choice, "delta": {"content": "Hel"}}]
+    assert last["choices"] == [{**choice, "delta": {}, "finish_reason": "stop"}]
+    assert last["system_fingerprint"] == "local"
+    assert all("usage" not in chunk for chunk in (first, text, last))
+
+
+def test_usage_comes_last_and_alone_where_it_is_asked_for() -> None:
+    *before, usage = chunks(stream_options={"include_usage": True})
+    assert all(chunk["usage"] is None for chunk in before)
+    assert usage["choices"] == []
+    assert usage["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+
+
+def test_models_that_cannot_be_asked_are_not_listed() -> None:
+    models = ServedModels(models=[served("a"), served("b", status="unavailable", number=2)])
+    assert [model.id for model in model_list(models).data] == ["a"]
+    assert find_model(models, "a").owned_by == "local"
+    with pytest.raises(Refused):
+        find_model(models, "b")

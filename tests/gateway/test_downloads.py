@@ -1,0 +1,132 @@
+"""Downloads: one file as it is, several as a tar that is made while it is sent, or a URL of the object store."""
+
+import io
+import tarfile
+import tracemalloc
+import uuid
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from common.objects import ObjectStore, S3Path
+from contracts.base import RefusalCode, Refused
+from contracts.registry import GET_DOWNLOAD, Download, ModelFile
+from tests.gateway.conftest import ADMIN_KEY, Gateway
+from tests.gateway.peers import Peers
+
+PATH = "/api/v1/models/model_abc123/download"
+
+
+@pytest.fixture
+async def folder(objects: ObjectStore) -> AsyncIterator[S3Path]:
+    path = S3Path("artifacts", f"tests/{uuid.uuid4().hex}")
+    yield path
+    await objects.remove_prefix(path)
+
+
+async def export(objects: ObjectStore, folder: S3Path, files: dict[str, bytes]) -> Download:
+    for name, data in files.items():
+        await objects.put_bytes(folder / name, data)
+    listed = [
+        ModelFile(name=name, bucket=folder.bucket, key=(folder / name).key, size=len(data))
+        for name, data in files.items()
+    ]
+    return Download(model_id="model_abc123", model_name="mine", format="adapter", files=listed)
+
+
+async def fetch(gateway: Gateway, path: str) -> tuple[bytes, aiohttp.ClientResponse]:
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with gateway.client.get(gateway.url + path, headers=headers) as response:
+        return await response.read(), response
+
+
+async def test_one_file_comes_as_it_is(gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path) -> None:
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"größe.gguf": b"weights"}))
+    data, response = await fetch(gateway, PATH + "?format=gguf")
+    assert data == b"weights"
+    assert response.content_length == 7
+    assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.gguf"
+    assert peers.asked(GET_DOWNLOAD).format == "gguf"
+
+
+async def test_several_files_come_as_an_archive_of_known_length(
+    gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    files = {"adapter_config.json": b"{}", "adapter_model.safetensors": b"w" * 3_000_000, "tokenizer/empty": b""}
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, files))
+    data, response = await fetch(gateway, PATH)
+    assert response.content_type == "application/x-tar"
+    assert response.content_length == len(data)
+    assert response.headers["Content-Disposition"].endswith("mine-adapter.tar")
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        read = {info.name: tar.extractfile(info).read() for info in tar}  # type: ignore[union-attr]
+    assert read == {f"mine-adapter/{name}": content for name, content in files.items()}
+    assert peers.asked(GET_DOWNLOAD).format == "adapter"
+
+
+async def test_memory_stays_bounded_whatever_the_size(
+    gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    one = b"w" * (24 * 1024 * 1024)
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"a": one, "b": one}))
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    tracemalloc.start()
+    try:
+        async with gateway.client.get(gateway.url + PATH, headers=headers) as response:
+            size = 0
+            async for chunk in response.content.iter_chunked(1 << 16):
+                size += len(chunk)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size > 2 * len(one)
+    assert peak < 16 * 1024 * 1024, f"{peak / 2**20:.0f} MiB"
+
+
+async def test_a_url_of_the_object_store_needs_no_key(
+    gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"model.gguf": b"weights"}))
+    body = await gateway.get(PATH + "?format=gguf&presigned=true")
+    assert body["expires_in"] == 3600
+    async with aiohttp.ClientSession() as anyone, anyone.get(body["url"]) as response:
+        assert await response.read() == b"weights"
+
+
+async def test_an_archive_has_no_url(gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path) -> None:
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"a": b"1", "b": b"2"}))
+    status, body, _ = await gateway.call("GET", PATH + "?presigned=true")
+    assert (status, body["metadata"]["errors"][0]["field"]) == (400, "presigned")
+
+
+@pytest.mark.parametrize("query", ["?format=onnx", "?presigned=perhaps"])
+async def test_a_query_that_does_not_fit_is_refused(query: str, gateway: Gateway, peers: Peers) -> None:
+    assert (await gateway.call("GET", PATH + query))[0] == 400
+    assert not peers.heard
+
+
+async def test_an_export_that_there_is_not_is_refused(gateway: Gateway, peers: Peers) -> None:
+    peers.answer(GET_DOWNLOAD, Refused(RefusalCode.NOT_FOUND, "No gguf export"))
+    status, body, _ = await gateway.call("GET", PATH + "?format=gguf")
+    assert (status, body["error"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("names", [["gone"], ["gone", "also"]])
+async def test_an_object_that_is_gone_is_refused_before_anything_is_sent(
+    names: list[str], gateway: Gateway, peers: Peers, folder: S3Path
+) -> None:
+    files = [ModelFile(name=name, bucket=folder.bucket, key=(folder / name).key, size=4) for name in names]
+    peers.answer(GET_DOWNLOAD, Download(model_id="m", model_name="mine", format="adapter", files=files))
+    status, body, _ = await gateway.call("GET", PATH)
+    assert (status, body["error"]) == (404, "NOT_FOUND")
+
+
+async def test_an_archive_that_cannot_be_finished_does_not_look_whole(
+    gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    download = await export(objects, folder, {"a": b"1" * 100_000, "b": b"2" * 100_000})
+    await objects.remove(folder / "b")
+    peers.answer(GET_DOWNLOAD, download)
+    with pytest.raises(aiohttp.ClientError):
+        await fetch(gateway, PATH)

@@ -1,0 +1,130 @@
+"""The description is printed from the table, holds together, and has a page that shows it."""
+
+import re
+from importlib import resources
+from typing import Any
+
+import orjson
+import pytest
+
+from gateway.openapi import document
+from gateway.routes import ROUTES
+from tests.gateway.conftest import Gateway
+
+DESCRIPTION: dict[str, Any] = orjson.loads(document(ROUTES))
+OPERATIONS = [
+    (path, method, operation) for path, item in DESCRIPTION["paths"].items() for method, operation in item.items()
+]
+STATIC = resources.files("gateway") / "static"
+
+
+def references(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        own = {value["$ref"]} if isinstance(value.get("$ref"), str) else set()
+        return own.union(*(references(inner) for inner in value.values()))
+    return set().union(*(references(inner) for inner in value)) if isinstance(value, list) else set()
+
+
+def test_it_is_openapi_3_1() -> None:
+    assert DESCRIPTION["openapi"] == "3.1.0"
+    assert set(DESCRIPTION["info"]) >= {"title", "version"}
+    assert set(DESCRIPTION) <= {"openapi", "info", "servers", "tags", "paths", "components"}
+
+
+def test_it_lists_every_route() -> None:
+    assert {(path, method) for path, method, _ in OPERATIONS} == {(r.template, r.method.lower()) for r in ROUTES}
+
+
+def test_every_reference_leads_somewhere_and_nothing_is_unused() -> None:
+    schemas = DESCRIPTION["components"]["schemas"]
+    assert references(DESCRIPTION) == {f"#/components/schemas/{name}" for name in schemas}
+
+
+def test_operations_are_named_once() -> None:
+    names = [operation["operationId"] for _, _, operation in OPERATIONS]
+    assert len(names) == len(set(names))
+    assert all(re.fullmatch(r"\w+", name) for name in names)
+
+
+@pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS, ids=lambda value: str(value)[:40])
+def test_an_operation_is_whole(path: str, method: str, operation: dict[str, Any]) -> None:
+    tags = {tag["name"] for tag in DESCRIPTION["tags"]}
+    assert operation["summary"]
+    assert set(operation["tags"]) <= tags
+    in_path = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
+    assert in_path == set(re.findall(r"{(\w+)}", path))
+    assert all(p["required"] for p in operation["parameters"] if p["in"] == "path")
+    assert all("schema" in parameter for parameter in operation["parameters"])
+    assert ("requestBody" in operation) == (method in ("post", "put"))
+    assert {"500"} <= set(operation["responses"])
+    assert all(response["description"] for response in operation["responses"].values())
+
+
+def test_what_needs_a_key_says_so_and_how_it_is_refused() -> None:
+    schemes = set(DESCRIPTION["components"]["securitySchemes"])
+    for path, _, operation in OPERATIONS:
+        named = {name for requirement in operation["security"] for name in requirement}
+        assert named <= schemes
+        assert bool(named) == ({"401", "403"} <= set(operation["responses"])), path
+
+
+def test_refusals_are_described_in_the_form_of_the_family() -> None:
+    def form(path: str, method: str, status: str) -> str:
+        content = DESCRIPTION["paths"][path][method]["responses"][status]["content"]
+        reference: str = content["application/json"]["schema"]["$ref"]
+        return reference.rsplit("/", 1)[1]
+
+    assert form("/api/v1/jobs", "post", "409") == "PipelineError"
+    assert form("/api/v1/llm/test", "post", "400") == "LlmError"
+    assert form("/v1/chat/completions", "post", "503") == "OpenAiError"
+
+
+def test_a_body_leaves_out_what_the_path_says_and_a_query_has_its_limits() -> None:
+    parameters = DESCRIPTION["paths"]["/api/v1/datasets/{dataset_id}/preview"]["get"]["parameters"]
+    limit = next(p for p in parameters if p["name"] == "limit")
+    assert (limit["in"], limit["required"]) == ("query", False)
+    assert (limit["schema"]["minimum"], limit["schema"]["maximum"], limit["schema"]["default"]) == (1, 100, 10)
+
+
+def test_examples_fit_what_they_are_examples_of() -> None:
+    for route in ROUTES:
+        if route.example is not None:
+            route.request.model_validate(dict(route.example))
+
+
+async def test_it_is_served_to_anyone(gateway: Gateway) -> None:
+    assert await gateway.get("/openapi.json", key=None) == DESCRIPTION
+
+
+async def test_the_root_leads_to_the_page(gateway: Gateway) -> None:
+    status, body, _ = await gateway.call("GET", "/", key=None)
+    assert status == 200
+    assert "<title>LLM Platform API</title>" in body
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "media"),
+    [
+        ("/docs", "page.html", "text/html; charset=utf-8"),
+        ("/docs/page.js", "page.js", "text/javascript; charset=utf-8"),
+        ("/docs/page.css", "page.css", "text/css; charset=utf-8"),
+    ],
+)
+async def test_the_page_is_whole(path: str, file: str, media: str, gateway: Gateway) -> None:
+    status, body, headers = await gateway.call("GET", path, key=None)
+    assert (status, headers["Content-Type"]) == (200, media)
+    assert body == (STATIC / file).read_text(encoding="utf-8")
+
+
+async def test_the_page_runs_no_script_but_its_own_and_loads_nothing_from_elsewhere(gateway: Gateway) -> None:
+    _, body, headers = await gateway.call("GET", "/docs", key=None)
+    assert "script-src 'self';" in headers["Content-Security-Policy"]
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert set(re.findall(r'(?:src|href)="([^"]+)"', body)) <= {
+        "data:,",
+        "/docs/page.css",
+        "/docs/page.js",
+        "/openapi.json",
+    }
+    script = (STATIC / "page.js").read_text(encoding="utf-8")
+    assert not re.search(r"innerHTML|insertAdjacentHTML|https?://", script)
