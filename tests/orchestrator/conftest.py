@@ -1,10 +1,11 @@
 """An orchestrator on real servers, a caller that submits jobs, and workers that do as they are told."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -145,6 +146,17 @@ async def datasets(access_of: SettingsOf) -> AsyncIterator[set[str]]:
     async with _bus(access_of, "registry") as bus:
         await bus.serve(table, known)
         yield known
+
+
+FoundT = TypeVar("FoundT")
+
+
+async def eventually(find: Callable[[], Awaitable[FoundT | None]], *, within: float = 10.0) -> FoundT:
+    """What `find` finds, asked again and again for `within` seconds."""
+    async with asyncio.timeout(within):
+        while not (found := await find()):  # noqa: ASYNC110 - what it waits for happens in a database
+            await asyncio.sleep(0.02)
+    return found
 
 
 def output(rows: int = 1) -> DatasetOutput:

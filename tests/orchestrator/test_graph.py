@@ -1,5 +1,7 @@
 """The graph of a run: what needs what, and what cannot be a graph."""
 
+from itertools import pairwise
+
 import pytest
 
 from contracts.base import RefusalCode, Refused
@@ -51,4 +53,4 @@ def test_a_cycle_is_refused_and_shown_in_the_direction_of_its_edges() -> None:
     assert refused.message.endswith(" → ".join(shown))
     assert shown[0] == shown[-1]
     assert sorted(shown[:-1]) == ["a", "b", "c"]
-    assert all(step in edges for step in zip(shown, shown[1:], strict=False))
+    assert all(step in edges for step in pairwise(shown))

@@ -5,10 +5,13 @@ import time
 from typing import Any
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
 
 from common.bus import Bus
 from common.context import Call, Principal, calling
 from common.service import Service
+from common.telemetry import tracer
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import (
     CANCEL_JOB,
@@ -29,7 +32,7 @@ from contracts.orchestrator import (
 from contracts.pipeline import PipelineConfig
 from contracts.topology import TRAINER_WORK
 
-from .conftest import Jobs, Worker, output
+from .conftest import Jobs, Worker, eventually, output
 
 pytestmark = pytest.mark.usefixtures("service")
 
@@ -49,10 +52,16 @@ async def cancel(bus: Bus, accepted: JobAccepted) -> JobCancelled:
 
 async def claimed_within(worker: Worker, seconds: float) -> ClaimedStep:
     """Asks until there is a step."""
-    async with asyncio.timeout(seconds):
-        while (step := await worker.claim()) is None:
-            await asyncio.sleep(0.02)
-    return step
+    return await eventually(worker.claim, within=seconds)
+
+
+async def until_lost(worker: Worker, step: ClaimedStep) -> None:
+    """Beats as if nothing had happened, until the step is taken away."""
+
+    async def lost() -> bool:
+        return await worker.beat(step) == ["lost"]
+
+    await eventually(lost)
 
 
 def statuses(job: Job) -> dict[str, str]:
@@ -138,9 +147,14 @@ async def test_owners_take_turns(caller: Bus, jobs: Jobs, worker: Worker) -> Non
     assert order == ["busy0", "modest0", "busy1", "modest1", "busy2", "busy3", "busy4", "busy5"]
 
 
-async def test_the_trace_of_the_submission_reaches_the_worker(caller: Bus, jobs: Jobs, worker: Worker) -> None:
-    await jobs.submit(["a"])
-    assert (await worker.take()).traceparent is None or True
+async def test_the_trace_of_the_submission_reaches_the_worker(jobs: Jobs, worker: Worker) -> None:
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    with tracer().start_as_current_span("caller") as span:
+        await jobs.submit(["a"])
+    traceparent = (await worker.take()).traceparent
+    assert traceparent
+    assert trace.format_trace_id(span.get_span_context().trace_id) in traceparent
 
 
 # Failing and trying again
@@ -211,7 +225,7 @@ async def test_a_worker_that_stops_unasked_has_failed(caller: Bus, jobs: Jobs, w
 async def test_a_report_that_is_sent_twice_is_recorded_once(caller: Bus, jobs: Jobs, worker: Worker) -> None:
     accepted = await jobs.submit(["a"])
     step = await worker.take()
-    assert await asyncio.gather(worker.succeed(step, 5), worker.succeed(step, 5)) == [True, True]
+    assert all(await asyncio.gather(worker.succeed(step, 5), worker.succeed(step, 5)))
     assert not await worker.fail(step)
     assert (await job_of(caller, accepted)).result == {"a": output(5)}
 
@@ -246,9 +260,12 @@ async def test_a_worker_that_always_dies_fails_the_job(caller: Bus, jobs: Jobs, 
     accepted = await jobs.submit(["a"], max_retries=1)
     for _ in range(2):
         await claimed_within(worker, 4)
-    async with asyncio.timeout(4):
-        while (job := await job_of(caller, accepted)).status != "failed":
-            await asyncio.sleep(0.05)
+
+    async def failed() -> Job | None:
+        job = await job_of(caller, accepted)
+        return job if job.status == "failed" else None
+
+    job = await eventually(failed)
     assert job.error
     assert job.error.message == "The worker stopped answering"
 
@@ -262,9 +279,7 @@ async def test_no_beat_carries_a_step_past_its_deadline(caller: Bus, jobs: Jobs,
     )
     accepted = await caller.ask(SUBMIT_JOB, SubmitJob(pipeline_config=config))
     step = await worker.take()
-    async with asyncio.timeout(3):
-        while (await worker.beat(step)) == ["held"]:
-            await asyncio.sleep(0.1)
+    await until_lost(worker, step)
     job = await job_of(caller, accepted)
     assert job.status == "failed"
     assert job.error
@@ -307,9 +322,7 @@ async def test_a_worker_that_does_not_stop_loses_its_step(caller: Bus, jobs: Job
     accepted = await jobs.submit(["a"])
     step = await worker.take()
     await cancel(caller, accepted)
-    async with asyncio.timeout(3):
-        while (await worker.beat(step)) == ["cancel"]:
-            await asyncio.sleep(0.1)
+    await until_lost(worker, step)
     assert statuses(await job_of(caller, accepted)) == {"a": "cancelled"}
 
 

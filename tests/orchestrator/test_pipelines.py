@@ -1,5 +1,6 @@
 """What a job must be like to be accepted, and what its agents are then told."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ TRAINING = {"agent_name": "training", "agent_class": "TrainingAgent", "config": 
 def planned(*nodes: dict[str, Any], edges: list[tuple[str, str]] | None = None, **global_config: Any) -> Plan:
     """The plan of `nodes`, one after another unless `edges` say otherwise."""
     names = [node["agent_name"] for node in nodes]
-    pairs = list(zip(names, names[1:], strict=False)) if edges is None else edges
+    pairs = list(pairwise(names)) if edges is None else edges
     definition = {
         "nodes": nodes,
         "edges": [{"from_agent": before, "to_agent": after} for before, after in pairs],

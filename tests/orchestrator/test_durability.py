@@ -1,0 +1,199 @@
+"""What the database promises whatever happens around it: crowds, replicas, crashes."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+import pytest
+
+from common.bus import Bus
+from common.database import Connection, Database
+from common.service import Service
+from contracts.base import Refused
+from contracts.orchestrator import (
+    GET_JOB,
+    BeatSteps,
+    ClaimedStep,
+    ClaimStep,
+    FinishStep,
+    GetJob,
+    HeldStep,
+    StepFailed,
+    StepReleased,
+    StepSucceeded,
+    SubmitJob,
+)
+from orchestrator.deps import Deps
+from orchestrator.domain.outcomes import Result
+from orchestrator.handlers import beat_steps, cancel_job, claim_step, finish_step, submit_job
+from orchestrator.reaper import Reaper
+from orchestrator.settings import Settings
+
+from .conftest import Jobs, Worker, definition, output
+
+JOBS = 25
+WORKERS = 8
+
+
+async def test_what_has_ended_is_guarded_by_the_database_itself(deps: Deps, database: Database) -> None:
+    accepted = await submit_job(deps, SubmitJob(pipeline_config=definition(["a"])))
+    await cancel_job(deps, GetJob(job_id=accepted.job_id))
+    async with database.connection() as connection:
+        for sql in (
+            "UPDATE runs SET status = 'completed'",
+            "UPDATE runs SET status = 'active', finished_at = NULL",
+            "UPDATE steps SET status = 'ready'",
+            "UPDATE runs SET definition = '{}'",
+        ):
+            with pytest.raises(Exception, match=r"it has ended|its definition never changes"):
+                await connection.execute(sql)
+
+
+async def test_a_submission_that_breaks_off_leaves_nothing(deps: Deps, database: Database) -> None:
+    with pytest.raises(RuntimeError, match="crash"):
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO outbox (subject, message_id, payload) VALUES ('a', 'b', 'c')")
+            raise RuntimeError("crash")
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM outbox") == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_a_crowd_of_workers_that_fail_and_vanish_keeps_every_promise(
+    deps: Deps, database: Database, settings: Settings, seed: int
+) -> None:
+    """Random graphs, random misfortune, everything at once. Also shows that no two transactions wait for each other."""
+    chance = random.Random(seed)
+    for number in range(JOBS):
+        names = [f"s{i}" for i in range(chance.randint(1, 6))]
+        edges = [(before, after) for i, after in enumerate(names) for before in names[:i] if chance.random() < 0.4]
+        config = definition(names, edges, run_id=f"crowd-{seed}-{number}", max_retries=2)
+        await submit_job(deps, SubmitJob(pipeline_config=config))
+    async with asyncio.TaskGroup() as group:
+        for number in range(WORKERS):
+            group.create_task(unreliable_worker(deps, random.Random(seed * 100 + number)))
+        group.create_task(misfortune(deps, database, random.Random(seed), prefix=f"crowd-{seed}"))
+    await drain(deps, database)
+    async with database.connection() as connection:
+        await check_promises(connection)
+
+
+async def unreliable_worker(deps: Deps, chance: random.Random) -> None:
+    held: list[ClaimedStep] = []
+    for _ in range(60):
+        match chance.choices(["claim", "finish", "vanish", "beat"], [6, 5, 1, 3])[0]:
+            case "claim":
+                reply = await claim_step(deps, ClaimStep(worker_id="w", agent_classes=["DatasetAgent"]))
+                held += [reply.step] if reply.step else []
+            case "finish" if held:
+                await report(deps, held.pop(chance.randrange(len(held))), chance)
+            case "vanish":
+                held.clear()
+            case "beat" if held:
+                chance.shuffle(held)
+                steps = [HeldStep(step_id=step.step_id, fence=step.fence) for step in held]
+                await beat_steps(deps, BeatSteps(worker_id="w", steps=steps))
+
+
+async def report(deps: Deps, step: ClaimedStep, chance: random.Random) -> None:
+    reports: list[Result] = [
+        StepSucceeded(output=output(step.fence)),
+        StepFailed(code="x", message="x", retryable=True),
+        StepFailed(code="x", message="x", retryable=False),
+        StepReleased(),
+    ]
+    (result,) = chance.choices(reports, [20, 4, 1, 2])
+    await finish_step(deps, FinishStep(step_id=step.step_id, fence=step.fence, result=result))
+
+
+async def misfortune(deps: Deps, database: Database, chance: random.Random, *, prefix: str) -> None:
+    """Leases end early, reapers crowd each other, and callers change their minds."""
+    for _ in range(30):
+        async with database.connection() as connection:
+            await connection.execute(
+                "UPDATE steps SET lease_until = clock_timestamp() WHERE id IN (SELECT id FROM steps"
+                " WHERE status = 'running' ORDER BY id LIMIT 2 FOR UPDATE SKIP LOCKED)"
+            )
+        await asyncio.gather(*(Reaper(deps, interval=1).expire_leases() for _ in range(2)))
+        if chance.random() < 0.2:
+            try:
+                await cancel_job(deps, GetJob(job_id=f"job_{prefix}-{chance.randrange(JOBS)}"))
+            except Refused as refused:
+                assert "already" in refused.message
+        await asyncio.sleep(0.01)
+
+
+async def drain(deps: Deps, database: Database) -> None:
+    """All leases end, and one worker that never fails does what is left."""
+    async with asyncio.timeout(30):
+        while True:
+            async with database.connection() as connection:
+                await connection.execute("UPDATE steps SET claimable_at = clock_timestamp() WHERE status = 'ready'")
+                left = await connection.fetchval(
+                    "SELECT count(*) FROM steps WHERE status IN ('waiting', 'ready', 'running')"
+                )
+                await connection.execute("UPDATE steps SET lease_until = clock_timestamp() WHERE status = 'running'")
+            if not left:
+                return
+            await Reaper(deps, interval=1).expire_leases()
+            while step := (await claim_step(deps, ClaimStep(worker_id="w", agent_classes=["DatasetAgent"]))).step:
+                succeeded = StepSucceeded(output=output(step.fence))
+                await finish_step(deps, FinishStep(step_id=step.step_id, fence=step.fence, result=succeeded))
+
+
+BROKEN_PROMISES = {
+    "a run has not ended": "SELECT id FROM runs WHERE status = 'active'",
+    "a completed run has steps that are not": """
+        SELECT runs.id FROM runs JOIN steps ON steps.run = runs.id
+        WHERE runs.status = 'completed' AND steps.status <> 'completed'
+    """,
+    "a result is not of the last claim": """
+        SELECT id FROM steps WHERE status = 'completed' AND (output ->> 'rows')::bigint <> fence
+    """,
+    "a step started before what it needs had ended": """
+        SELECT steps.id
+        FROM steps JOIN steps AS need ON need.run = steps.run AND need.position = ANY (steps.needs)
+        WHERE steps.started_at IS NOT NULL
+            AND (need.status <> 'completed' OR need.finished_at > steps.started_at)
+    """,
+    "a run did not tell of its end exactly once": """
+        SELECT runs.id FROM runs LEFT JOIN outbox ON outbox.message_id = 'run.' || runs.id || '.ended'
+        GROUP BY runs.id HAVING count(outbox.id) <> 1
+    """,
+}
+
+
+async def check_promises(connection: Connection) -> None:
+    for broken, sql in BROKEN_PROMISES.items():
+        assert not await connection.fetch(sql), broken
+
+
+async def test_two_replicas_and_two_workers_finish_every_job_once(
+    replica: Callable[[], AbstractAsyncContextManager[Service]], caller: Bus, jobs: Jobs, worker_bus: Bus
+) -> None:
+    async with AsyncExitStack() as stack:
+        leaving = AsyncExitStack()
+        await leaving.enter_async_context(replica())
+        await stack.enter_async_context(replica())
+        accepted = [await jobs.submit(["a", "b", "c"], [("a", "b"), ("a", "c")]) for _ in range(10)]
+
+        async def work(name: str) -> int:
+            worker, done = Worker(worker_bus, name), 0
+            idle = 0
+            while idle < 5:
+                step = await worker.claim()
+                if step is None:
+                    idle += 1
+                    await asyncio.sleep(0.05)
+                else:
+                    assert await worker.succeed(step)
+                    done += 1
+            return done
+
+        working = [asyncio.create_task(work(name)) for name in ("one", "two")]
+        await asyncio.sleep(0.1)
+        await leaving.aclose()
+        assert sum(await asyncio.gather(*working)) == 30
+        for each in accepted:
+            assert (await caller.ask(GET_JOB, GetJob(job_id=each.job_id))).status == "completed"

@@ -1,0 +1,113 @@
+"""The logs of runs: kept in order and once, paged, and forgotten in time."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from common.bus import Bus
+from common.database import Database
+from common.service import Service
+from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import GET_LOGS, LOG_RECORDED, GetLogs, JobAccepted, LogEntry, LogLevel, LogPage, LogRecord
+from orchestrator.domain.logs import fitting, kept
+from orchestrator.log_keeper import LogKeeper
+from orchestrator.store import logs
+
+from .conftest import Jobs, Worker, eventually
+
+
+def line(run_id: str, message: str, *, loss: float | None = None) -> LogRecord:
+    level: LogLevel = "INFO" if loss is None else "METRIC"
+    return LogRecord(
+        run_id=run_id, timestamp=datetime.now(UTC), agent="TrainingAgent", level=level, message=message, loss=loss
+    )
+
+
+async def log_of(bus: Bus, accepted: JobAccepted, *, lines: int) -> LogPage:
+    """The log, once it has that many lines."""
+
+    async def page() -> LogPage | None:
+        found = await bus.ask(GET_LOGS, GetLogs(run_id=accepted.run_id))
+        return found if found.total >= lines else None
+
+    return await eventually(page)
+
+
+async def test_the_life_of_a_job_is_logged(caller: Bus, jobs: Jobs, worker: Worker, service: Service) -> None:
+    accepted = await jobs.submit(["a", "b"], [("a", "b")], max_retries=0)
+    await worker.succeed(await worker.take())
+    await worker.fail(await worker.take(), retryable=True)
+    page = await log_of(caller, accepted, lines=6)
+    records = [entry.record for entry in page.entries]
+    assert [(record.level, record.message) for record in records] == [
+        ("INFO", "Job queued: 2 agents"),
+        ("INFO", "a (DatasetAgent) started, attempt 1 of 1"),
+        ("INFO", "a completed"),
+        ("INFO", "b (DatasetAgent) started, attempt 1 of 1"),
+        ("ERROR", "b failed: It broke (DATASET_ERROR)"),
+        ("ERROR", "Job failed"),
+    ]
+    assert {record.agent for record in records} == {"Orchestrator"}
+
+
+async def test_a_retry_says_why_and_when(caller: Bus, jobs: Jobs, worker: Worker, service: Service) -> None:
+    accepted = await jobs.submit(["a"], max_retries=3)
+    await worker.fail(await worker.take(), retryable=True)
+    page = await log_of(caller, accepted, lines=3)
+    last = page.entries[-1].record
+    assert last.level == "WARN"
+    assert last.message.startswith("a failed: It broke (DATASET_ERROR); attempt 2 of 4 in 0.")
+
+
+async def test_lines_of_workers_are_kept_and_paged(caller: Bus, jobs: Jobs, worker_bus: Bus, service: Service) -> None:
+    accepted = await jobs.submit(["a"])
+    run_id = accepted.run_id
+    await worker_bus.publish_many(
+        LOG_RECORDED, [(run_id, f"{run_id}.{i}", line(run_id, f"line {i}", loss=i / 10)) for i in range(30)]
+    )
+    first = await log_of(caller, accepted, lines=31)
+    assert [entry.sequence for entry in first.entries] == sorted(entry.sequence for entry in first.entries)
+    page = await caller.ask(GET_LOGS, GetLogs(run_id=run_id, limit=10, after=first.entries[20].sequence))
+    assert page.entries == first.entries[21:]
+    assert page.total == 31
+    assert page.entries[-1].record.loss == 2.9
+
+
+async def test_the_log_of_no_run_is_not_found(caller: Bus, service: Service) -> None:
+    with pytest.raises(Refused) as refused:
+        await caller.ask(GET_LOGS, GetLogs(run_id="nobody"))
+    assert refused.value.code is RefusalCode.NOT_FOUND
+
+
+async def test_a_line_that_comes_twice_is_kept_once(database: Database) -> None:
+    entries = [LogEntry(sequence=7, record=line("r", "a")), LogEntry(sequence=8, record=line("r", "b"))]
+    async with database.connection() as connection:
+        await logs.insert(connection, entries[:1])
+        await logs.insert(connection, entries)
+        assert await logs.count(connection, "r") == 2
+        assert await logs.page(connection, "r", after=0, limit=10) == entries
+
+
+async def test_a_line_that_postgres_would_not_take_does_not_hold_up_the_others(database: Database) -> None:
+    entries = [LogEntry(sequence=1, record=line("r", "a\0b")), LogEntry(sequence=2, record=line("r", "c"))]
+    async with database.connection() as connection:
+        await logs.insert(connection, entries)
+        messages = [entry.record.message for entry in await logs.page(connection, "r", after=0, limit=10)]
+    assert messages == ["a\N{REPLACEMENT CHARACTER}b", "c"]
+
+
+async def test_old_lines_are_deleted(database: Database, worker_bus: Bus) -> None:
+    keeper = LogKeeper(database, worker_bus, retention=3600)
+    async with database.connection() as connection:
+        await logs.insert(connection, [LogEntry(sequence=i, record=line("r", str(i))) for i in range(10)])
+        await connection.execute("UPDATE logs SET recorded_at = recorded_at - interval '2 hours' WHERE sequence < 7")
+        assert await keeper.delete_old() == 7
+        assert await logs.count(connection, "r") == 3
+
+
+def test_a_page_is_never_larger_than_the_bus_takes() -> None:
+    entries = [LogEntry(sequence=i, record=kept(line("r", "x" * 100_000))) for i in range(1000)]
+    assert len(entries[0].record.message) == 16_000
+    page = list(fitting(entries))
+    assert 20 < len(page) < 40
+    assert len(LogPage(run_id="r", entries=page, total=1000).model_dump_json()) < 1 << 20
