@@ -1,0 +1,1 @@
+"""What the trainer decides: types and pure functions, without I/O."""

@@ -1,0 +1,83 @@
+"""Content keys: two steps with the same key make the same output, so the second need not run."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from contracts.pipeline import (
+    AgentConfig,
+    AgentOutput,
+    DatasetOutput,
+    EvaluationOutput,
+    ExportOutput,
+    PreprocessingOutput,
+    RegistrationOutput,
+    TrainingOutput,
+    ValidationOutput,
+)
+
+_VERSION = 1
+"""Raised when an agent changes what it makes of the same input."""
+
+_CIRCUMSTANCES = frozenset({"dataset_id", "seconds", "resumed_from_step"})
+"""Fields of an output that say how it came about, not what it is."""
+
+_NEVER_CACHED = frozenset({"RegistrationAgent"})
+
+
+def is_cacheable(agent_class: str) -> bool:
+    """Whether a step's output depends on its content alone; entering a model into the registry is an act."""
+    return agent_class not in _NEVER_CACHED
+
+
+def paths_of(output: AgentOutput) -> list[str]:
+    """The objects, and prefixes of objects, that an output consists of."""
+    match output:
+        case DatasetOutput():
+            return [output.s3_path]
+        case ValidationOutput():
+            return [output.report_path]
+        case PreprocessingOutput():
+            return [output.train_path, output.eval_path]
+        case TrainingOutput():
+            return [output.model_path]
+        case ExportOutput():
+            return list(output.exports.values())
+        case EvaluationOutput() | RegistrationOutput():
+            return []
+
+
+def content_key(
+    agent_class: str,
+    config: AgentConfig,
+    inputs: Sequence[AgentOutput],
+    objects: Mapping[str, str],
+    models: Mapping[str, str],
+) -> str:
+    """The key of a step: SHA-256 over its agent, configuration and the content of all that it reads.
+
+    `objects` has the fingerprint of every path in `inputs`, so that it does not matter where equal content lies, and of
+    the data set's source; `models` those of the models that it reads.
+    """
+    known = {path: objects[path] for output in inputs for path in paths_of(output)}
+    parts = {
+        "version": _VERSION,
+        "agent_class": agent_class,
+        "config": config.model_dump(mode="json"),
+        "inputs": [_content(output.model_dump(mode="json"), known) for output in inputs],
+        "sources": {path: mark for path, mark in objects.items() if path not in known},
+        "models": dict(models),
+    }
+    canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _content(value: Any, fingerprints: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return fingerprints.get(value, value)
+    if isinstance(value, dict):
+        return {name: _content(item, fingerprints) for name, item in value.items() if name not in _CIRCUMSTANCES}
+    if isinstance(value, list):
+        return [_content(item, fingerprints) for item in value]
+    return value

@@ -1,0 +1,71 @@
+"""Why a step failed, in document E's error codes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import StepFailed
+
+
+class ErrorCode(StrEnum):
+    """The error codes of document E."""
+
+    VALIDATION = "VALIDATION_ERROR"
+    DATASET = "DATASET_ERROR"
+    TRAINING = "TRAINING_ERROR"
+    STORAGE = "STORAGE_ERROR"
+    CONFIG = "CONFIG_ERROR"
+    NOT_FOUND = "NOT_FOUND"
+    INTERNAL = "INTERNAL_ERROR"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a refusal means for a step. `retryable`: another attempt may go better."""
+
+    code: ErrorCode
+    retryable: bool = False
+
+
+KINDS: Mapping[RefusalCode, Kind] = {
+    RefusalCode.INVALID: Kind(ErrorCode.VALIDATION),
+    RefusalCode.CONFLICT: Kind(ErrorCode.VALIDATION),
+    RefusalCode.DATASET_INVALID: Kind(ErrorCode.DATASET),
+    RefusalCode.CONFIG_INVALID: Kind(ErrorCode.CONFIG),
+    RefusalCode.NOT_FOUND: Kind(ErrorCode.NOT_FOUND),
+    RefusalCode.TRAINING_FAILED: Kind(ErrorCode.TRAINING),
+    RefusalCode.STORAGE_FAILED: Kind(ErrorCode.STORAGE, retryable=True),
+    RefusalCode.UNAVAILABLE: Kind(ErrorCode.INTERNAL, retryable=True),
+    RefusalCode.TIMEOUT: Kind(ErrorCode.INTERNAL, retryable=True),
+    RefusalCode.INTERNAL: Kind(ErrorCode.INTERNAL, retryable=True),
+}
+"""The one table from refusals to document E's codes; a code that is not here cannot be helped by another attempt."""
+
+
+def failure_of(refused: Refused) -> StepFailed:
+    kind = KINDS.get(refused.code, Kind(ErrorCode.INTERNAL))
+    return StepFailed(code=kind.code, message=refused.message, metadata=refused.metadata, retryable=kind.retryable)
+
+
+def crash_of(error: BaseException) -> StepFailed:
+    """An error nobody expected. Its text may hold internals, so it goes to the service's log, and its type here."""
+    return StepFailed(
+        code=ErrorCode.INTERNAL,
+        message=f"An internal error occurred ({type(error).__name__}); it has been logged",
+        retryable=True,
+    )
+
+
+def lost_worker(reason: str) -> StepFailed:
+    """The process that did the work is gone; from the last checkpoint, another attempt may go better."""
+    return StepFailed(code=ErrorCode.INTERNAL, message=f"The worker process died: {reason}", retryable=True)
+
+
+def deadline_passed(timeout_seconds: float) -> StepFailed:
+    return StepFailed(
+        code=ErrorCode.INTERNAL,
+        message=f"The agent took longer than {timeout_seconds:g} s, which is the step_timeout_seconds of the job",
+        metadata={"reason": "timeout"},
+        retryable=False,
+    )

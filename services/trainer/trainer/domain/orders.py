@@ -1,0 +1,56 @@
+"""What the service and its child process say to each other: one JSON object a line."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from contracts.base import Message
+from contracts.orchestrator import ClaimedStep, LogRecord, StepFailed, StepSucceeded
+from contracts.registry import Dataset
+
+
+class StorageAccess(Message):
+    """How the child reaches the object store on its own."""
+
+    endpoint: str
+    access_key: str
+    secret_key: str = Field(repr=False)
+    region: str
+
+
+class Order(Message):
+    """To the child: do this step. `dataset` is what the registry knows of the data set that its config names.
+
+    `directory` is the child's alone; whoever gave the order removes it.
+    """
+
+    step: ClaimedStep
+    dataset: Dataset | None = None
+    storage: StorageAccess
+    models_dir: Path
+    directory: Path
+
+
+class Ready(Message):
+    """From the child: everything slow is imported."""
+
+    kind: Literal["ready"] = "ready"
+
+
+class Logged(Message):
+    """From the child: a line for the run's log."""
+
+    kind: Literal["logged"] = "logged"
+    record: LogRecord
+
+
+class Ended(Message):
+    """From the child: the outcome of the order; the last line about it."""
+
+    kind: Literal["ended"] = "ended"
+    result: StepSucceeded | StepFailed = Field(discriminator="outcome")
+
+
+FromChild = Ready | Logged | Ended
+FROM_CHILD: TypeAdapter[FromChild] = TypeAdapter(Annotated[FromChild, Field(discriminator="kind")])

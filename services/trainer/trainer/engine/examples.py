@@ -1,0 +1,120 @@
+"""Rows of prompt and completion as token ids: tokenised once, kept end to end in one array."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.base import RefusalCode, Refused
+
+_AT_ONCE = 1000
+"""Rows that are tokenised in one call: enough for the tokenizer to use all cores."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A training example in its template's form; the completion without the end-of-text token."""
+
+    prompt: str
+    completion: str
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Token ids of all rows, one after another.
+
+    Row `i` is `tokens[starts[i]:starts[i + 1]]`; from its token number `answers[i]` on, what is predicted counts.
+    """
+
+    tokens: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
+    answers: npt.NDArray[np.int32]
+    skipped: int
+    """Rows that had no token to learn within the length."""
+
+    def __len__(self) -> int:
+        return len(self.answers)
+
+    @property
+    def lengths(self) -> list[int]:
+        lengths: list[int] = np.diff(self.starts).tolist()
+        return lengths
+
+    def row(self, index: int) -> npt.NDArray[np.int32]:
+        return self.tokens[self.starts[index] : self.starts[index + 1]]
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Reads JSON Lines. Raises `Refused(DATASET_INVALID)` at a line that is no row."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+                prompt, completion = row["prompt"], row["completion"]
+            except (ValueError, KeyError, TypeError) as error:
+                raise _broken(path, number) from error
+            if not isinstance(prompt, str) or not isinstance(completion, str):
+                raise _broken(path, number)
+            yield Row(prompt, completion)
+
+
+def tokenise(rows: Iterator[Row], tokenizer: Any, max_length: int, *, whole: bool = False) -> Examples:
+    """Tokenises rows, each ended by the tokenizer's end-of-text token and cut to `max_length` tokens.
+
+    The answer counts, or with `whole` the prompt too. The end of a completion that is cut is not marked as one, and a
+    row whose prompt leaves no room for an answer is skipped. Raises `Refused(DATASET_INVALID)` when no row is left.
+    """
+    tokens: list[npt.NDArray[np.int32]] = []
+    answers: list[int] = []
+    skipped = 0
+    while chunk := list(islice(rows, _AT_ONCE)):
+        for prompt, ids in encode(chunk, tokenizer):
+            first = 1 if whole else max(1, prompt)  # nothing comes before the first token to predict it from
+            if first < min(len(ids), max_length):
+                tokens.append(np.array(ids[:max_length], dtype=np.int32))
+                answers.append(first)
+            else:
+                skipped += 1
+    if not answers:
+        raise Refused(
+            RefusalCode.DATASET_INVALID,
+            f"None of the {skipped} rows has an answer within {max_length} tokens, so there is nothing to learn."
+            " Check the template and its mapping, or raise max_seq_length",
+        )
+    starts = np.concatenate([[0], np.cumsum([len(ids) for ids in tokens])])
+    return Examples(np.concatenate(tokens), starts, np.array(answers, dtype=np.int32), skipped)
+
+
+def encode_prompts(prompts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """Prompts as the serving engine tokenises them: their special tokens are in the text already."""
+    return list(tokenizer(list(prompts), add_special_tokens=False)["input_ids"])
+
+
+def encode(rows: Sequence[Row], tokenizer: Any) -> Iterator[tuple[int, list[int]]]:
+    """Each row's length of prompt and its token ids.
+
+    When the model is served, the prompt is tokenised on its own, so its tokens must not depend on the completion. The
+    completion's may depend on the prompt: SentencePiece would otherwise put a space before it.
+    """
+    prompts = encode_prompts([row.prompt for row in rows], tokenizer)
+    joined = encode_prompts([row.prompt + row.completion for row in rows], tokenizer)
+    for row, prompt, both in zip(rows, prompts, joined, strict=True):
+        ids = both if both[: len(prompt)] == prompt else prompt + encode_prompts([row.completion], tokenizer)[0]
+        yield len(prompt), _ended(ids, tokenizer.eos_token_id)
+
+
+def _ended(ids: list[int], end: int) -> list[int]:
+    return ids if ids and ids[-1] == end else [*ids, end]
+
+
+def _broken(path: Path, number: int) -> Refused:
+    return Refused(
+        RefusalCode.DATASET_INVALID,
+        f"Line {number} of {path.name} is not a row of prompt and completion",
+        {"line": number},
+    )

@@ -1,0 +1,14 @@
+"""Where a step's artifacts lie in the object store: `s3://artifacts/<run_id>/<agent_name>/…`."""
+
+from common.objects import S3Path
+from contracts.orchestrator import ClaimedStep
+from contracts.topology import ARTIFACTS_BUCKET
+
+
+def place_of(step: ClaimedStep) -> S3Path:
+    """The prefix that is this step's alone; every attempt writes the same names below it."""
+    return S3Path(ARTIFACTS_BUCKET, f"{step.run_id}/{step.agent_name}")
+
+
+def checkpoints_of(step: ClaimedStep) -> S3Path:
+    return place_of(step) / "checkpoints"

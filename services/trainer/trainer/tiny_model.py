@@ -1,0 +1,51 @@
+"""`python -m trainer.tiny_model --text FILE --out DIR`: a small base model made from text, with no download."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from contracts.base import Refused
+from contracts.orchestrator import LogLevel
+from trainer.engine.tiny_model import Shape, make_tiny_model
+
+
+class _Terminal:
+    """Progress for a person who waits."""
+
+    def log(self, level: LogLevel, message: str, **numbers: float) -> None:
+        sys.stdout.write(f"{message}\n")
+        sys.stdout.flush()
+
+
+def main() -> int:
+    """Returns the exit status; an `--out` that is there already is left as it is."""
+    options = _options()
+    if options.out.exists():
+        sys.stdout.write(f"{options.out} is there already\n")
+        return 0
+    documents = (text for file in options.text for text in _documents(file))
+    try:
+        shape = Shape(steps=options.steps)
+        make_tiny_model(documents, options.out, progress=_Terminal(), seed=options.seed, shape=shape)
+    except Refused as refused:
+        sys.stderr.write(f"{refused.message}\n")
+        return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m trainer.tiny_model", description=__doc__)
+    parser.add_argument("--text", type=Path, required=True, nargs="+", help="UTF-8 text; a blank line ends a document")
+    parser.add_argument("--out", type=Path, required=True, help="directory of the model; its name is the model's")
+    parser.add_argument("--steps", type=int, default=Shape.steps, help=f"of pre-training (default: {Shape.steps})")
+    parser.add_argument("--seed", type=int, default=42, help="equal text and seed make an equal model (default: 42)")
+    return parser.parse_args()
+
+
+def _documents(file: Path) -> Iterator[str]:
+    yield from file.read_text(encoding="utf-8").split("\n\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

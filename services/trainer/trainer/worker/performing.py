@@ -1,0 +1,88 @@
+"""Having a step done: from an earlier result, by one question to the registry, or by the child process."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.bus import Bus
+from common.telemetry import get_logger
+from contracts.base import Refused
+from contracts.orchestrator import ClaimedStep, StepFailed, StepSucceeded
+from contracts.pipeline import DatasetConfig, RegistrationConfig, RegistrationOutput
+from contracts.registry import GET_DATASET, REGISTER_MODEL, Dataset, GetDataset
+from trainer.domain.configuration import effective_config
+from trainer.domain.failures import crash_of, failure_of, lost_worker
+from trainer.domain.orders import Order, StorageAccess
+from trainer.domain.registration import registration_of
+from trainer.engine.child_process import ChildDied, ChildProcess
+from trainer.worker.results import Results
+from trainer.worker.run_log import StepLog
+
+_log = get_logger("performing")
+
+
+@dataclass(frozen=True)
+class Performer:
+    """What steps are done with. `folder` is this process's alone."""
+
+    bus: Bus
+    results: Results
+    storage: StorageAccess
+    models_dir: Path
+    folder: Path
+
+    async def perform(self, step: ClaimedStep, child: ChildProcess, log: StepLog) -> StepSucceeded | StepFailed:
+        """Does the step. Whatever goes wrong becomes its outcome. Cancelling it kills what the child is doing."""
+        try:
+            return await self._perform(step, child, log)
+        except Refused as refused:
+            return failure_of(refused)
+        except ChildDied as death:
+            return lost_worker(str(death))
+        except Exception as error:
+            _log.exception("step_crashed", step_id=step.step_id, agent_class=step.agent_class)
+            return crash_of(error)
+
+    async def _perform(self, step: ClaimedStep, child: ChildProcess, log: StepLog) -> StepSucceeded | StepFailed:
+        config = effective_config(step)
+        if isinstance(config, RegistrationConfig):
+            return await self._register(step, config, log)
+        dataset = await self._dataset(config) if isinstance(config, DatasetConfig) else None
+        key = await self.results.key_of(step, dataset)
+        earlier = await self.results.find(key) if key else None
+        if earlier is not None:
+            log.say("INFO", f"{step.agent_class}: nothing has changed since an earlier run, whose result is used again")
+            return StepSucceeded(output=earlier)
+        async with self._scratch(step) as directory:
+            order = Order(
+                step=step, dataset=dataset, storage=self.storage, models_dir=self.models_dir, directory=directory
+            )
+            result = await child.run(order, log.record)
+        if key and isinstance(result, StepSucceeded):
+            await self.results.keep(key, result.output)
+        return result
+
+    async def _dataset(self, config: DatasetConfig) -> Dataset | None:
+        if config.dataset_id is None:
+            return None
+        return await self.bus.ask(GET_DATASET, GetDataset(dataset_id=config.dataset_id))
+
+    async def _register(self, step: ClaimedStep, config: RegistrationConfig, log: StepLog) -> StepSucceeded:
+        """RegistrationAgent: enters the model into the registry, once however often it is asked."""
+        request = registration_of(step, config)
+        log.say("INFO", f"Registering {request.model_name} ({', '.join(request.exports)})")
+        model = await self.bus.ask(REGISTER_MODEL, request)
+        log.say("INFO", f"Registered {model.model_name} as {model.model_id}")
+        return StepSucceeded(output=RegistrationOutput(model_id=model.model_id, model_name=model.model_name))
+
+    @asynccontextmanager
+    async def _scratch(self, step: ClaimedStep) -> AsyncIterator[Path]:
+        directory = self.folder / step.run_id / f"{step.step_id}-{step.fence}"
+        try:
+            yield directory
+        finally:
+            # Shielded, since a cancelled step leaves the most behind.
+            await asyncio.shield(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))

@@ -1,0 +1,248 @@
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from contracts.base import RefusalCode, Refused
+from contracts.pipeline import TrainingConfig
+from trainer.engine.recipe import TrainingResult, train
+
+CONFIG = TrainingConfig(
+    learning_rate=1e-2,
+    epochs=3,
+    batch_size=4,
+    gradient_accumulation_steps=2,
+    lora_r=8,
+    lora_dropout=0.1,
+    logging_steps=3,
+    save_steps=4,
+)
+"""Eighteen steps over 48 rows."""
+
+Train = Callable[..., TrainingResult]
+
+
+class Killed(Exception):
+    """What a test uses for a lost worker."""
+
+
+class Folder:
+    """A `CheckpointStore` on disk; the worker is lost right after the checkpoint of step `until`."""
+
+    def __init__(self, root: Path, until: int | None = None) -> None:
+        self.root = root
+        self.until = until
+
+    def save(self, step: int, directory: Path) -> None:
+        shutil.copytree(directory, self.root / f"{step:06}")
+        if step == self.until:
+            raise Killed
+
+    def latest(self, into: Path) -> int | None:
+        kept = sorted(self.root.iterdir()) if self.root.exists() else []
+        if not kept:
+            return None
+        shutil.copytree(kept[-1], into, dirs_exist_ok=True)
+        return int(kept[-1].name)
+
+
+@pytest.fixture
+def run(base_model: Path, rows_train: Path, tmp_path: Path, progress: Any) -> Train:
+    """Trains on the test's rows; every argument of `train` can be replaced."""
+
+    def call(config: TrainingConfig = CONFIG, **replaced: Any) -> TrainingResult:
+        arguments = {
+            "base_model": base_model,
+            "rows_train": rows_train,
+            "rows_eval": None,
+            "chat_template": None,
+            "max_seq_length": 128,
+            "work_dir": tmp_path / "work",
+            "output_dir": tmp_path / "model",
+            "checkpoints": Folder(tmp_path / "checkpoints"),
+            "progress": progress,
+        } | replaced
+        return train(config=config, **arguments)
+
+    return call
+
+
+def _weights(directory: Path) -> dict[str, torch.Tensor]:
+    return {name: weight for file in directory.glob("*.safetensors") for name, weight in load_file(file).items()}
+
+
+def test_the_loss_falls_and_the_result_says_by_how_much(run: Train, rows_eval: Path, progress: Any) -> None:
+    result = run(rows_eval=rows_eval)
+    assert (result.steps, result.epochs, result.resumed_from_step) == (18, 3.0, 0)
+    assert result.final_loss < result.first_loss - 0.5
+    assert progress.curve()[3] == result.first_loss
+    assert progress.curve()[18] == result.final_loss
+    assert list(progress.curve("eval_loss")) == [6, 12, 18]
+    assert progress.curve("eval_loss")[18] < progress.curve("eval_loss")[6]
+    assert result.seconds > 0
+
+
+def test_every_record_has_the_numbers_that_are_plotted(run: Train, progress: Any) -> None:
+    run()
+    steps = [numbers for level, _, numbers in progress.lines if level == "METRIC"]
+    assert [numbers["step"] for numbers in steps] == [3, 6, 9, 12, 15, 18]
+    for numbers in steps:
+        assert numbers.keys() == {
+            "step", "total_steps", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_second"
+        }  # fmt: skip
+        assert numbers["tokens_per_second"] > 0
+        assert numbers["total_steps"] == 18
+
+
+def test_tokens_counts_what_went_through_the_model_without_padding(
+    run: Train, base_model: Path, rows_train: Path
+) -> None:
+    from trainer.engine.examples import read_rows, tokenise  # noqa: PLC0415
+    from trainer.engine.models import load_tokenizer  # noqa: PLC0415
+
+    examples = tokenise(read_rows(rows_train), load_tokenizer(base_model), 128)
+    assert run().tokens == 3 * len(examples.tokens)
+
+
+def test_a_run_that_was_interrupted_has_the_losses_and_weights_of_one_that_was_not(
+    run: Train, tmp_path: Path, progress: Any
+) -> None:
+    whole = run(output_dir=tmp_path / "whole", checkpoints=Folder(tmp_path / "unused"))
+    expected = progress.curve()
+    progress.lines.clear()
+    with pytest.raises(Killed):
+        run(checkpoints=Folder(tmp_path / "checkpoints", until=4))
+    assert list(progress.curve()) == [3]
+    resumed = run()
+    assert resumed.resumed_from_step == 4
+    assert progress.curve() == pytest.approx(expected, rel=1e-5)
+    assert resumed.first_loss == pytest.approx(whole.first_loss, rel=1e-6)
+    assert resumed.tokens == whole.tokens
+    before, after = _weights(tmp_path / "whole"), _weights(tmp_path / "model")
+    assert before.keys() == after.keys()
+    for name, weight in before.items():
+        torch.testing.assert_close(after[name], weight, rtol=1e-4, atol=1e-6)
+
+
+def test_a_full_run_resumes_as_well(run: Train, tmp_path: Path, progress: Any) -> None:
+    config = CONFIG.model_copy(update={"method": "full", "max_steps": 9})
+    run(config, checkpoints=Folder(tmp_path / "unused"), output_dir=tmp_path / "whole")
+    expected = progress.curve()
+    progress.lines.clear()
+    with pytest.raises(Killed):
+        run(config, checkpoints=Folder(tmp_path / "checkpoints", until=8))
+    assert run(config).resumed_from_step == 8
+    assert progress.curve() == pytest.approx(expected, rel=1e-5)
+
+
+def test_checkpoints_are_safetensors_and_json_and_leave_nothing_behind(run: Train, tmp_path: Path) -> None:
+    run()
+    kept = sorted(tmp_path.glob("checkpoints/*"))
+    assert [int(directory.name) for directory in kept] == [4, 8, 12, 16]
+    for directory in kept:
+        assert {file.name for file in directory.iterdir()} == {
+            "weights.safetensors",
+            "optimizer.safetensors",
+            "state.json",
+        }
+        json.loads((directory / "state.json").read_text())
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_checkpoint_of_another_configuration_is_not_taken_up(run: Train, tmp_path: Path, progress: Any) -> None:
+    with pytest.raises(Killed):
+        run(checkpoints=Folder(tmp_path / "checkpoints", until=4))
+    other = run(CONFIG.model_copy(update={"seed": 1}), checkpoints=OnlyLatest(tmp_path / "checkpoints"))
+    assert other.resumed_from_step == 0
+    assert any("another configuration" in message for message in progress.messages("WARN"))
+
+
+class OnlyLatest(Folder):
+    """Keeps nothing new."""
+
+    def save(self, step: int, directory: Path) -> None: ...
+
+
+def test_an_adapter_and_its_tokenizer_are_written_without_pickle(run: Train, tmp_path: Path) -> None:
+    run(chat_template="{{ messages[0]['content'] }}")
+    names = {file.name for file in (tmp_path / "model").iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "tokenizer.json", "chat_template.jinja"} <= names
+    assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
+    assert (tmp_path / "model" / "chat_template.jinja").read_text() == "{{ messages[0]['content'] }}"
+
+
+def test_a_full_run_writes_a_whole_model_in_the_precision_of_its_base(
+    run: Train, base_model: Path, tmp_path: Path
+) -> None:
+    half = tmp_path / "half"
+    shutil.copytree(base_model, half)
+    save_file(
+        {name: weight.bfloat16() for name, weight in _weights(base_model).items()},
+        half / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    config = json.loads((half / "config.json").read_text())
+    (half / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    result = run(CONFIG.model_copy(update={"method": "full"}), base_model=half)
+    assert result.final_loss < result.first_loss - 0.5
+    assert {weight.dtype for weight in _weights(tmp_path / "model").values()} == {torch.bfloat16}
+
+
+def test_prompts_are_learnt_too_where_asked(run: Train, progress: Any) -> None:
+    run(CONFIG.model_copy(update={"max_steps": 3}))
+    answers = progress.curve()[3]
+    run(CONFIG.model_copy(update={"max_steps": 3, "train_on_inputs": True}))
+    assert progress.curve()[3] != pytest.approx(answers, rel=1e-2)
+
+
+def test_only_the_modules_that_are_named_are_adapted(run: Train, tmp_path: Path) -> None:
+    run(CONFIG.model_copy(update={"target_modules": ["q_proj"], "max_steps": 1}))
+    assert all("q_proj" in name for name in _weights(tmp_path / "model"))
+
+
+def test_target_modules_that_the_model_lacks_are_refused_with_those_it_has(run: Train) -> None:
+    with pytest.raises(Refused, match=r"down_proj.*q_proj") as refused:
+        run(CONFIG.model_copy(update={"target_modules": ["c_attn"]}))
+    assert refused.value.code == RefusalCode.CONFIG_INVALID
+
+
+def test_rows_without_an_answer_in_reach_are_refused(run: Train) -> None:
+    with pytest.raises(Refused, match="nothing to learn") as refused:
+        run(max_seq_length=8)
+    assert refused.value.code == RefusalCode.DATASET_INVALID
+
+
+def test_a_loss_that_is_no_number_ends_the_run(run: Train, base_model: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(base_model, broken)
+    weights = _weights(base_model)
+    weights["model.norm.weight"] = weights["model.norm.weight"] * float("nan")
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Refused, match="no number") as refused:
+        run(base_model=broken)
+    assert refused.value.code == RefusalCode.TRAINING_FAILED
+    assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="QLoRA is there")
+def test_qlora_is_refused_clearly_where_there_is_no_gpu(run: Train) -> None:
+    with pytest.raises(Refused, match=r"CUDA.*bitsandbytes") as refused:
+        run(CONFIG.model_copy(update={"method": "qlora"}))
+    assert refused.value.code == RefusalCode.CONFIG_INVALID
+
+
+def test_activations_that_do_not_fit_are_computed_twice_with_the_same_losses(
+    run: Train, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CONFIG.model_copy(update={"max_steps": 3})
+    run(config)
+    expected = progress.curve()
+    monkeypatch.setattr("trainer.engine.machine.Machine.activation_budget", lambda self: 1)
+    run(config)
+    assert "computed twice" in progress.messages("INFO")[-1]
+    assert progress.curve() == pytest.approx(expected, rel=1e-5)

@@ -1,0 +1,38 @@
+"""Refusals become document E's error codes, and only what another attempt can help is retried."""
+
+import pytest
+
+from contracts.base import RefusalCode, Refused
+from trainer.domain.failures import crash_of, deadline_passed, failure_of, lost_worker
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "retryable"),
+    [
+        (RefusalCode.INVALID, "VALIDATION_ERROR", False),
+        (RefusalCode.DATASET_INVALID, "DATASET_ERROR", False),
+        (RefusalCode.CONFIG_INVALID, "CONFIG_ERROR", False),
+        (RefusalCode.NOT_FOUND, "NOT_FOUND", False),
+        (RefusalCode.TRAINING_FAILED, "TRAINING_ERROR", False),
+        (RefusalCode.STORAGE_FAILED, "STORAGE_ERROR", True),
+        (RefusalCode.UNAVAILABLE, "INTERNAL_ERROR", True),
+        (RefusalCode.FORBIDDEN, "INTERNAL_ERROR", False),
+    ],
+)
+def test_every_refusal_has_its_code(code: RefusalCode, error: str, retryable: bool) -> None:
+    failure = failure_of(Refused(code, "why", {"field": "x"}))
+    assert (failure.code, failure.retryable) == (error, retryable)
+    assert (failure.message, failure.metadata) == ("why", {"field": "x"})
+
+
+def test_a_crash_tells_no_internals_and_may_be_retried() -> None:
+    failure = crash_of(ValueError("secret path"))
+    assert failure.retryable
+    assert "ValueError" in failure.message
+    assert "secret" not in failure.message
+
+
+def test_a_dead_worker_may_be_replaced_but_time_does_not_come_back() -> None:
+    assert lost_worker("it was killed").retryable
+    assert not deadline_passed(60).retryable
+    assert "60 s" in deadline_passed(60).message

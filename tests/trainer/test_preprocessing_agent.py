@@ -1,0 +1,214 @@
+"""PreprocessingAgent: what training gets, what is dropped on the way, and what does not fit."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from common.objects import Objects, S3Path
+from contracts.base import RefusalCode, Refused
+from contracts.pipeline import DatasetOutput, GlobalConfig, PreprocessingOutput
+from trainer.agents import dataset as dataset_agent
+from trainer.agents import preprocessing as preprocessing_agent
+
+Make = Callable[..., Any]
+_MAPPING = {"instruction": "question", "output": "answer"}
+_WORDS = ["amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "haven", "inlet", "jetty", "knoll", "lagoon"]
+
+
+def _sentence(seed: int) -> str:
+    """Text that is far from every other number's."""
+    return " ".join(_WORDS[(seed * 7 + step * (seed % 5 + 1)) % len(_WORDS)] + str(seed) for step in range(6))
+
+
+def _csv(rows: list[tuple[str, str]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(["question", "answer"])
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+_ROWS = [(f"What is {_sentence(n)}?", f"It is {_sentence(n + 1000)}.") for n in range(50)]
+
+
+@pytest.fixture
+def ingest(make_step: Make, assign: Make, put_dataset: Make) -> Callable[..., DatasetOutput]:
+    def run(content: str, name: str = "data.csv") -> DatasetOutput:
+        return dataset_agent.run(assign(make_step("DatasetAgent", {"file_path": put_dataset(content, name)})))
+
+    return run
+
+
+@pytest.fixture
+def preprocess(make_step: Make, assign: Make) -> Callable[..., PreprocessingOutput]:
+    def run(dataset: DatasetOutput, **config: Any) -> PreprocessingOutput:
+        config = {"base_model": "tiny", "template_mapping": _MAPPING, **config}
+        return preprocessing_agent.run(assign(make_step("PreprocessingAgent", config, [dataset])))
+
+    return run
+
+
+@pytest.fixture
+def rows_of(objects: Objects) -> Callable[[str], list[dict[str, str]]]:
+    def read(path: str) -> list[dict[str, str]]:
+        return [json.loads(line) for line in objects.get_bytes(S3Path.parse(path)).splitlines()]
+
+    return read
+
+
+def test_rows_become_prompts_and_completions_in_two_files(
+    ingest: Make, preprocess: Make, rows_of: Make, run_id: str, journal: Any
+) -> None:
+    output = preprocess(ingest(_csv(_ROWS)))
+    assert output.train_path == f"s3://artifacts/{run_id}/preprocessing/train.jsonl"
+    train, held_out = rows_of(output.train_path), rows_of(output.eval_path)
+    assert (len(train), len(held_out)) == (output.train_rows, output.eval_rows) == (45, 5)
+    assert output.dropped_rows == 0
+    question, answer = _ROWS[0]
+    (row,) = [row for row in train + held_out if question in row["prompt"]]
+    assert row["completion"] == answer
+    assert row["prompt"].endswith(f"### Instruction:\n{question}\n\n### Response:\n")
+    assert output.base_model == "tiny"
+    assert "45 rows to train on" in journal.text("INFO")
+
+
+def test_token_counts_are_those_of_the_files(
+    ingest: Make, preprocess: Make, rows_of: Make, objects: Objects, run_id: str, models_dir: Any
+) -> None:
+    output = preprocess(ingest(_csv(_ROWS)), template="chatml")
+    tokenizer = AutoTokenizer.from_pretrained(models_dir / "tiny")
+    texts = [row["prompt"] + row["completion"] for row in rows_of(output.train_path)]
+    assert output.train_tokens == sum(len(tokenizer.encode(text, add_special_tokens=False)) + 1 for text in texts)
+    statistics = json.loads(objects.get_bytes(S3Path("artifacts", f"{run_id}/preprocessing/statistics.json")))
+    assert statistics["train"]["tokens"] == output.train_tokens
+    assert statistics["eval"]["rows"] == output.eval_rows
+
+
+def test_what_is_unusable_repeated_or_too_long_is_dropped_and_counted(
+    ingest: Make, preprocess: Make, objects: Objects, run_id: str
+) -> None:
+    question, answer = _ROWS[0]
+    rows = [
+        *_ROWS,
+        ("No answer?", ""),
+        (question, f" {answer}\u200b"),
+        (question, answer.replace("It is", "It  is,")),
+        ("Too long?", "word " * 400),
+    ]
+    output = preprocess(ingest(_csv(rows)))
+    assert output.dropped_rows == 4
+    statistics = json.loads(objects.get_bytes(S3Path("artifacts", f"{run_id}/preprocessing/statistics.json")))
+    assert statistics["dropped"] == {"incomplete": 1, "duplicate": 1, "near_duplicate": 1, "too_long": 1}
+    assert output.train_rows + output.eval_rows == 50
+
+
+def test_dedup_and_cleaning_can_be_off(ingest: Make, preprocess: Make, rows_of: Make) -> None:
+    question, answer = _ROWS[0]
+    output = preprocess(ingest(_csv([*_ROWS, (question, answer), ("Raw?", " spaced  ")])), dedup=False, clean=False)
+    assert output.dropped_rows == 0
+    completions = [row["completion"] for path in (output.train_path, output.eval_path) for row in rows_of(path)]
+    assert completions.count(answer) == 2
+    assert " spaced  " in completions
+
+
+def test_no_question_is_on_both_sides_of_the_split(ingest: Make, preprocess: Make, rows_of: Make) -> None:
+    rows = [(f"What is {n % 10}?" if n % 2 else f"what  IS {n % 10}?", _sentence(n)) for n in range(60)]
+    output = preprocess(ingest(_csv(rows)), eval_ratio=0.3)
+
+    def questions(path: str) -> set[str]:
+        return {" ".join(row["prompt"].casefold().split()) for row in rows_of(path)}
+
+    assert output.train_rows + output.eval_rows == 60
+    assert not questions(output.train_path) & questions(output.eval_path)
+
+
+def test_turns_of_one_chat_stay_on_one_side(ingest: Make, preprocess: Make, rows_of: Make) -> None:
+    chats = [
+        {
+            "conversations": [
+                {"from": "human", "value": f"Begin {n}"},
+                {"from": "gpt", "value": _sentence(n)},
+                {"from": "human", "value": "Go on"},
+                {"from": "gpt", "value": _sentence(n + 500)},
+            ]
+        }
+        for n in range(10)
+    ]
+    dataset = ingest("\n".join(map(json.dumps, chats)), "chats.jsonl")
+    output = preprocess(dataset, template="sharegpt", template_mapping={}, eval_ratio=0.3)
+    held_out = rows_of(output.eval_path)
+    assert (output.train_rows, output.eval_rows) == (14, 6)
+    starts = {row["prompt"].split("<|im_end|>")[0] for row in held_out}
+    assert len(starts) == 3
+
+
+def test_the_same_input_gives_the_same_files(ingest: Make, preprocess: Make, rows_of: Make) -> None:
+    dataset = ingest(_csv(_ROWS))
+    first = preprocess(dataset)
+    kept = rows_of(first.train_path), rows_of(first.eval_path)
+    again = preprocess(dataset)
+    assert (rows_of(again.train_path), rows_of(again.eval_path)) == kept
+    other = preprocess(dataset, seed=7)
+    assert rows_of(other.eval_path) != kept[1]
+
+
+def test_a_custom_template_maps_its_variables(ingest: Make, preprocess: Make, rows_of: Make) -> None:
+    output = preprocess(
+        ingest(_csv(_ROWS)),
+        template="custom",
+        custom_template="Q: {ask}\nA: {answer}",
+        template_mapping={"ask": "question"},
+    )
+    row = rows_of(output.train_path)[0]
+    assert row["prompt"].startswith("Q: What is")
+    assert row["prompt"].endswith("\nA: ")
+    assert output.chat_template is not None
+
+
+def test_the_jobs_base_model_is_the_default(make_step: Make, assign: Make, ingest: Make) -> None:
+    step = make_step(
+        "PreprocessingAgent",
+        {"template_mapping": _MAPPING},
+        [ingest(_csv(_ROWS))],
+        global_config=GlobalConfig(base_model="begins"),
+    )
+    assert preprocessing_agent.run(assign(step)).base_model == "begins"
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"base_model": None}, "base_model"),
+        ({"base_model": "../begins"}, "base_model|begins"),
+        (
+            {"template_mapping": {"instruction": "frage", "output": "answer"}},
+            "no column 'frage'; the data has question",
+        ),
+        ({"template_mapping": {"instruction": "question"}}, "template_mapping.output: needed"),
+        ({"template": "model"}, "no chat template"),
+        ({"template": "messages"}, "template_mapping.instruction: no such field"),
+        ({"template": "custom", "custom_template": "no variables"}, "variable"),
+        ({"template": "custom"}, "not valid"),
+    ],
+)
+def test_what_does_not_fit_is_refused(ingest: Make, preprocess: Make, config: dict[str, Any], words: str) -> None:
+    with pytest.raises(Refused, match=words) as refused:
+        preprocess(ingest(_csv(_ROWS)), **config)
+    assert refused.value.code is RefusalCode.CONFIG_INVALID
+
+
+@pytest.mark.parametrize("rows", [[("Only?", "One.")], [("Too long?", "word " * 500)], [("Blank?", " ")]])
+def test_too_little_data_is_refused(ingest: Make, preprocess: Make, rows: list[tuple[str, str]]) -> None:
+    with pytest.raises(Refused) as refused:
+        preprocess(ingest(_csv(rows)))
+    assert refused.value.code is RefusalCode.DATASET_INVALID
+
+
+def test_it_needs_a_data_set(make_step: Make, assign: Make) -> None:
+    with pytest.raises(Refused, match="PreprocessingAgent needs a DatasetAgent before it"):
+        preprocessing_agent.run(assign(make_step("PreprocessingAgent", {"base_model": "tiny"})))

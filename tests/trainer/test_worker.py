@@ -1,0 +1,360 @@
+"""The worker beside a scripted orchestrator, on a real bus: claims, heartbeats, verdicts, outcomes, logs, the cache."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from common.bus import Bus
+from common.database import Database
+from common.objects import Objects, ObjectStore, S3Path
+from contracts import orchestrator as contract
+from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import (
+    ClaimedStep,
+    StepCancelled,
+    StepFailed,
+    StepReleased,
+    StepSucceeded,
+)
+from contracts.pipeline import DatasetOutput
+from trainer.domain.orders import StorageAccess
+from trainer.engine.child_process import ChildProcess
+from trainer.settings import Settings
+from trainer.worker.leases import Leases
+from trainer.worker.performing import Performer
+from trainer.worker.results import Results
+from trainer.worker.run_log import RunLog
+from trainer.worker.worker import Worker
+
+MakeStep = Callable[..., ClaimedStep]
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    database = await Database.connect(settings.database_url.get_secret_value(), "trainer", size=2)
+    await database.migrate("trainer")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def start(
+    settings: Settings,
+    database: Database,
+    objects: Objects,
+    storage: StorageAccess,
+    stub_child: list[str],
+    tmp_path: Path,
+) -> Callable[..., Any]:
+    """Starts a worker with stub children for the duration of the block, as the composition root does."""
+
+    @asynccontextmanager
+    async def worker(
+        *, slots: int = 1, agent_classes: Sequence[str] = ("DatasetAgent",), poll_seconds: float = 0.5
+    ) -> AsyncIterator[Worker]:
+        async with AsyncExitStack() as stack:
+            bus = await Bus.connect(settings, "trainer")
+            stack.push_async_callback(bus.close)
+            store = ObjectStore(objects)
+            performer = Performer(bus, Results(database, store, tmp_path), storage, tmp_path, tmp_path / "work")
+            leases, log = Leases(bus, "test-worker"), RunLog(bus)
+            worker = Worker(bus, leases, log, performer, store, "test-worker", agent_classes, poll_seconds)
+            children = [ChildProcess(stub_child) for _ in range(slots)]
+            for child in children:
+                stack.push_async_callback(child.close)
+            tasks = [asyncio.create_task(part) for part in (leases.run(), log.run(), *map(worker.run_slot, children))]
+            stack.push_async_callback(_end, tasks)
+            stack.push_async_callback(worker.close)
+            yield worker
+
+    return worker
+
+
+async def _end(tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def behaves(make_step: MakeStep) -> Callable[..., ClaimedStep]:
+    def step(behaviour: str, **fields: Any) -> ClaimedStep:
+        return make_step("DatasetAgent", {"file_path": f"s3://stub/{behaviour}"}, **fields)
+
+    return step
+
+
+async def _until(condition: Callable[[], bool], within: float = 10.0) -> None:
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in other processes
+            await asyncio.sleep(0.02)
+
+
+async def _hint(bus: Bus, step: ClaimedStep) -> None:
+    body = contract.StepReady(step_id=step.step_id, agent_class=step.agent_class)
+    await bus.publish(contract.STEP_READY, body, message_id=secrets.token_hex(8))
+
+
+# Getting work
+
+
+async def test_a_ready_step_is_found_without_a_hint(start: Any, script: Any, behaves: Any) -> None:
+    async with start():
+        script.ready.append(step := behaves("ok"))
+        assert isinstance(await script.outcome(step), StepSucceeded)
+    assert script.finished[0].fence == step.fence
+
+
+async def test_a_hint_is_followed_at_once(start: Any, script: Any, behaves: Any, orchestrator: Bus) -> None:
+    async with start(poll_seconds=30):
+        await _until(lambda: bool(script.claims))
+        script.ready.append(step := behaves("ok"))
+        await _hint(orchestrator, step)
+        await script.outcome(step, within=5)
+    assert step.step_id in [claim.step_id for claim in script.claims]
+
+
+async def test_a_hint_that_comes_too_late_does_no_harm(
+    start: Any, script: Any, behaves: Any, orchestrator: Bus
+) -> None:
+    gone = behaves("ok")
+    await _hint(orchestrator, gone)
+    async with start():
+        script.ready.append(step := behaves("ok"))
+        assert isinstance(await script.outcome(step), StepSucceeded)
+    assert all(request.step_id != gone.step_id for request in script.finished)
+
+
+async def test_a_busy_worker_takes_nothing_more(start: Any, script: Any, behaves: Any) -> None:
+    async with start():
+        script.ready += [first := behaves("slow"), second := behaves("ok")]
+        await _until(lambda: len(script.ready) == 1)
+        await asyncio.sleep(1)
+        assert script.ready == [second]
+        await script.outcome(first)
+        await script.outcome(second)
+
+
+async def test_two_slots_work_at_once(start: Any, script: Any, behaves: Any) -> None:
+    async with start(slots=2):
+        script.ready += [behaves("slow"), behaves("slow")]
+        await _until(lambda: not script.ready)
+        await _until(lambda: any(len(beat.steps) == 2 for beat in script.beats))
+
+
+async def test_only_its_own_agent_classes_are_taken(start: Any, script: Any, make_step: MakeStep) -> None:
+    other = make_step("TrainingAgent")
+    async with start(agent_classes=["DatasetAgent"]):
+        script.ready.append(other)
+        await asyncio.sleep(1.2)
+    assert script.ready == [other]
+
+
+# Leases and verdicts
+
+
+async def test_heartbeats_go_on_while_the_child_works(start: Any, script: Any, behaves: Any) -> None:
+    async with start():
+        script.ready.append(step := behaves("slow", lease_seconds=0.6, fence=7))
+        await script.outcome(step)
+    beats = [held for beat in script.beats for held in beat.steps if held.step_id == step.step_id]
+    assert len(beats) >= 5
+    assert {held.fence for held in beats} == {7}
+
+
+async def test_a_cancelled_step_is_killed_reported_and_leaves_nothing(
+    start: Any, script: Any, behaves: Any, objects: Objects, tmp_path: Path, run_id: str
+) -> None:
+    objects.put_bytes(S3Path("artifacts", f"{run_id}/dataset/half"), b"x")
+    async with start():
+        script.ready.append(step := behaves("hang", lease_seconds=0.6))
+        await _until(lambda: any((tmp_path / "work").rglob("scratch")))
+        script.verdicts[step.step_id] = "cancel"
+        assert isinstance(await script.outcome(step, within=5), StepCancelled)
+        assert not any((tmp_path / "work").rglob("scratch"))
+        await _until(lambda: objects.list(S3Path("artifacts", f"{run_id}/")) == [])
+        script.ready.append(following := behaves("ok"))
+        assert isinstance(await script.outcome(following), StepSucceeded)
+
+
+async def test_a_lost_step_is_dropped_without_a_word(start: Any, script: Any, behaves: Any) -> None:
+    async with start():
+        script.ready.append(lost := behaves("hang", lease_seconds=0.6))
+        await _until(lambda: bool(script.beats))
+        script.verdicts[lost.step_id] = "lost"
+        script.ready.append(step := behaves("ok"))
+        await script.outcome(step)
+    assert [request.step_id for request in script.finished] == [step.step_id]
+
+
+async def test_a_step_past_its_deadline_is_stopped_for_good(start: Any, script: Any, behaves: Any) -> None:
+    async with start():
+        script.ready.append(step := behaves("hang", deadline=datetime.now(UTC) + timedelta(seconds=2)))
+        result = await script.outcome(step)
+    assert isinstance(result, StepFailed)
+    assert not result.retryable
+    assert result.metadata == {"reason": "timeout"}
+
+
+async def test_a_worker_that_stops_gives_its_step_back(start: Any, script: Any, behaves: Any) -> None:
+    async with start() as worker:
+        script.ready.append(step := behaves("hang"))
+        await _until(lambda: bool(script.beats))
+        started = time.monotonic()
+        await worker.close()
+        assert time.monotonic() - started < 5
+        assert isinstance(await script.outcome(step), StepReleased)
+        script.ready.append(behaves("ok"))
+        await asyncio.sleep(1)
+    assert len(script.ready) == 1
+
+
+# Outcomes
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code", "retryable"),
+    [
+        ("refuse", "DATASET_ERROR", False),
+        ("storage", "STORAGE_ERROR", True),
+        ("crash", "INTERNAL_ERROR", True),
+        ("die", "INTERNAL_ERROR", True),
+    ],
+)
+async def test_failures_are_told_with_their_code(
+    start: Any, script: Any, behaves: Any, behaviour: str, code: str, retryable: bool
+) -> None:
+    async with start():
+        script.ready.append(step := behaves(behaviour))
+        result = await script.outcome(step)
+    assert isinstance(result, StepFailed)
+    assert (result.code, result.retryable) == (code, retryable)
+
+
+async def test_a_configuration_that_no_agent_takes_is_refused(start: Any, script: Any, make_step: MakeStep) -> None:
+    async with start(agent_classes=["DatasetAgent", "Wizard"]):
+        script.ready += [wrong := make_step("DatasetAgent", {"path": 1}), unknown := make_step("Wizard")]
+        for step in (wrong, unknown):
+            result = await script.outcome(step)
+            assert isinstance(result, StepFailed)
+            assert result.code == "CONFIG_ERROR"
+
+
+async def test_a_result_survives_an_orchestrator_that_is_away(
+    start: Any, script: Any, orchestrator: Bus, play: Any, behaves: Any
+) -> None:
+    async with start():
+        script.ready.append(step := behaves("slow"))
+        await _until(lambda: bool(script.beats))
+        await orchestrator.close()
+        await asyncio.sleep(6)
+        assert script.finished == []
+        async with play(script):
+            assert isinstance(await script.outcome(step), StepSucceeded)
+
+
+async def test_a_result_is_told_again_until_it_is_heard(start: Any, script: Any, behaves: Any) -> None:
+    script.refuse = Refused(RefusalCode.INTERNAL, "a crash")
+    async with start():
+        script.ready.append(step := behaves("ok"))
+        assert isinstance(await script.outcome(step), StepSucceeded)
+
+
+async def test_a_result_that_will_never_be_taken_fails_the_step(start: Any, script: Any, behaves: Any) -> None:
+    script.refuse = Refused(RefusalCode.TOO_LARGE, "too large")
+    async with start():
+        script.ready.append(step := behaves("ok"))
+        result = await script.outcome(step)
+    assert isinstance(result, StepFailed)
+    assert "too large" in result.message
+
+
+async def test_checkpoints_go_once_the_step_is_done_for_good(
+    start: Any, script: Any, behaves: Any, objects: Objects, run_id: str
+) -> None:
+    prefix = S3Path("artifacts", f"{run_id}/dataset")
+    for name in ("checkpoints/step-1/manifest.json", "data.parquet"):
+        objects.put_bytes(prefix / name, b"x")
+    async with start():
+        script.ready.append(step := behaves("storage"))
+        await script.outcome(step)
+        script.ready.append(step := behaves("ok"))
+        assert len(objects.list(prefix / "")) == 2
+        await script.outcome(step)
+        await _until(lambda: [info.path for info in objects.list(prefix / "")] == [prefix / "data.parquet"])
+
+
+# Logs
+
+
+async def test_the_log_of_a_run_is_whole_in_order_and_ends_before_its_step(
+    start: Any, script: Any, behaves: Any, log_of: Any, run_id: str
+) -> None:
+    async with start():
+        script.ready.append(step := behaves("chatty"))
+        await script.outcome(step)
+        records = await log_of(run_id, 2001)
+    assert [record.step for record in records[1:]] == list(range(2000))
+
+
+async def test_failures_are_in_the_log(start: Any, script: Any, behaves: Any, log_of: Any, run_id: str) -> None:
+    async with start():
+        script.ready.append(step := behaves("die"))
+        await script.outcome(step)
+        records = await log_of(run_id, 2)
+    assert (records[-1].level, records[-1].agent) == ("ERROR", "DatasetAgent")
+    assert "killed" in records[-1].message
+
+
+async def test_a_line_too_long_for_the_bus_is_shortened(start: Any, script: Any, behaves: Any) -> None:
+    async with start():
+        script.ready.append(step := behaves("large"))
+        assert isinstance(await script.outcome(step), StepSucceeded)
+
+
+# The cache
+
+
+async def test_an_unchanged_step_is_answered_without_being_run(
+    start: Any, script: Any, make_step: MakeStep, put_dataset: Any, objects: Objects, log_of: Any, run_id: str
+) -> None:
+    path = put_dataset(f"a\n{secrets.token_hex(8)}\n")
+
+    async def ingest(name: str) -> Any:
+        script.ready.append(step := make_step("DatasetAgent", {"file_path": path}, agent_name=name))
+        return await script.outcome(step)
+
+    async with start():
+        first = await ingest("one")
+        assert await ingest("two") == first
+        objects.put_bytes(S3Path.parse(path), b"a\nother content under the same name\n")
+        await ingest("three")
+        ran, reused, ran_again = [record.message for record in await log_of(run_id, 3)]
+    assert (ran, ran_again) == ("working", "working")
+    assert "nothing has changed" in reused
+
+
+async def test_a_result_whose_objects_are_gone_is_made_again(
+    start: Any, script: Any, make_step: MakeStep, objects: Objects, database: Database, put_dataset: Any, tmp_path: Path
+) -> None:
+    source = put_dataset(f"a\n{secrets.token_hex(8)}\n")
+    step = make_step("DatasetAgent", {"file_path": source})
+    results = Results(database, ObjectStore(objects), tmp_path)
+    key = await results.key_of(step, None)
+    assert key is not None
+    made = S3Path("artifacts", f"{step.run_id}/dataset/data.parquet")
+    output = DatasetOutput(
+        dataset_id=None, s3_path=str(made), format="csv", rows=1, columns=["a"], size_bytes=1, sha256="0"
+    )
+    await results.keep(key, output)
+    assert await results.find(key) is None
+    objects.put_bytes(made, b"x")
+    await results.keep(key, output)
+    assert await results.find(key) == output
