@@ -147,7 +147,7 @@ def _limitations(model: Model) -> str:
 
 
 def _use(model: Model) -> str:
-    body = json.dumps({"model": model.model_name, "messages": [{"role": "user", "content": "Hello"}]}, indent=2)
+    body = json.dumps({"model": model.model_name, "messages": [{"role": "user", "content": "Hello"}]})
     command = (
         'curl "$PLATFORM_URL/v1/chat/completions" \\\n'
         '  -H "Authorization: Bearer $PLATFORM_KEY" \\\n'
@@ -164,10 +164,13 @@ def _use(model: Model) -> str:
 
 
 def _compared(metrics: Mapping[str, float]) -> list[tuple[str, float, float | None]]:
-    """Each metric of the model with the same metric of its base: `base_loss` is that of `eval_loss`, or of `loss`."""
+    """Each metric of the model with the same metric of its base: `base_loss` is that of `eval_loss`, or of `loss`.
+
+    Those that can be compared come first.
+    """
     bases = {name.removeprefix(_BASE): value for name, value in metrics.items() if name.startswith(_BASE)}
     own = [name for name in metrics if not name.startswith(_BASE)]
-    return [(name, metrics[name], bases.get(_key(name))) for name in own]
+    return sorted(((name, metrics[name], bases.get(_key(name))) for name in own), key=lambda row: row[2] is None)
 
 
 def _key(name: str) -> str:

@@ -63,5 +63,5 @@ def _cut(value: Any, room: int) -> Any:
     # An escaped character takes up to six bytes; text without any keeps as much as there is room for.
     kept = text.encode()[: room - 5].decode(errors="ignore")
     if len(orjson.dumps(kept)) > room:
-        kept = kept[: room // 6]
+        kept = kept[: (room - 5) // 6]
     return kept + "…"

@@ -47,9 +47,12 @@ def in_batches(rows: Iterable[tuple[RowT, int]]) -> Iterator[list[RowT]]:
 
 def batch_of_texts(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Batch:
     """Rows of as many fields as there are names."""
-    columns = zip(*rows, strict=True)
-    frame = pl.DataFrame([pl.Series(name, values, pl.String) for name, values in zip(names, columns, strict=True)])
-    summary = Summary(frame.height, {column.name: _of_texts(column) for column in frame.get_columns()})
+    # Numbered, not named: polars gives a column without a name one of its own.
+    frame = pl.DataFrame(
+        {str(i): pl.Series(values, dtype=pl.String) for i, values in enumerate(zip(*rows, strict=True))}
+    )
+    columns = map(_of_texts, frame.get_columns())
+    summary = Summary(frame.height, dict(zip(names, columns, strict=True)))
 
     def first(count: int) -> list[Row]:
         return [{name: value or None for name, value in zip(names, row, strict=True)} for row in rows[:count]]
@@ -96,11 +99,18 @@ def batch_of_records(records: Sequence[Row]) -> Batch:
     """Rows as JSON objects."""
     names = dict.fromkeys(name for record in records for name in record)
     columns = {name: _of_values([record.get(name) for record in records]) for name in names}
+    # Hashed one by one: the rows written as JSON, all together, take many times the memory of the batch.
+    hashes = [hash(canonical(record)) for record in records]
+    summary = Summary(len(records), columns)
+    return Batch(summary, pl.Series(hashes, dtype=pl.Int64), lambda count: records[:count])
+
+
+def canonical(value: Any) -> bytes:
+    """The value as JSON, the same for equal values. Raises `Refused(DATASET_INVALID)` when it is nested too deeply."""
     try:
-        written = pl.Series([orjson.dumps(record, option=orjson.OPT_SORT_KEYS) for record in records], dtype=pl.Binary)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:
         raise invalid_dataset("A row is nested too deeply") from None
-    return Batch(Summary(len(records), columns), written.hash(), lambda count: records[:count])
 
 
 _JSON_KINDS: Mapping[type, Kind] = {

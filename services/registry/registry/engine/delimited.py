@@ -61,7 +61,7 @@ class _Table:
         self._limits.check_columns(names)
         double = next((name for index, name in enumerate(names) if name in names[:index]), None)
         if double is not None:
-            raise invalid_dataset(f"Two columns are named {double!r}", line=self._line)
+            raise invalid_dataset(f"Line {self._line} names two columns {double!r}", line=self._line)
         return names
 
     def rows(self) -> Iterator[tuple[Sequence[str], int]]:

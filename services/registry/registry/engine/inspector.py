@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import tempfile
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
@@ -73,11 +74,12 @@ class ProcessInspector:
 
         size = 0
         try:
-            async for chunk in self._objects.get_stream(S3Path.parse(upload.s3_path)):
-                size += len(chunk)
-                if size > upload.size_bytes:
-                    break
-                await asyncio.to_thread(keep, chunk)
+            async with aclosing(self._objects.get_stream(S3Path.parse(upload.s3_path))) as chunks:
+                async for chunk in chunks:
+                    size += len(chunk)
+                    if size > upload.size_bytes:
+                        break
+                    await asyncio.to_thread(keep, chunk)
         except Refused as refused:
             if refused.code is RefusalCode.NOT_FOUND:
                 raise _differs(upload) from refused
@@ -100,7 +102,9 @@ class ProcessInspector:
             async with asyncio.timeout(bounds.seconds):
                 code, answer, complaint = await _run(order, copy)
         except TimeoutError:
-            raise invalid_dataset(f"The file takes more than {bounds.seconds} s to read") from None
+            code = -signal.SIGXCPU
+        if code == -signal.SIGXCPU:
+            raise invalid_dataset(f"The file takes more than {bounds.seconds} s to read")
         if code in _KILLED_BY_A_PARSER:
             _log.warning("inspection_killed", dataset_id=upload.dataset_id, code=code)
             raise invalid_dataset(TOO_HUNGRY)

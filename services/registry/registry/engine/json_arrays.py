@@ -11,7 +11,7 @@ import orjson
 from contracts.base import Refused
 from registry.domain.limits import Limits
 from registry.domain.refusals import invalid_dataset
-from registry.engine.batches import Batch, Row, batch_of_records, in_batches
+from registry.engine.batches import Batch, Row, batch_of_records, canonical, in_batches
 from registry.engine.json_lines import Records
 from registry.engine.lines import not_utf8
 
@@ -37,6 +37,7 @@ def _array(window: "_Window", limits: Limits) -> Iterator[tuple[Row, int]]:
     window.take("[")
     if window.peek() != "]":
         while True:
+            window.peek()
             line = window.line()
             value, size = window.value()
             yield records.row(value, line), size
@@ -58,7 +59,7 @@ def _document(window: "_Window", limits: Limits) -> Iterator[tuple[Row, int]]:
         raise invalid_dataset(f"Line {line} is not valid JSON: {error.msg}", line=line) from None
     records = Records(limits)
     for number, row in enumerate(_rows_within(value), 1):
-        size = len(orjson.dumps(row))
+        size = len(canonical(row))
         if size > limits.max_row_bytes:
             raise invalid_dataset(f"Row {number} is longer than {limits.max_row_bytes} bytes")
         yield records.row(row), size
@@ -121,22 +122,30 @@ class _Window:
     def value(self) -> tuple[Any, int]:
         """The next value, with its size in characters. Reads on while the value may go on."""
         self.peek()
+        most = self._limits.max_row_bytes
         wanted = _CHUNK
-        while True:
-            try:
-                _, end = self._scan(self._text, self._position)
-                return self._taken(end), end - self._position
-            except json.JSONDecodeError as error:
-                if not self._may_go_on(error) or not self._read(wanted):
-                    raise self.broken(error.msg, error.pos) from None
-                wanted *= 2
-            except (ValueError, RecursionError):
-                raise self.broken("a value is too large or too deep") from None
-            if len(self._text) - self._position > self._limits.max_row_bytes:
+        while (end := self._end_of_value()) is None:
+            if len(self._text) - self._position > most:
                 raise self._limits.too_wide(self.line())
+            self._read(wanted)
+            wanted *= 2
+        size = end - self._position
+        if size > most:
+            raise self._limits.too_wide(self.line())
+        return self._taken(end), size
 
-    def _may_go_on(self, error: json.JSONDecodeError) -> bool:
-        return error.pos >= len(self._text) - _LONGEST_LITERAL or error.msg.startswith("Unterminated")
+    def _end_of_value(self) -> int | None:
+        """Where the value at the position ends; None when it may go on behind the window."""
+        try:
+            _, end = self._scan(self._text, self._position)
+        except json.JSONDecodeError as error:
+            at_end = error.pos >= len(self._text) - _LONGEST_LITERAL or error.msg.startswith("Unterminated")
+            if at_end and not self._ended:
+                return None
+            raise self.broken(error.msg, error.pos) from None
+        except (ValueError, RecursionError):
+            raise self.broken("a value is too large or too deep") from None
+        return end
 
     def _taken(self, end: int) -> Any:
         start, self._position = self._position, end

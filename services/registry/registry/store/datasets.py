@@ -8,6 +8,7 @@ from typing import Any
 from common.database import Connection, Record
 from contracts.registry import Dataset, DatasetAnalysis, RegisterDataset
 from registry.domain.inspections import Inspection
+from registry.store import storable
 
 _COLUMNS = "dataset_id, filename, format, size_bytes, sha256, s3_path, analysis, created_at"
 
@@ -36,7 +37,7 @@ async def add(connection: Connection, upload: RegisterDataset, inspection: Inspe
 
 
 async def find(connection: Connection, dataset_id: str) -> Dataset | None:
-    row = await connection.fetchrow(_BY_ID, dataset_id)
+    row = await connection.fetchrow(_BY_ID, dataset_id) if storable(dataset_id) else None
     return None if row is None else _dataset(row)
 
 
@@ -53,6 +54,8 @@ async def newest(connection: Connection, limit: int, offset: int) -> tuple[list[
 
 async def samples(connection: Connection, dataset_id: str) -> tuple[list[dict[str, Any]], int] | None:
     """The kept first rows of a data set, and how many rows it has."""
+    if not storable(dataset_id):
+        return None
     row = await connection.fetchrow(
         "SELECT samples, (analysis ->> 'rows')::bigint AS rows"
         " FROM datasets JOIN dataset_samples USING (dataset_id) WHERE dataset_id = $1",

@@ -4,6 +4,7 @@
 
 from common.database import Connection, Record
 from contracts.registry import Model, ModelSummary, RegisterModel
+from registry.store import storable
 
 _COLUMNS = (
     "model_id, run_id, model_name, description, base_model, dataset_id, training_config, metrics, exports,"
@@ -42,6 +43,8 @@ async def find_by_key(connection: Connection, idempotency_key: str) -> Model | N
 
 async def find(connection: Connection, reference: str) -> Model | None:
     """The model of that id, else the newest of that name."""
+    if not storable(reference):
+        return None
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS} FROM models WHERE model_id = $1 OR model_name = $1"
         " ORDER BY model_id = $1 DESC, number DESC LIMIT 1",
@@ -54,6 +57,8 @@ async def newest(
     connection: Connection, limit: int, offset: int, base_model: str | None
 ) -> tuple[list[ModelSummary], int]:
     """A page, the newest first, of all models or those of one base, and how many there are in all."""
+    if base_model is not None and not storable(base_model):
+        return [], 0
     rows = await connection.fetch(
         "SELECT model_id, run_id, model_name, base_model, created_at, metrics, exports FROM models"
         " WHERE $3::text IS NULL OR base_model = $3 ORDER BY number DESC LIMIT $1 OFFSET $2",

@@ -1,0 +1,169 @@
+"""Model cards, read back as the hub reads them."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import yaml
+
+from contracts.registry import Dataset, DatasetAnalysis, LengthStats, Model
+from registry.domain.cards import card
+
+MODEL = Model(
+    model_id="model_0123456789abcdef",
+    run_id="abc123",
+    model_name="llama2-finetuned",
+    description="Answers questions.",
+    base_model="meta-llama/Llama-2-7b-hf",
+    dataset_id="ds_xyz78900",
+    training_config={
+        "method": "qlora",
+        "lora_r": 16,
+        "learning_rate": 2e-4,
+        "target_modules": ["q"],
+        "max_steps": None,
+    },
+    metrics={
+        "final_loss": 0.42,
+        "eval_loss": 0.5,
+        "base_loss": 1.5,
+        "perplexity": 1.6487,
+        "base_perplexity": 4.4817,
+        "token_accuracy": 0.92,
+        "base_token_accuracy": 0.5,
+    },
+    exports={"adapter": "s3://artifacts/abc123/adapter", "merged": "s3://artifacts/abc123/merged"},
+    chat_template=None,
+    created_at=datetime(2025, 12, 13, 1, tzinfo=UTC),
+)
+DATASET = Dataset(
+    dataset_id="ds_xyz78900",
+    filename="training|data.csv",
+    format="csv",
+    size_bytes=10,
+    sha256="ab" * 32,
+    s3_path="s3://datasets/ds_xyz78900/training_data.csv",
+    rows=10_000,
+    columns=["text", "la`bel"],
+    analysis=DatasetAnalysis(
+        rows=10_000,
+        columns=["text", "la`bel"],
+        column_types={"text": "string", "la`bel": "integer"},
+        text_column="text",
+        stats=LengthStats(avg_length=1.0, min_length=1, max_length=1),
+        missing={"text": 0, "la`bel": 0},
+        duplicate_rows=7,
+    ),
+    created_at=datetime(2025, 12, 13, tzinfo=UTC),
+)
+
+
+def metadata(markdown: str) -> dict[str, Any]:
+    start, block, _ = markdown.split("---\n", 2)
+    assert start == ""
+    loaded: dict[str, Any] = yaml.safe_load(block)
+    return loaded
+
+
+def but(**changes: Any) -> Model:
+    return MODEL.model_copy(update=changes)
+
+
+def test_the_metadata_says_what_the_hub_asks_for() -> None:
+    assert metadata(card(MODEL, DATASET)) == {
+        "base_model": "meta-llama/Llama-2-7b-hf",
+        "base_model_relation": "adapter",
+        "library_name": "peft",
+        "pipeline_tag": "text-generation",
+        "tags": ["text-generation", "fine-tuned", "qlora"],
+        "datasets": ["ds_xyz78900"],
+    }
+
+
+def test_a_model_without_an_adapter_is_one_of_transformers() -> None:
+    found = metadata(card(but(exports={"merged": "s3://artifacts/a"}, dataset_id=None), None))
+    assert (found["library_name"], found["base_model_relation"], "datasets" in found) == (
+        "transformers",
+        "finetune",
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        'a"\ntags: [evil]\n---\n',
+        "- not: a list",
+        "null",
+        "#comment",
+        "'single' \\ back",
+        "tab\tnul\0del\x7fnel\x85ls\u2028bom\ufeff",
+        "🙂 emoji",
+        "{{ template }} %d *anchor &ref !tag",
+    ],
+)
+def test_what_a_caller_wrote_stays_a_value(hostile: str) -> None:
+    model = but(base_model=hostile, dataset_id=hostile, training_config={"method": hostile})
+    found = metadata(card(model, None))
+    assert (found["base_model"], found["datasets"], found["tags"][-1]) == (hostile, [hostile], hostile)
+
+
+def test_the_sections_of_the_documented_card_are_there_in_order() -> None:
+    markdown = card(MODEL, DATASET)
+    headings = [line for line in markdown.splitlines() if line.startswith("#")]
+    assert headings == [
+        "# llama2-finetuned",
+        "## Model Description",
+        "## Training Configuration",
+        "## Training Data",
+        "## Evaluation Metrics",
+        "## Limitations",
+        "## How to Use",
+    ]
+    assert "This model was fine-tuned from `meta-llama/Llama-2-7b-hf` with QLoRA." in markdown
+    assert "Answers questions." in markdown
+
+
+def test_metrics_stand_beside_those_of_the_base_model() -> None:
+    lines = card(MODEL, DATASET).splitlines()
+    assert "| Metric | This model | Base model |" in lines
+    assert "| Loss (nats per token) | 0.5 | 1.5 |" in lines
+    assert "| Perplexity | 1.649 | 4.482 |" in lines
+    assert "| Token accuracy | 0.92 | 0.5 |" in lines
+    assert "| Final training loss (nats per token) | 0.42 |  |" in lines
+
+
+def test_without_a_comparison_no_column_pretends_one() -> None:
+    markdown = card(but(metrics={"accuracy": 0.9, "f1": 0.89}), None)
+    assert "| Metric | This model |\n| --- | --- |\n| Accuracy | 0.9 |\n| F1 | 0.89 |" in markdown
+    assert "not compared with its base model" in markdown
+    assert "The model was not evaluated." in card(but(metrics={}), None)
+
+
+def test_a_model_that_is_no_better_than_its_base_says_so() -> None:
+    worse = but(metrics={"eval_loss": 2.0, "base_loss": 1.5, "token_accuracy": 0.9, "base_token_accuracy": 0.5})
+    markdown = card(worse, None)
+    assert "no better than its base model by: Loss (nats per token)." in markdown
+    assert "no better" not in card(MODEL, None)
+
+
+def test_the_training_configuration_is_a_table() -> None:
+    lines = card(MODEL, DATASET).splitlines()
+    assert "| `lora_r` | `16` |" in lines
+    assert '| `target_modules` | `["q"]` |' in lines
+    assert not any("max_steps" in line for line in lines)
+    assert "| `a\\|b` | `x\\|y z` |" in card(but(training_config={"a|b": "x|y\nz"}), None).splitlines()
+
+
+def test_the_data_is_described() -> None:
+    markdown = card(MODEL, DATASET)
+    assert "- **Rows:** 10,000, of which 7 repeat another" in markdown
+    assert "`text`, `` la`bel ``" in markdown
+    assert "`ds_xyz78900`" in card(MODEL, None)
+    assert "not in the registry" in card(but(dataset_id=None), None)
+
+
+def test_the_card_tells_how_to_ask_the_model() -> None:
+    markdown = card(MODEL, DATASET)
+    assert "/v1/chat/completions" in markdown
+    assert '"model": "llama2-finetuned"' in markdown

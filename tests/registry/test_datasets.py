@@ -1,0 +1,243 @@
+"""Data sets over the bus: entered once, found, listed and looked into."""
+
+import asyncio
+import os
+import re
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pytest
+
+from common.bus import Bus
+from common.database import Database
+from common.objects import Objects, S3Path
+from common.service import Service, running
+from contracts.base import RefusalCode, Refused
+from contracts.registry import (
+    GET_DATASET,
+    LIST_DATASETS,
+    PREVIEW_DATASET,
+    REGISTER_DATASET,
+    GetDataset,
+    ListDatasets,
+    PreviewDataset,
+)
+from registry.domain.limits import Limits
+from registry.main import build
+from registry.settings import Settings
+from tests.registry.conftest import Enter, Upload
+
+pytestmark = pytest.mark.usefixtures("service")
+CSV = "text,label\nhello,1\nhi,2\n"
+
+
+async def refused(entering: asyncio.Future[object] | object) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        await entering  # type: ignore[misc]
+    return refusal.value
+
+
+async def test_an_upload_becomes_a_data_set(upload: Upload, gateway: Bus) -> None:
+    request = upload(CSV, "training_data.csv")
+    dataset = await gateway.ask(REGISTER_DATASET, request)
+    assert (dataset.dataset_id, dataset.filename, dataset.format) == (request.dataset_id, "training_data.csv", "csv")
+    assert (dataset.rows, dataset.columns, dataset.size_bytes) == (2, ["text", "label"], len(CSV))
+    assert dataset.analysis.text_column == "text"
+    assert await gateway.ask(GET_DATASET, GetDataset(dataset_id=request.dataset_id)) == dataset
+
+
+async def test_a_repeated_registration_returns_the_same(upload: Upload, gateway: Bus) -> None:
+    request = upload(CSV)
+    first = await gateway.ask(REGISTER_DATASET, request)
+    assert await gateway.ask(REGISTER_DATASET, request) == first
+
+
+async def test_registrations_of_the_same_upload_at_once_enter_it_once(upload: Upload, gateway: Bus) -> None:
+    request = upload(CSV)
+    entered = await asyncio.gather(*(gateway.ask(REGISTER_DATASET, request) for _ in range(4)))
+    assert all(dataset == entered[0] for dataset in entered)
+
+
+async def test_another_object_under_the_same_id_is_a_conflict(upload: Upload, gateway: Bus) -> None:
+    request = upload(CSV)
+    await gateway.ask(REGISTER_DATASET, request)
+    for change in ({"sha256": "0" * 64}, {"size_bytes": 1}, {"filename": "other.csv"}):
+        refusal = await refused(gateway.ask(REGISTER_DATASET, request.model_copy(update=change)))
+        assert refusal.code is RefusalCode.CONFLICT
+
+
+@pytest.mark.parametrize(
+    ("data", "filename", "field"),
+    [
+        (b"", "a.csv", "file"),
+        (b"text,label\n", "a.csv", "file"),
+        (b"text,label\na\n", "a.csv", "file"),
+        (b'{"a": 1}\n{"a"', "a.jsonl", "file"),
+        (b"\x1f\x8b\x08\0", "a.csv.gz", "file"),
+        (b"text\n\xff\n", "a.csv", "file"),
+    ],
+)
+async def test_what_is_no_data_set_is_refused_and_not_entered(
+    upload: Upload, gateway: Bus, data: bytes, filename: str, field: str
+) -> None:
+    request = upload(data, filename)
+    refusal = await refused(gateway.ask(REGISTER_DATASET, request))
+    assert refusal.code is RefusalCode.DATASET_INVALID
+    assert refusal.metadata["errors"] == [{"field": field, "message": refusal.message}]
+    missing = await refused(gateway.ask(GET_DATASET, GetDataset(dataset_id=request.dataset_id)))
+    assert missing.code is RefusalCode.NOT_FOUND
+
+
+async def test_a_stated_format_that_does_not_fit_is_refused(upload: Upload, gateway: Bus) -> None:
+    refusal = await refused(gateway.ask(REGISTER_DATASET, upload(CSV, "a.csv", "parquet")))
+    assert refusal.metadata["errors"][0]["field"] == "format"
+
+
+async def test_an_object_that_is_gone_or_changed_is_told_as_a_failure_of_the_store(
+    upload: Upload, gateway: Bus, objects: Objects
+) -> None:
+    gone, changed = upload(CSV), upload(CSV)
+    objects.remove(S3Path.parse(gone.s3_path))
+    objects.put_bytes(S3Path.parse(changed.s3_path), CSV.replace("1", "7").encode())
+    for request in (gone, changed, changed.model_copy(update={"size_bytes": 3})):
+        assert (await refused(gateway.ask(REGISTER_DATASET, request))).code is RefusalCode.STORAGE_FAILED
+
+
+@pytest.mark.parametrize(
+    "path", ["s3://artifacts/x", "s3://datasets/ds_other0000/x", "file:///etc/passwd", "s3://datasets"]
+)
+async def test_only_an_object_in_its_own_folder_can_become_a_data_set(upload: Upload, gateway: Bus, path: str) -> None:
+    refusal = await refused(gateway.ask(REGISTER_DATASET, upload(CSV).model_copy(update={"s3_path": path})))
+    assert (refusal.code, refusal.metadata["errors"][0]["field"]) == (RefusalCode.DATASET_INVALID, "s3_path")
+
+
+async def test_a_name_with_control_characters_is_refused(upload: Upload, gateway: Bus) -> None:
+    refusal = await refused(gateway.ask(REGISTER_DATASET, upload(CSV).model_copy(update={"filename": "a\0.csv"})))
+    assert refusal.code is RefusalCode.DATASET_INVALID
+
+
+async def test_data_sets_are_listed_newest_first_in_pages(enter: Enter, gateway: Bus) -> None:
+    entered = [await enter(CSV, f"{number}.csv") for number in range(3)]
+    first = await gateway.ask(LIST_DATASETS, ListDatasets(limit=2))
+    second = await gateway.ask(LIST_DATASETS, ListDatasets(limit=2, offset=2))
+    assert [item.filename for item in first.items + second.items[:1]] == ["2.csv", "1.csv", "0.csv"]
+    assert first.items[0] == entered[2]
+    assert (first.has_more, first.total == second.total >= 3) == (True, True)
+    beyond = await gateway.ask(LIST_DATASETS, ListDatasets(offset=100_000))
+    assert (beyond.items, beyond.has_more, beyond.total) == ([], False, first.total)
+
+
+async def test_a_preview_shows_the_first_rows_in_the_order_of_the_columns(enter: Enter, gateway: Bus) -> None:
+    rows = [{"text": f"row {i}", "a": [i], "\u00e4": None} for i in range(200)]
+    dataset = await enter("\n".join(orjson.dumps(row).decode() for row in rows), "a.jsonl")
+    preview = await gateway.ask(PREVIEW_DATASET, PreviewDataset(dataset_id=dataset.dataset_id, limit=7))
+    assert (preview.samples, preview.total_rows) == (rows[:7], 200)
+    assert list(preview.samples[0]) == ["text", "a", "ä"]
+    full = await gateway.ask(PREVIEW_DATASET, PreviewDataset(dataset_id=dataset.dataset_id, limit=100))
+    assert full.samples == rows[:100]
+
+
+async def test_a_preview_needs_no_object(enter: Enter, gateway: Bus, objects: Objects) -> None:
+    dataset = await enter('[{"text": "zero \\u0000 character"}]', "a.json")
+    objects.remove(S3Path.parse(dataset.s3_path))
+    preview = await gateway.ask(PREVIEW_DATASET, PreviewDataset(dataset_id=dataset.dataset_id))
+    assert preview.samples == [{"text": "zero \0 character"}]
+
+
+@pytest.mark.parametrize("dataset_id", ["ds_nothere00", "", "zero\0", "'; DROP TABLE datasets; --"])
+async def test_an_unknown_data_set_is_told_so(gateway: Bus, dataset_id: str) -> None:
+    for question in (
+        gateway.ask(GET_DATASET, GetDataset(dataset_id=dataset_id)),
+        gateway.ask(PREVIEW_DATASET, PreviewDataset(dataset_id=dataset_id)),
+    ):
+        assert (await refused(question)).code is RefusalCode.NOT_FOUND
+
+
+async def test_the_widest_data_sets_still_fit_into_a_page(enter: Enter, gateway: Bus) -> None:
+    limits = Limits()
+    room = limits.max_column_names_bytes // limits.max_columns
+    header = ",".join(f"{number:0{room}d}" for number in range(limits.max_columns))
+    dataset = await enter(f"{header}\n{'x,' * (limits.max_columns - 1)}x\n")
+    page = await gateway.ask(LIST_DATASETS, ListDatasets(limit=1))
+    assert page.items == [dataset]
+    assert 100 * len(page.model_dump_json()) < 8 << 20
+
+
+async def test_a_large_file_leaves_the_registry_free_to_answer(enter: Enter, upload: Upload, gateway: Bus) -> None:
+    known = await enter(CSV)
+    line = ("word " * 100).encode() + b",1\n"
+    entering = asyncio.create_task(gateway.ask(REGISTER_DATASET, upload(b"text,n\n" + line * 80_000)))
+    slowest = 0.0
+    while not entering.done():
+        asked = time.perf_counter()
+        await gateway.ask(GET_DATASET, GetDataset(dataset_id=known.dataset_id))
+        slowest = max(slowest, time.perf_counter() - asked)
+        await asyncio.sleep(0.01)
+    assert ((await entering).rows, (await entering).analysis.duplicate_rows) == (80_000, 79_999)
+    assert slowest < 0.5
+
+
+async def test_a_file_that_expands_without_end_is_refused_and_the_registry_lives_on(
+    enter: Enter, settings: Settings, service: Service, tmp_path: Path
+) -> None:
+    """200 kB of Parquet that are 4 GB of numbers in one row group."""
+    await service.stack.aclose()
+    bomb = tmp_path / "bomb.parquet"
+    zeros = pl.repeat(0, 5_000_000, dtype=pl.Int64, eager=True)
+    frame = pl.DataFrame({str(i): zeros for i in range(60)})
+    frame.write_parquet(bomb, compression="zstd", row_group_size=5_000_000)
+    narrow = settings.model_copy(update={"inspection_memory_bytes": 512 << 20})
+    async with running("registry", narrow, build):
+        refusal = await refused(enter(bomb.read_bytes(), "bomb.parquet"))
+        assert (refusal.code, "memory" in refusal.message) == (RefusalCode.DATASET_INVALID, True)
+        assert (await enter(CSV)).rows == 2
+
+
+async def test_a_file_that_takes_too_long_is_refused(enter: Enter, settings: Settings, service: Service) -> None:
+    await service.stack.aclose()
+    hurried = settings.model_copy(update={"inspection_seconds": 1})
+    async with running("registry", hurried, build):
+        words = b"\n".join(b"%d,%d,%d,%d,%d,%d" % (i, i, i, i, i, i) for i in range(1_500_000))
+        refusal = await refused(enter(b"a,b,c,d,e,f\n" + words))
+        assert (refusal.code, "more than 1 s" in refusal.message) == (RefusalCode.DATASET_INVALID, True)
+
+
+async def test_a_file_above_the_bound_is_refused_unread(enter: Enter, settings: Settings, service: Service) -> None:
+    await service.stack.aclose()
+    async with running("registry", settings.model_copy(update={"max_dataset_bytes": 10}), build):
+        assert "larger than 10 bytes" in (await refused(enter(CSV))).message
+
+
+async def test_a_caller_that_stops_waiting_leaves_neither_process_nor_file(
+    upload: Upload, gateway: Bus, settings: Settings
+) -> None:
+    words = b"\n".join(b"%d,%d,%d,%d,%d,%d" % (i, i, i, i, i, i) for i in range(1_500_000))
+    request = upload(b"a,b,c,d,e,f\n" + words)
+    refusal = await refused(gateway.ask(REGISTER_DATASET, request, timeout=1.2))
+    assert refusal.code is RefusalCode.TIMEOUT
+    await asyncio.sleep(0.3)
+    listing = await asyncio.create_subprocess_exec("ps", "-eo", "ppid,args", stdout=asyncio.subprocess.PIPE)
+    found, _ = await listing.communicate()
+    assert not re.search(rf"^\s*{os.getpid()} .*inspection_process", found.decode(), re.MULTILINE)
+    assert list((settings.data_dir / "registry").iterdir()) == []
+
+
+async def test_replicas_that_start_at_once_migrate_once_and_share_the_work(
+    settings: Settings, enter: Enter, service: Service
+) -> None:
+    await service.stack.aclose()
+    database = await Database.connect(settings.database_url.get_secret_value(), "registry", size=1)
+    async with database.connection() as connection:
+        tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'registry'")
+        await connection.execute(f"DROP TABLE {', '.join(table['tablename'] for table in tables)} CASCADE")
+    async with AsyncExitStack() as stack:
+        replicas = [running("registry", settings, build) for _ in range(3)]
+        await asyncio.gather(*(stack.enter_async_context(replica) for replica in replicas))
+        entered = await asyncio.gather(*(enter(CSV) for _ in range(6)))
+        assert {dataset.rows for dataset in entered} == {2}
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM schema_migrations WHERE name LIKE 'registry/%'") == 1
+    await database.close()

@@ -1,0 +1,67 @@
+"""Uploads that no one entered are removed, and nothing else is."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from common.database import Database
+from common.objects import Objects, S3Path
+from common.service import Service
+from contracts.base import RefusalCode, Refused
+from registry.engine.storage import ObjectStorage
+from registry.settings import Settings
+from registry.sweeper import Sweeper
+from tests.registry.conftest import Enter, Upload
+
+HOUR, NO_TIME = timedelta(hours=1), timedelta(0)
+
+
+@pytest.fixture
+async def database(settings: Settings, service: Service) -> AsyncIterator[Database]:
+    database = await Database.connect(settings.database_url.get_secret_value(), "registry", size=2)
+    yield database
+    await database.close()
+
+
+def sweeper(database: Database, service: Service, age: timedelta) -> Sweeper:
+    return Sweeper(database, ObjectStorage(service.object_store()), interval=HOUR, age=age)
+
+
+def is_there(objects: Objects, path: str) -> bool:
+    try:
+        objects.stat(S3Path.parse(path))
+    except Refused as refused:
+        assert refused.code is RefusalCode.NOT_FOUND
+        return False
+    return True
+
+
+async def test_an_orphan_is_removed_and_an_entered_upload_stays(
+    database: Database, service: Service, upload: Upload, enter: Enter, objects: Objects
+) -> None:
+    entered = await enter("text\nhello\n")
+    orphan = upload("text\nhello\n")
+    other = S3Path("datasets", f"bench/{uuid.uuid4().hex}")
+    objects.put_bytes(other, b"not an upload")
+    assert await sweeper(database, service, NO_TIME).sweep() >= 1
+    assert (is_there(objects, entered.s3_path), is_there(objects, orphan.s3_path)) == (True, False)
+    assert is_there(objects, str(other))
+
+
+async def test_an_upload_that_may_still_be_entered_stays(
+    database: Database, service: Service, upload: Upload, objects: Objects
+) -> None:
+    fresh = upload("text\nhello\n")
+    assert await sweeper(database, service, HOUR).sweep() == 0
+    assert is_there(objects, fresh.s3_path)
+
+
+async def test_replicas_may_sweep_at_once(
+    database: Database, service: Service, upload: Upload, objects: Objects
+) -> None:
+    orphan = upload("text\nhello\n")
+    await asyncio.gather(*(sweeper(database, service, NO_TIME).sweep() for _ in range(3)))
+    assert not is_there(objects, orphan.s3_path)
