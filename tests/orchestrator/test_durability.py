@@ -28,7 +28,7 @@ from orchestrator.deps import Deps
 from orchestrator.domain.outcomes import Result
 from orchestrator.handlers import beat_steps, cancel_job, claim_step, finish_step, submit_job
 from orchestrator.reaper import Reaper
-from orchestrator.settings import Settings
+from orchestrator.store import runs, steps
 
 from .conftest import Jobs, Worker, definition, output
 
@@ -59,9 +59,36 @@ async def test_a_submission_that_breaks_off_leaves_nothing(deps: Deps, database:
         assert await connection.fetchval("SELECT count(*) FROM outbox") == 0
 
 
+async def claimed(deps: Deps) -> ClaimedStep | None:
+    return (await claim_step(deps, ClaimStep(worker_id="w", agent_classes=["DatasetAgent"]))).step
+
+
+async def test_while_a_run_is_changed_none_of_its_steps_can_be_claimed(deps: Deps, database: Database) -> None:
+    accepted = await submit_job(deps, SubmitJob(pipeline_config=definition(["a"])))
+    async with database.transaction() as connection:
+        await runs.lock(connection, "job", accepted.run_id)
+        assert await claimed(deps) is None
+    assert await claimed(deps)
+
+
+async def test_a_worker_that_comes_back_just_in_time_keeps_its_step(deps: Deps, database: Database) -> None:
+    await submit_job(deps, SubmitJob(pipeline_config=definition(["a"])))
+    step = await claimed(deps)
+    assert step
+    async with database.connection() as connection:
+        await connection.execute("UPDATE steps SET lease_until = clock_timestamp()")
+    async with database.transaction() as connection:
+        await runs.lock_of_step(connection, step.step_id)
+        reaping = asyncio.create_task(Reaper(deps, interval=1).expire_leases())
+        await asyncio.sleep(0.1)
+        assert not reaping.done(), "the reaper should have found the step, and be waiting for its run"
+        assert await steps.beat(connection, {step.step_id: step.fence}, lease=10) == {step.step_id: "held"}
+    assert await reaping == 0
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_a_crowd_of_workers_that_fail_and_vanish_keeps_every_promise(
-    deps: Deps, database: Database, settings: Settings, seed: int
+    deps: Deps, database: Database, seed: int
 ) -> None:
     """Random graphs, random misfortune, everything at once. Also shows that no two transactions wait for each other."""
     chance = random.Random(seed)
@@ -84,8 +111,8 @@ async def unreliable_worker(deps: Deps, chance: random.Random) -> None:
     for _ in range(60):
         match chance.choices(["claim", "finish", "vanish", "beat"], [6, 5, 1, 3])[0]:
             case "claim":
-                reply = await claim_step(deps, ClaimStep(worker_id="w", agent_classes=["DatasetAgent"]))
-                held += [reply.step] if reply.step else []
+                step = await claimed(deps)
+                held += [step] if step else []
             case "finish" if held:
                 await report(deps, held.pop(chance.randrange(len(held))), chance)
             case "vanish":
@@ -137,7 +164,7 @@ async def drain(deps: Deps, database: Database) -> None:
             if not left:
                 return
             await Reaper(deps, interval=1).expire_leases()
-            while step := (await claim_step(deps, ClaimStep(worker_id="w", agent_classes=["DatasetAgent"]))).step:
+            while step := await claimed(deps):
                 succeeded = StepSucceeded(output=output(step.fence))
                 await finish_step(deps, FinishStep(step_id=step.step_id, fence=step.fence, result=succeeded))
 

@@ -80,6 +80,8 @@ class ListJobs(Message):
 
 
 class JobPage(Message):
+    """Jobs, newest first. `result` is left out of them: a page would carry all outputs of all jobs."""
+
     items: list[Job]
     total: int
     limit: int
