@@ -48,16 +48,16 @@ def family_of(path: str) -> Family:
 
 
 class Tag(StrEnum):
-    """The group that the API description lists a route in."""
+    """The group that the API description lists a route in, in this order."""
 
-    PLATFORM = "Platform"
-    KEYS = "API keys"
     CHAT = "OpenAI-compatible"
-    LLM = "LLM"
     DATASETS = "Datasets"
     JOBS = "Jobs"
-    MODELS = "Models"
     LOGS = "Logs"
+    MODELS = "Models"
+    LLM = "LLM"
+    KEYS = "API keys"
+    PLATFORM = "Platform"
 
 
 class Special(StrEnum):

@@ -19,6 +19,11 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Prose of the description: what stands between backticks is code.
+function prose(text) {
+  return text.split("`").map((part, index) => (index % 2 ? element("code", {}, part) : part));
+}
+
 // Schemas
 
 function resolve(schema) {
@@ -84,7 +89,7 @@ function fieldRow(name, schema, required) {
     element("td", {}, element("span", { class: "field" }, name), required ? element("span", { class: "required" }, "required") : null),
     element("td", {},
       element("span", { class: "type" }, [typeOf(schema), limitsOf(schema)].filter(Boolean).join(" · ")),
-      schema.description ? element("div", {}, schema.description) : null,
+      schema.description ? element("div", {}, prose(schema.description)) : null,
       modelsIn(schema).map(unfoldable)));
 }
 
@@ -98,7 +103,7 @@ function fieldsTable(schema) {
 
 function schemaView(schema) {
   const model = resolve(schema);
-  return [model.description ? element("p", { class: "hint" }, model.description) : null, fieldsTable(schema)];
+  return [model.description ? element("p", { class: "hint" }, prose(model.description)) : null, fieldsTable(schema)];
 }
 
 // A value that fits the schema: required fields only, so that it is short.
@@ -156,7 +161,7 @@ function responsesView(operation) {
     const forms = Object.entries(response.content ?? {});
     return element("details", {},
       element("summary", {},
-        element("span", { class: `status ${status < "400" ? "good" : "bad"}` }, status), response.description, " ",
+        element("span", { class: `status ${status < "400" ? "good" : "bad"}` }, status), prose(response.description), " ",
         element("span", { class: "type" }, forms.map(([media]) => media).join(", "))),
       forms.map(([media, content]) => content.schema
         ? [forms.length > 1 ? element("h4", {}, media) : null, schemaView(content.schema)]
@@ -174,7 +179,7 @@ function operationView(operation) {
       operation.security.length ? null : element("span", { class: "open" }, "no key needed")));
   details.addEventListener("toggle", () => details.append(
     element("div", { class: "inside" },
-      operation.description ? element("p", {}, operation.description) : null,
+      operation.description ? element("p", {}, prose(operation.description)) : null,
       [parametersView(operation), bodyView(operation), responsesView(operation)],
       tryView(operation))), { once: true });
   return element("article", { id: operation.operationId }, details);
