@@ -341,11 +341,10 @@ async def test_an_unchanged_step_is_answered_without_being_run(
     assert "nothing has changed" in reused
 
 
-async def test_a_result_whose_objects_are_gone_is_made_again(
-    start: Any, script: Any, make_step: MakeStep, objects: Objects, database: Database, put_dataset: Any, tmp_path: Path
+async def test_a_result_whose_objects_are_gone_or_changed_is_made_again(
+    make_step: MakeStep, objects: Objects, database: Database, put_dataset: Any, tmp_path: Path
 ) -> None:
-    source = put_dataset(f"a\n{secrets.token_hex(8)}\n")
-    step = make_step("DatasetAgent", {"file_path": source})
+    step = make_step("DatasetAgent", {"file_path": put_dataset(f"a\n{secrets.token_hex(8)}\n")})
     results = Results(database, ObjectStore(objects), tmp_path)
     key = await results.key_of(step, None)
     assert key is not None
@@ -353,8 +352,9 @@ async def test_a_result_whose_objects_are_gone_is_made_again(
     output = DatasetOutput(
         dataset_id=None, s3_path=str(made), format="csv", rows=1, columns=["a"], size_bytes=1, sha256="0"
     )
-    await results.keep(key, output)
-    assert await results.find(key) is None
-    objects.put_bytes(made, b"x")
-    await results.keep(key, output)
-    assert await results.find(key) == output
+    for spoil in (lambda: objects.remove(made), lambda: objects.put_bytes(made, b"other")):
+        objects.put_bytes(made, b"rows")
+        await results.keep(key, output)
+        assert await results.find(key) == output
+        spoil()
+        assert await results.find(key) is None

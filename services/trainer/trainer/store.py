@@ -1,5 +1,8 @@
 """What the trainer remembers: which content its agents have already worked on, and what they made of it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from pydantic import TypeAdapter, ValidationError
 
 from common.database import Connection
@@ -8,25 +11,35 @@ from contracts.pipeline import AgentOutput
 _OUTPUT: TypeAdapter[AgentOutput] = TypeAdapter(AgentOutput)
 
 
-async def find_artifact(connection: Connection, content_key: str) -> AgentOutput | None:
-    """The output kept under the key. One that an older version wrote and this one cannot read counts as none."""
-    kept = await connection.fetchval("SELECT output FROM artifacts WHERE content_key = $1", content_key)
-    if kept is None:
+@dataclass(frozen=True)
+class Artifact:
+    """An earlier output, with the fingerprint of each of its objects."""
+
+    output: AgentOutput
+    objects: Mapping[str, str]
+
+
+async def find_artifact(connection: Connection, content_key: str) -> Artifact | None:
+    """What is kept under the key. What an older version wrote and this one cannot read counts as nothing."""
+    row = await connection.fetchrow("SELECT output, objects FROM artifacts WHERE content_key = $1", content_key)
+    if row is None:
         return None
     try:
-        return _OUTPUT.validate_python(kept)
+        return Artifact(_OUTPUT.validate_python(row["output"]), row["objects"])
     except ValidationError:
         return None
 
 
-async def keep_artifact(connection: Connection, content_key: str, output: AgentOutput) -> None:
-    """Keeps the output; the newest of one key stands, since its objects are the likeliest to exist."""
+async def keep_artifact(connection: Connection, content_key: str, artifact: Artifact) -> None:
+    """Keeps the artifact; the newest of one key stands, since its objects are the likeliest to exist."""
     await connection.execute(
-        "INSERT INTO artifacts (content_key, agent_class, output) VALUES ($1, $2, $3)"
-        " ON CONFLICT (content_key) DO UPDATE SET output = excluded.output, created_at = clock_timestamp()",
+        "INSERT INTO artifacts (content_key, agent_class, output, objects) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (content_key) DO UPDATE"
+        " SET output = excluded.output, objects = excluded.objects, created_at = clock_timestamp()",
         content_key,
-        output.kind,
-        output.model_dump(mode="json"),
+        artifact.output.kind,
+        artifact.output.model_dump(mode="json"),
+        dict(artifact.objects),
     )
 
 

@@ -1,6 +1,7 @@
 """The content cache: a step whose agent, configuration and content were seen before is answered, not run."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,40 +43,46 @@ class Results:
         if isinstance(config, DatasetConfig):
             paths += [path for path in (config.file_path, dataset and dataset.s3_path) if path]
         try:
-            objects = {path: await fingerprint_objects(self.objects, path) for path in paths}
+            objects = await self._fingerprints(paths)
         except (Refused, ValueError) as error:
             _log.warning("content_unknown", step_id=step.step_id, error=str(error))
             return None
-        known = {path: mark for path, mark in objects.items() if mark is not None}
-        if len(known) < len(objects):
+        if objects is None:
             return None
         models = {
             name: await asyncio.to_thread(fingerprint_model, self.models_dir, name)
             for name in base_models(config, inputs)
         }
-        return content_key(step.agent_class, config, inputs, known, models)
+        return content_key(step.agent_class, config, inputs, objects, models)
 
     async def find(self, key: str) -> AgentOutput | None:
-        """An earlier result whose objects are all still there."""
+        """An earlier result whose objects are all still there, and what they were."""
         try:
             async with self.database.connection() as connection:
-                output = await store.find_artifact(connection, key)
-            if output is None:
+                artifact = await store.find_artifact(connection, key)
+            if artifact is None:
                 return None
-            for path in paths_of(output):
-                if await fingerprint_objects(self.objects, path) is None:
-                    async with self.database.connection() as connection:
-                        await store.forget_artifact(connection, key)
-                    return None
+            if await self._fingerprints(artifact.objects) != artifact.objects:
+                async with self.database.connection() as connection:
+                    await store.forget_artifact(connection, key)
+                return None
         except Refused as refused:
             _log.warning("result_not_looked_up", error=refused.message)
             return None
-        _REUSED.labels(output.kind).inc()
-        return output
+        _REUSED.labels(artifact.output.kind).inc()
+        return artifact.output
 
     async def keep(self, key: str, output: AgentOutput) -> None:
         try:
-            async with self.database.connection() as connection:
-                await store.keep_artifact(connection, key, output)
+            objects = await self._fingerprints(paths_of(output))
+            if objects is not None:
+                async with self.database.connection() as connection:
+                    await store.keep_artifact(connection, key, store.Artifact(output, objects))
         except Refused as refused:
             _log.warning("result_not_kept", error=refused.message)
+
+    async def _fingerprints(self, paths: Iterable[str]) -> dict[str, str] | None:
+        """Of all the paths; None when one of them is not there."""
+        marks = {path: await fingerprint_objects(self.objects, path) for path in paths}
+        found = {path: mark for path, mark in marks.items() if mark is not None}
+        return found if len(found) == len(marks) else None
