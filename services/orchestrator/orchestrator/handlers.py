@@ -113,15 +113,13 @@ async def cancel_job(deps: Deps, request: GetJob) -> JobCancelled:
         run = await runs.lock(connection, jobs.KIND, jobs.run_id_of(request.job_id))
         if run is None:
             raise jobs.no_such_job(request.job_id)
-        if run.status == "active":
-            transition = machine.cancel(run)
-            await record(connection, transition, deps.policy)
-        elif run.status != "cancelled":
+        if run.status == "cancelled":
+            return JobCancelled(job_id=request.job_id, status="cancelled")
+        if run.status != "active":
             raise Refused(RefusalCode.CONFLICT, f"The job has {run.status} already", {"status": run.status})
-        else:
-            transition = None
-    if transition is not None:
-        settled(deps, transition)
+        transition = machine.cancel(run)
+        await record(connection, transition, deps.policy)
+    settled(deps, transition)
     return JobCancelled(job_id=request.job_id, status="cancelled")
 
 
