@@ -61,12 +61,13 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.spawn("trained_models", partial(models.follow_registered, deps))
     service.spawn("registry", partial(models.learn_all, deps))
     service.spawn("numbering", partial(models.keep_numbering, deps))
-    service.spawn("interactions", lambda: bus.consume(ROUTER_INTERACTIONS, partial(interactions.keep, deps)))
     service.spawn("recorder", recorder.run)
     service.stack.push_async_callback(recorder.flush, _FLUSH_SECONDS)
     await bus.serve(HANDLERS, deps)
-    # First of all at the end: what is being answered ends, is recorded, and only then do the parts above close.
+    # At the end what is being answered ends and is recorded, and only then do the parts above close.
     service.stack.push_async_callback(bus.drain, _DRAIN_SECONDS)
+    # Ends before all: what is recorded from then on is left to another replica or the next start.
+    service.spawn("interactions", lambda: bus.consume(ROUTER_INTERACTIONS, partial(interactions.keep, deps)))
 
 
 def _pool(settings: RouterSettings, catalogue: Catalogue) -> EnginePool:

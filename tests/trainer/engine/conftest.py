@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import torch
 
 from contracts.orchestrator import LogLevel
+from trainer.engine.machine import prepare_cpu
 from trainer.engine.tiny_model import Shape, make_tiny_model
 
 COLOURS = ("red", "green", "blue", "white", "black", "grey")
@@ -31,6 +33,13 @@ class Recorded:
 
     def messages(self, level: LogLevel) -> list[str]:
         return [message for line_level, message, _ in self.lines if line_level == level]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Models this small gain nothing from a second core, and on a busy machine they would wait for it."""
+    prepare_cpu()
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -86,24 +95,24 @@ def questions() -> list[dict[str, str]]:
     ]
 
 
-@pytest.fixture
-def write_rows(tmp_path: Path) -> WriteRows:
+@pytest.fixture(scope="session")
+def write_rows(tmp_path_factory: pytest.TempPathFactory) -> WriteRows:
     """Writes rows as the preprocessing agent does."""
 
     def write(rows: list[dict[str, str]]) -> Path:
-        path = tmp_path / f"rows-{len(list(tmp_path.iterdir()))}.jsonl"
+        path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return path
 
     return write
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows_train(write_rows: WriteRows, questions: list[dict[str, str]]) -> Path:
     """Four of five rows."""
     return write_rows([row for index, row in enumerate(questions) if index % 5])
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows_eval(write_rows: WriteRows, questions: list[dict[str, str]]) -> Path:
     return write_rows(questions[::5])

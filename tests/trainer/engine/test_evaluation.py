@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from contracts.orchestrator import LogLevel
 from contracts.pipeline import EvaluationConfig, TrainingConfig
 from trainer.engine.evaluation import Quality, evaluate
 from trainer.engine.recipe import train
@@ -19,7 +20,7 @@ class NoCheckpoints:
         return None
 
 
-def _train(method: str, base_model: Path, rows: Path, out: Path, progress: Any) -> Path:
+def _train(method: str, base_model: Path, rows: Path, out: Path) -> Path:
     config = TrainingConfig(method=method, learning_rate=1e-2, max_steps=20, batch_size=8)  # type: ignore[arg-type]
     train(
         base_model,
@@ -31,14 +32,18 @@ def _train(method: str, base_model: Path, rows: Path, out: Path, progress: Any) 
         work_dir=out / "work",
         output_dir=out / "model",
         checkpoints=NoCheckpoints(),
-        progress=progress,
+        progress=Silent(),
     )
     return out / "model"
 
 
-@pytest.fixture
-def adapter(base_model: Path, rows_train: Path, tmp_path: Path, progress: Any) -> Path:
-    return _train("lora", base_model, rows_train, tmp_path, progress)
+class Silent:
+    def log(self, level: LogLevel, message: str, **numbers: float) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def adapter(base_model: Path, rows_train: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _train("lora", base_model, rows_train, tmp_path_factory.mktemp("trained"))
 
 
 def test_the_adapter_does_better_than_its_base_on_rows_it_never_saw(
@@ -66,7 +71,7 @@ def test_the_base_is_measured_as_if_there_were_no_adapter(
 def test_a_whole_model_is_measured_beside_its_base(
     base_model: Path, rows_train: Path, rows_eval: Path, tmp_path: Path, progress: Any
 ) -> None:
-    model = _train("full", base_model, rows_train, tmp_path, progress)
+    model = _train("full", base_model, rows_train, tmp_path)
     result = evaluate(base_model, rows_eval, CONFIG, model_dir=model, max_seq_length=128, progress=progress)
     assert result.trained.loss < result.base.loss - 0.5
 

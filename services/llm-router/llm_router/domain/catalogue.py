@@ -149,8 +149,9 @@ class Catalogue:
     def _trained_entry(self, name: str, model: TrainedModel) -> Entry:
         engines = self._capable(model)
         provider: ProviderType = self._listings[engines[0]].spec.provider_type if engines else "local"
-        limits = (self._listings[engine].cards.get(model.base_model) for engine in engines)
-        limit = next((card.max_tokens for card in limits if card is not None and card.max_tokens), UNKNOWN_CONTEXT)
+        # A base that was named by its path is listed under its name; the adapter's own card knows the context then.
+        cards = (self._listings[e].cards.get(known) for e in engines for known in (model.base_model, model.model_id))
+        limit = next((card.max_tokens for card in cards if card is not None and card.max_tokens), UNKNOWN_CONTEXT)
         return Entry(name, provider, limit, engines, parent=model.base_model, model_id=model.model_id)
 
     def _find(self, name: str) -> Route | None:

@@ -117,7 +117,6 @@ class Completions:
                     async with _until(deadline):
                         return lease, await self._ask(route, lease, ask)
             except EngineFailure as failure:
-                failure.metadata.setdefault("engine", lease.name)
                 lease.failed(failure)
                 lease.release()
                 avoid.add(lease.name)

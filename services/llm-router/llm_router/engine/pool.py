@@ -82,7 +82,8 @@ class Lease:
         self.member.breaker.succeed()
 
     def failed(self, failure: EngineFailure) -> None:
-        """Tells the pool what became of the request."""
+        """Tells the pool what became of the request, and the caller which engine it was."""
+        failure.metadata.setdefault("engine", self.name)
         if failure.trait.breaks:
             self.member.breaker.fail(time.monotonic())
         elif failure.trait.answered:
@@ -177,11 +178,7 @@ class EnginePool:
             return lease
         patience = self._patience(route)
         if patience <= 0:
-            raise EngineFailure(
-                FailureKind.CONNECTION,
-                f"No engine that serves {route.name!r} is available at the moment",
-                retry_after=self._limits.check_interval,
-            )
+            raise self._unavailable(route)
         if len(self._waiting) >= self._limits.queue:
             raise EngineFailure(FailureKind.OVERLOADED, "Too many requests wait for an engine", retry_after=1.0)
         return await self._wait(route, min(patience, timeout))
@@ -219,10 +216,15 @@ class EnginePool:
             QUEUE_LENGTH.set(len(self._waiting))
             QUEUE_SECONDS.observe(time.monotonic() - started)
         if waiter.lease.cancelled():
-            raise EngineFailure(
-                FailureKind.OVERLOADED, f"No engine was free for {route.name!r} in time", retry_after=1.0
-            )
+            raise self._unavailable(route)
         return waiter.lease.result()
+
+    def _unavailable(self, route: Route) -> EngineFailure:
+        if any(member.up for member in self._candidates(route)):
+            kind, message = FailureKind.OVERLOADED, f"No engine was free for {route.name!r} in time"
+            return EngineFailure(kind, message, retry_after=1.0)
+        kind, message = FailureKind.CONNECTION, f"No engine that serves {route.name!r} is available at the moment"
+        return EngineFailure(kind, message, retry_after=self._limits.check_interval)
 
     def _patience(self, route: Route) -> float:
         """How long waiting makes sense: for an engine that works, the line's limit; for one that just died, shorter."""

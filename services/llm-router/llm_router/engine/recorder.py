@@ -27,7 +27,13 @@ class Recorder:
         self._empty = asyncio.Event()
         self._empty.set()
 
+    @property
+    def waiting(self) -> int:
+        """How many JetStream has not taken yet."""
+        return len(self._waiting)
+
     def record(self, interaction: Interaction) -> None:
+        """Takes it and returns at once."""
         size = _size(interaction)
         if len(self._waiting) >= self._capacity or self._characters + size > _MOST_CHARACTERS:
             _spill(interaction, "buffer_full")

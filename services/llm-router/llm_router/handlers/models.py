@@ -14,7 +14,7 @@ from llm_router.store import ModelNumber
 
 _log = get_logger("models")
 _RETRY_SECONDS = 1.0
-_NUMBERING_SECONDS = 5.0
+_NUMBERING_SECONDS = 2.0
 
 
 @HANDLERS.on(LIST_SERVED_MODELS)

@@ -92,7 +92,7 @@ def tokenise(rows: Iterator[Row], tokenizer: Any, max_length: int, *, whole: boo
 
 def encode_prompts(prompts: Sequence[str], tokenizer: Any) -> list[list[int]]:
     """Prompts as the serving engine tokenises them: their special tokens are in the text already."""
-    return list(tokenizer(list(prompts), add_special_tokens=False)["input_ids"])
+    return list(tokenizer(list(prompts), add_special_tokens=False)["input_ids"]) if prompts else []
 
 
 def encode(rows: Sequence[Row], tokenizer: Any) -> Iterator[tuple[int, list[int]]]:

@@ -1,0 +1,282 @@
+"""A router on real NATS, Postgres and S3, with engines that tests control and a registry that answers from memory."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from cryptography.fernet import Fernet
+from pydantic import SecretStr
+
+from common.bus import Bus, Handlers
+from common.context import Call, Principal, calling
+from common.database import Database, Record
+from common.objects import Objects, S3Path
+from common.service import running as running_service
+from common.settings import ServiceSettings
+from contracts import registry
+from contracts.base import Empty, RefusalCode, Refused
+from contracts.gateway import Role
+from contracts.registry import GetModel, ListModels, Model, ModelPage, ModelRegistered, ModelSummary
+from contracts.router import (
+    CHAT_COMPLETE,
+    CHAT_STREAM,
+    LIST_ENGINES,
+    LIST_SERVED_MODELS,
+    Chat,
+    ChatDelta,
+    ChatMessage,
+    ChatReply,
+    Engine,
+    ServedModel,
+)
+from contracts.topology import ARTIFACTS_BUCKET
+from embedded.endpoints import Endpoints
+from llm_router.domain.engines import DeclaredEngine
+from llm_router.main import NAME, build
+from llm_router.settings import RouterSettings
+from tests.llm_router.upstream import Upstream, running
+
+T = TypeVar("T")
+
+
+async def soon(check: Callable[[], Awaitable[T]], seconds: float = 5.0) -> T:
+    """The first true result of `check`. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not (result := await check()):  # noqa: ASYNC110 - nothing tells a caller when
+            await asyncio.sleep(0.02)
+    return result
+
+
+@dataclass
+class Registry:
+    """The registry's two answers that the router asks for, and its event."""
+
+    bus: Bus
+    models: dict[str, Model] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def put(self, name: str, *, base_model: str, adapter: str, chat_template: str | None = None) -> Model:
+        """Enters a model without telling anybody."""
+        model = Model(
+            model_id=f"model_{uuid.uuid4().hex[:12]}",
+            run_id="run",
+            model_name=name,
+            description="",
+            base_model=base_model,
+            dataset_id=None,
+            training_config={},
+            metrics={},
+            exports={"adapter": adapter},
+            chat_template=chat_template,
+            created_at=datetime.now(UTC),
+        )
+        self.models[model.model_id] = model
+        return model
+
+    async def tell(self, model: Model) -> None:
+        """Publishes the event of its registration."""
+        event = ModelRegistered(
+            model_id=model.model_id,
+            model_name=model.model_name,
+            base_model=model.base_model,
+            exports=model.exports,
+            chat_template=model.chat_template,
+        )
+        await self.bus.publish(registry.MODEL_REGISTERED, event, message_id=model.model_id)
+
+
+REGISTRY_ANSWERS = Handlers[Registry]()
+
+
+@REGISTRY_ANSWERS.on(registry.GET_MODEL)
+async def get_model(known: Registry, request: GetModel) -> Model:
+    known.asked.append(request.model_id)
+    for model in reversed(known.models.values()):
+        if request.model_id in (model.model_id, model.model_name):
+            return model
+    raise Refused(RefusalCode.NOT_FOUND, "There is no such model")
+
+
+@REGISTRY_ANSWERS.on(registry.LIST_MODELS)
+async def list_models(known: Registry, request: ListModels) -> ModelPage:
+    page = list(known.models.values())[request.offset : request.offset + request.limit]
+    return ModelPage(
+        models=[
+            ModelSummary(
+                model_id=model.model_id,
+                run_id=model.run_id,
+                model_name=model.model_name,
+                base_model=model.base_model,
+                created_at=model.created_at,
+                metrics={},
+                exports=list(model.exports),
+            )
+            for model in page
+        ],
+        total=len(known.models),
+        limit=request.limit,
+        offset=request.offset,
+        has_more=request.offset + request.limit < len(known.models),
+    )
+
+
+@dataclass(frozen=True)
+class House:
+    """What a test of the service holds: callers' side of the bus, the engines, the stores."""
+
+    bus: Bus
+    registry: Registry
+    database: Database
+    objects: Objects
+    adapter_dir: Path
+    upstreams: Sequence[Upstream]
+
+    async def ask(self, model: str = "m", content: str = "Hello", timeout: float = 20.0) -> ChatReply:
+        return await self.bus.ask(CHAT_COMPLETE, chat(model, content), timeout=timeout)
+
+    async def refusal(self, model: str = "m", timeout: float = 20.0) -> Refused:
+        with pytest.raises(Refused) as caught:
+            await self.ask(model, timeout=timeout)
+        return caught.value
+
+    async def stream(self, model: str = "m", content: str = "Hello") -> list[ChatDelta | ChatReply]:
+        return [item async for item in self.bus.stream(CHAT_STREAM, chat(model, content))]
+
+    async def models(self) -> dict[str, ServedModel]:
+        return {model.name: model for model in (await self.bus.ask(LIST_SERVED_MODELS, Empty())).models}
+
+    async def engines(self) -> dict[str, Engine]:
+        return {engine.name: engine for engine in (await self.bus.ask(LIST_ENGINES, Empty())).engines}
+
+    async def rows(self, query: str, *arguments: object) -> list[Record]:
+        async with self.database.connection() as connection:
+            rows: list[Record] = await connection.fetch(query, *arguments)
+            return rows
+
+    async def recorded(self, content: str) -> Record:
+        """The one interaction with this input."""
+
+        async def found() -> list[Record]:
+            return await self.rows("SELECT * FROM interactions WHERE input_text = $1", content)
+
+        rows = await soon(found)
+        assert len(rows) == 1
+        return rows[0]
+
+    def put_adapter(self, *, without: str = "", extra: str = "") -> str:
+        """Stores an adapter export; returns its `s3://` prefix."""
+        prefix = S3Path(ARTIFACTS_BUCKET, f"tests/{uuid.uuid4().hex}")
+        for name in ("adapter_config.json", "adapter_model.safetensors", extra):
+            if name and name != without:
+                self.objects.put_bytes(prefix / name, b"{}")
+        return str(prefix)
+
+
+def chat(model: str, content: str) -> Chat:
+    return Chat(model=model, messages=[ChatMessage(role="user", content=content)])
+
+
+@asynccontextmanager
+async def as_role(role: Role) -> AsyncIterator[None]:
+    """Asks as somebody with that role for the duration of the block."""
+    with calling(Call(principal=Principal(id="key_1", name="test", role=role))):
+        yield
+
+
+def settings_for(servers: Endpoints, service: str) -> ServiceSettings:
+    access = servers[service]
+    return ServiceSettings(
+        nats_url=access.nats_url,
+        nats_user=access.nats_user,
+        nats_password=SecretStr(access.nats_password),
+        database_url=SecretStr(access.database_url),
+        s3_endpoint=access.s3_endpoint,
+        s3_access_key=access.s3_access_key,
+        s3_secret_key=SecretStr(access.s3_secret_key),
+    )
+
+
+SECRET_KEY = SecretStr(Fernet.generate_key().decode())
+
+FAST = {
+    "engine_check_interval": 0.3,
+    "engine_check_timeout": 1.0,
+    "engine_patience": 1.5,
+    "model_load_timeout": 30.0,
+    "engine_silence_timeout": 2.0,
+}
+
+
+def router_settings(
+    servers: Endpoints, adapter_dir: Path, engines: Sequence[DeclaredEngine], **options: object
+) -> RouterSettings:
+    common = settings_for(servers, NAME).model_dump()
+    given = {"adapter_dir": adapter_dir, "engines": tuple(engines), "secret_key": SECRET_KEY, **FAST, **options}
+    return RouterSettings.model_validate(common | given)
+
+
+@pytest.fixture
+async def database(servers: Endpoints) -> AsyncIterator[Database]:
+    """The router's schema, as after its first migration."""
+    url = settings_for(servers, NAME).database_url.get_secret_value()
+    database = await Database.connect(url, NAME, size=2)
+    await database.migrate(NAME)
+    async with database.transaction() as connection:
+        await connection.execute("TRUNCATE engines, served_models, interactions, outbox")
+        await connection.execute("UPDATE config SET engine = NULL, model = NULL, revision = 0")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def known(servers: Endpoints) -> AsyncIterator[Registry]:
+    bus = await Bus.connect(settings_for(servers, "registry"), "registry")
+    known = Registry(bus)
+    await bus.serve(REGISTRY_ANSWERS, known)
+    yield known
+    await bus.close()
+
+
+@pytest.fixture
+async def caller(servers: Endpoints) -> AsyncIterator[Bus]:
+    bus = await Bus.connect(settings_for(servers, "gateway"), "gateway")
+    yield bus
+    await bus.close()
+
+
+Open = Callable[..., Awaitable[House]]
+
+
+@pytest.fixture
+async def open_house(
+    servers: Endpoints, database: Database, known: Registry, caller: Bus, tmp_path: Path
+) -> AsyncIterator[Open]:
+    """Starts a router: `await open_house(engines=2, replicas=2, provider="local", engine_patience=0)`."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(
+            engines: int = 1,
+            *,
+            replicas: int = 1,
+            provider: str = "openai",
+            declared: Sequence[DeclaredEngine] = (),
+            **options: object,
+        ) -> House:
+            upstreams = [await stack.enter_async_context(running()) for _ in range(engines)]
+            named = [
+                DeclaredEngine.model_validate({"name": f"e{i}", "provider_type": provider, "api_base": upstream.url})
+                for i, upstream in enumerate(upstreams)
+            ]
+            settings = router_settings(servers, tmp_path / "adapters", [*named, *declared], **options)
+            for _ in range(replicas):
+                await stack.enter_async_context(running_service(NAME, settings, build))
+            objects = Objects.from_settings(settings)
+            return House(caller, known, database, objects, settings.adapters, upstreams)
+
+        yield opened
