@@ -30,7 +30,7 @@ demo: $(READY) ## turn a raw file into a served model; starts a platform if none
 test: lint test-only ## lint, then every test, against real servers
 
 test-only: $(READY)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check $(PACKAGES)

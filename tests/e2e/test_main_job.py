@@ -25,6 +25,6 @@ async def test_the_demo_turns_a_raw_file_into_a_served_model(platform: Platform,
     model = await caller.get("/api/v1/models/python-docs")
     assert model["metrics"]["eval_loss"] < 0.85 * model["metrics"]["base_loss"]
     assert model["exports"]["adapter"].startswith("s3://artifacts/")
-    job = (await caller.get("/api/v1/jobs?limit=100"))["items"][0]
+    job = await caller.get(f"/api/v1/jobs/job_{model['run_id']}")
     assert job["result"]["dataset"]["rows"] >= 2000
     assert job["model_id"] == model["model_id"]

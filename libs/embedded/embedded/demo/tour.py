@@ -145,8 +145,7 @@ class Tour:
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in self.record.model["metrics"].items())
         self._console.print(f"   [bold]{model_id}[/] ({self.record.model['model_name']}): {metrics}")
         card = await self._api.get_text(f"/api/v1/models/{model_id}/card")
-        body = card.split("---", 2)[-1] if card.startswith("---") else card
-        self._console.print(Panel(Markdown("\n".join(body.strip().splitlines()[:14])), title="model card", width=110))
+        self._console.print(Panel(Markdown(_sections(card, "Model Description", "Evaluation Metrics")), title="model card"))
         archive = self._work / f"{model_id}-adapter.tar.gz"
         self.record.adapter_bytes = await self._api.download(
             f"/api/v1/models/{model_id}/download?format=adapter", archive
@@ -180,3 +179,8 @@ class Tour:
         self._console.print(
             f"\n   POST /api/v1/llm/test → {result['model']} in {result['duration']:.2f} s: {result['result']}"
         )
+
+
+def _sections(card: str, *titles: str) -> str:
+    """Those sections of a model card."""
+    return "\n\n".join(f"## {part}" for part in card.split("\n## ") if part.startswith(titles))

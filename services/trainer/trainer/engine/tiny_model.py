@@ -69,9 +69,9 @@ class Shape:
     context: int = 1024
     block: int = 128
     """Tokens of a training row."""
-    batch_size: int = 16
-    steps: int = 220
-    peak_learning_rate: float = 4e-3
+    batch_size: int = 8
+    steps: int = 440
+    peak_learning_rate: float = 3e-3
 
 
 @dataclass(frozen=True)
