@@ -97,6 +97,15 @@ async def _until(condition: Callable[[], bool], within: float = 10.0) -> None:
             await asyncio.sleep(0.02)
 
 
+async def _idle(script: Any) -> None:
+    """Returns once the worker has followed the hints that others left and waits for the next."""
+    await _until(lambda: bool(script.claims))
+    asked = 0
+    while asked < len(script.claims):
+        asked = len(script.claims)
+        await asyncio.sleep(0.5)
+
+
 async def _hint(bus: Bus, step: ClaimedStep) -> None:
     body = contract.StepReady(step_id=step.step_id, agent_class=step.agent_class)
     await bus.publish(contract.STEP_READY, body, message_id=secrets.token_hex(8))
@@ -114,7 +123,7 @@ async def test_a_ready_step_is_found_without_a_hint(start: Any, script: Any, beh
 
 async def test_a_hint_is_followed_at_once(start: Any, script: Any, behaves: Any, orchestrator: Bus) -> None:
     async with start(poll_seconds=30):
-        await _until(lambda: bool(script.claims))
+        await _idle(script)
         script.ready.append(step := behaves("ok"))
         await _hint(orchestrator, step)
         await script.outcome(step, within=5)
