@@ -1,12 +1,17 @@
 """The table at the end of the demo."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from embedded.demo.tour import Record
+
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def show(console: Console, record: Record, url: str, key_file: str) -> None:
@@ -24,6 +29,9 @@ def show(console: Console, record: Record, url: str, key_file: str) -> None:
     for row in _rows(record):
         table.add_row(*row)
     console.print(table)
+    if record.losses:
+        first, last = record.losses[0], record.losses[-1]
+        console.print(f"Loss of training  {first:.3f} [cyan]{_curve(record.losses)}[/] {last:.3f}\n", highlight=False)
     model_id = record.job["model_id"]
     console.print("[bold]Where to look next[/]")
     console.print(f"   {url}/docs  every route of the platform, to read and to try")
@@ -46,6 +54,15 @@ def _rows(record: Record) -> list[tuple[str, str, str, str, str, str]]:
     total = sum(record.stages.values())
     rows.append(("[bold]all[/]", f"[bold]{total:.1f}[/]", "", "", "", ""))
     return rows
+
+
+def _curve(values: Sequence[float], width: int = 54) -> str:
+    """The values as a line of bars, each the mean of its share."""
+    bounds = [round(i * len(values) / width) for i in range(width + 1)]
+    means = [fmean(values[a:b]) for a, b in pairwise(bounds) if a < b]
+    low, high = min(means), max(means)
+    step = (high - low) / (len(_BARS) - 1) or 1.0
+    return "".join(_BARS[round((mean - low) / step)] for mean in means)
 
 
 def _numbers(output: dict[str, Any]) -> tuple[str, str, str, str]:

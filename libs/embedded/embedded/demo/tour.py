@@ -35,6 +35,8 @@ class Record:
     job: Json = field(default_factory=dict)
     dataset: Json = field(default_factory=dict)
     model: Json = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+    """Of training, in nats a token, as the log told them."""
     adapter_bytes: int = 0
 
     @contextmanager
@@ -132,6 +134,8 @@ class Tour:
     def _show(self, progress: Progress, bar: Any, log: Json) -> None:
         if log["level"] == "METRIC" and log.get("loss") is not None:
             total = log.get("total_steps")
+            if log["agent"] == "TrainingAgent":
+                self.record.losses.append(log["loss"])
             loss = f"step {log.get('step')}/{total}  loss [bold]{log['loss']:.3f}[/]"
             progress.update(bar, visible=True, total=total, completed=log.get("step"), loss=loss)
             return
@@ -145,7 +149,9 @@ class Tour:
         metrics = ", ".join(f"{name} {value:.3f}" for name, value in self.record.model["metrics"].items())
         self._console.print(f"   [bold]{model_id}[/] ({self.record.model['model_name']}): {metrics}")
         card = await self._api.get_text(f"/api/v1/models/{model_id}/card")
-        self._console.print(Panel(Markdown(_sections(card, "Model Description", "Evaluation Metrics")), title="model card"))
+        self._console.print(
+            Panel(Markdown(_sections(card, "Model Description", "Evaluation Metrics")), title="model card")
+        )
         archive = self._work / f"{model_id}-adapter.tar.gz"
         self.record.adapter_bytes = await self._api.download(
             f"/api/v1/models/{model_id}/download?format=adapter", archive
