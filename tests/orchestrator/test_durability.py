@@ -26,7 +26,8 @@ from contracts.orchestrator import (
 )
 from orchestrator.deps import Deps
 from orchestrator.domain.outcomes import Result
-from orchestrator.handlers import beat_steps, cancel_job, claim_step, finish_step, submit_job
+from orchestrator.handlers.jobs import cancel_job, submit_job
+from orchestrator.handlers.steps import beat_steps, claim_step, finish_step
 from orchestrator.reaper import Reaper
 from orchestrator.store import runs, steps
 

@@ -1,10 +1,10 @@
-"""What every handler may use."""
+"""What every handler may use, and the table they are registered in."""
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common.bus import Bus
+from common.bus import Bus, Handlers
 from common.database import Database
 from common.outbox import OutboxRelay
 from orchestrator.domain.policy import Policy
@@ -19,3 +19,6 @@ class Deps:
     relay: OutboxRelay
     policy: Policy
     chance: Callable[[], float] = random.random
+
+
+HANDLERS = Handlers[Deps]()

@@ -1,46 +1,25 @@
-"""What the orchestrator answers: jobs for their callers, steps for workers, logs for readers."""
+"""Jobs for their callers: submitted, shown, listed, cancelled (document E)."""
 
 import asyncio
 import secrets
 from collections.abc import Iterable
 
 from common import outbox
-from common.bus import Bus, Handlers
+from common.bus import Bus
 from common.context import current
-from common.database import Connection
 from common.telemetry import inject
 from contracts import orchestrator, registry
 from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import (
-    BeatReply,
-    BeatSteps,
-    ClaimReply,
-    ClaimStep,
-    FinishReply,
-    FinishStep,
-    GetJob,
-    GetLogs,
-    Job,
-    JobAccepted,
-    JobCancelled,
-    JobPage,
-    ListJobs,
-    LogPage,
-    StepVerdict,
-    SubmitJob,
-)
+from contracts.orchestrator import GetJob, Job, JobAccepted, JobCancelled, JobPage, ListJobs, SubmitJob
 from contracts.pipeline import PipelineConfig
 from contracts.registry import GetDataset
-from orchestrator import announcements, metrics
-from orchestrator.deps import Deps
-from orchestrator.domain import jobs, machine, outcomes
-from orchestrator.domain.logs import fitting
+from orchestrator import announcements
+from orchestrator.deps import HANDLERS, Deps
+from orchestrator.domain import jobs, machine
 from orchestrator.domain.pipelines import Plan, plan
 from orchestrator.domain.records import RunRecord, Submission
 from orchestrator.recording import record, settled
-from orchestrator.store import logs, runs, steps
-
-HANDLERS = Handlers[Deps]()
+from orchestrator.store import runs
 
 
 @HANDLERS.on(orchestrator.SUBMIT_JOB)
@@ -121,58 +100,3 @@ async def cancel_job(deps: Deps, request: GetJob) -> JobCancelled:
         await record(connection, transition, deps.policy)
     settled(deps, transition)
     return JobCancelled(job_id=request.job_id, status="cancelled")
-
-
-@HANDLERS.on(orchestrator.CLAIM_STEP)
-async def claim_step(deps: Deps, request: ClaimStep) -> ClaimReply:
-    lease = deps.policy.lease
-    async with deps.database.transaction() as connection:
-        claim = await steps.claim(
-            connection, worker_id=request.worker_id, kinds=request.agent_classes, lease=lease, step_id=request.step_id
-        )
-        if claim is None:
-            return ClaimReply(step=None)
-        await outbox.add_many(connection, announcements.of_claim(claim))
-    deps.relay.kick()
-    metrics.count_claim(claim)
-    return ClaimReply(step=jobs.claimed(claim, lease))
-
-
-@HANDLERS.on(orchestrator.BEAT_STEPS)
-async def beat_steps(deps: Deps, request: BeatSteps) -> BeatReply:
-    fences = {held.step_id: held.fence for held in request.steps}
-    async with deps.database.connection() as connection:
-        verdicts = await steps.beat(connection, fences, lease=deps.policy.lease)
-    return BeatReply(verdicts=[StepVerdict(step_id=step_id, verdict=verdicts[step_id]) for step_id in fences])
-
-
-@HANDLERS.on(orchestrator.FINISH_STEP)
-async def finish_step(deps: Deps, request: FinishStep) -> FinishReply:
-    """Records what a worker reports, unless the step has gone to another. A repeated report is recorded once."""
-    async with deps.database.transaction() as connection:
-        run = await runs.lock_of_step(connection, request.step_id)
-        step = None if run is None else run.held(request.step_id, request.fence)
-        if run is None or step is None:
-            return await _finished_before(connection, request)
-        transition = outcomes.finish(run, step, request.result, deps.policy, deps.chance())
-        await record(connection, transition, deps.policy)
-    settled(deps, transition)
-    return FinishReply(recorded=True)
-
-
-async def _finished_before(connection: Connection, request: FinishStep) -> FinishReply:
-    status = outcomes.status_after(request.result)
-    recorded = status is not None and await steps.ended_as(connection, request.step_id, request.fence, status)
-    if not recorded:
-        metrics.RESULTS_DROPPED.inc()
-    return FinishReply(recorded=recorded)
-
-
-@HANDLERS.on(orchestrator.GET_LOGS)
-async def get_logs(deps: Deps, request: GetLogs) -> LogPage:
-    async with deps.database.connection() as connection:
-        if not await runs.exists(connection, request.run_id):
-            raise Refused(RefusalCode.NOT_FOUND, "There is no such run", {"run_id": request.run_id})
-        total = await logs.count(connection, request.run_id)
-        entries = await logs.page(connection, request.run_id, after=request.after, limit=request.limit)
-    return LogPage(run_id=request.run_id, entries=list(fitting(entries)), total=total)

@@ -1,0 +1,64 @@
+"""Steps for workers: claimed, beaten for, finished by fence (DESIGN.md, section 4)."""
+
+from common import outbox
+from common.database import Connection
+from contracts import orchestrator
+from contracts.orchestrator import (
+    BeatReply,
+    BeatSteps,
+    ClaimReply,
+    ClaimStep,
+    FinishReply,
+    FinishStep,
+    StepVerdict,
+)
+from orchestrator import announcements, metrics
+from orchestrator.deps import HANDLERS, Deps
+from orchestrator.domain import jobs, outcomes
+from orchestrator.recording import record, settled
+from orchestrator.store import runs, steps
+
+
+@HANDLERS.on(orchestrator.CLAIM_STEP)
+async def claim_step(deps: Deps, request: ClaimStep) -> ClaimReply:
+    lease = deps.policy.lease
+    async with deps.database.transaction() as connection:
+        claim = await steps.claim(
+            connection, worker_id=request.worker_id, kinds=request.agent_classes, lease=lease, step_id=request.step_id
+        )
+        if claim is None:
+            return ClaimReply(step=None)
+        await outbox.add_many(connection, announcements.of_claim(claim))
+    deps.relay.kick()
+    metrics.count_claim(claim)
+    return ClaimReply(step=jobs.claimed(claim, lease))
+
+
+@HANDLERS.on(orchestrator.BEAT_STEPS)
+async def beat_steps(deps: Deps, request: BeatSteps) -> BeatReply:
+    fences = {held.step_id: held.fence for held in request.steps}
+    async with deps.database.connection() as connection:
+        verdicts = await steps.beat(connection, fences, lease=deps.policy.lease)
+    return BeatReply(verdicts=[StepVerdict(step_id=step_id, verdict=verdicts[step_id]) for step_id in fences])
+
+
+@HANDLERS.on(orchestrator.FINISH_STEP)
+async def finish_step(deps: Deps, request: FinishStep) -> FinishReply:
+    """Records what a worker reports, unless the step has gone to another. A repeated report is recorded once."""
+    async with deps.database.transaction() as connection:
+        run = await runs.lock_of_step(connection, request.step_id)
+        step = None if run is None else run.held(request.step_id, request.fence)
+        if run is None or step is None:
+            return await _finished_before(connection, request)
+        transition = outcomes.finish(run, step, request.result, deps.policy, deps.chance())
+        await record(connection, transition, deps.policy)
+    settled(deps, transition)
+    return FinishReply(recorded=True)
+
+
+async def _finished_before(connection: Connection, request: FinishStep) -> FinishReply:
+    status = outcomes.status_after(request.result)
+    recorded = status is not None and await steps.ended_as(connection, request.step_id, request.fence, status)
+    if not recorded:
+        metrics.RESULTS_DROPPED.inc()
+    return FinishReply(recorded=recorded)
