@@ -7,15 +7,18 @@ machine that strangers log in to, use an S3 server apart.
 import json
 import os
 import signal
+import time
 import urllib.request
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from common.objects import Objects
+from common.objects import Objects, S3Path
+from contracts.base import RefusalCode, Refused
 from contracts.topology import ACCESS
 from embedded.endpoints import ADMINISTRATOR, Endpoints
+from embedded.errors import StartError
 from embedded.files import make_private, write_atomically
 from embedded.log import parse_seaweedfs
 from embedded.ports import GRPC_OFFSET
@@ -28,6 +31,8 @@ PARTS = ("master", "volume", "filer", "s3", "admin")
 """The parts that `weed mini` runs in one process, each on a port of its own."""
 _MEMORY_LIMIT = "384MiB"
 """A target for Go's garbage collector: half of what it takes without one, at the same speed."""
+_PROBE = S3Path("provisioning", "probe")
+_PROBE_SECONDS = 30.0
 _ACTIONS = ("Read", "Write", "List", "Tagging")
 
 
@@ -69,7 +74,6 @@ def s3_command(directory: Path, ports: Mapping[str, int], secrets: Secrets) -> C
         directory=directory,
         ready=lambda: answers(ports["s3"], "/healthz"),
         parse=parse_seaweedfs,
-        # On SIGTERM it waits for idle connections, up to half a minute.
         # On SIGTERM it waits for idle connections, up to half a minute. Now and then it does so on SIGINT as well: no
         # reason to wait with it, for what it acknowledged it has.
         stop_signal=signal.SIGINT,
@@ -81,13 +85,32 @@ def s3_command(directory: Path, ports: Mapping[str, int], secrets: Secrets) -> C
 
 
 def provision_s3(endpoints: Endpoints, ports: Mapping[str, int], *, fsync: bool) -> None:
-    """Creates the buckets that are missing, and has object contents synced to disk before a write is answered."""
+    """Creates the buckets that are missing, and has object contents synced to disk before a write is answered.
+
+    Raises StartError when the contents that an earlier start wrote cannot be read.
+    """
     administrator = endpoints.administrator
     objects = Objects(endpoints.s3_endpoint, administrator.s3_access_key, administrator.s3_secret_key)
-    for bucket in sorted({bucket for access in ACCESS for bucket in access.buckets}):
+    for bucket in sorted({_PROBE.bucket, *(bucket for access in ACCESS for bucket in access.buckets)}):
         objects.ensure_bucket(bucket)
+    _wait_for_contents(objects)
     if fsync:
         _sync_writes(ports[port_name("filer")])
+
+
+def _wait_for_contents(objects: Objects) -> None:
+    # The server answers before the part that holds the contents has told the others what it holds, which now and then
+    # takes seconds: what an earlier start wrote is known by name then, and reading it fails.
+    deadline = time.monotonic() + _PROBE_SECONDS
+    while True:
+        try:
+            objects.get_bytes(_PROBE)
+            return
+        except Refused as refused:
+            if refused.code is RefusalCode.NOT_FOUND:
+                objects.put_bytes(_PROBE, b"written at the first start, read at every other")
+            elif time.monotonic() > deadline:
+                raise StartError(f"The S3 server cannot read what it holds: {refused.message}") from refused
 
 
 def _identities(secrets: Secrets) -> list[dict[str, object]]:
