@@ -34,14 +34,11 @@ def show(console: Console, record: Record, url: str, key_file: str) -> None:
         console.print(f"Loss of training  {first:.3f} [cyan]{_curve(record.losses)}[/] {last:.3f}\n", highlight=False)
     model_id = record.job["model_id"]
     console.print("[bold]Where to look next[/]")
-    console.print(f"   {url}/docs  every route of the platform, to read and to try")
-    console.print(
-        f'   curl -H "Authorization: Bearer $(cat {key_file})" {url}/api/v1/models/{model_id}/card', highlight=False
-    )
-    console.print(
-        f'   curl -H "Authorization: Bearer $(cat {key_file})" {url}/api/v1/jobs/{record.job["job_id"]}',
-        highlight=False,
-    )
+    console.print(f"   {url}/docs  every route of the platform, to read and to try", highlight=False)
+    for path in (f"/api/v1/models/{model_id}/card", f"/api/v1/jobs/{record.job['job_id']}"):
+        # Not wrapped: made to be copied.
+        command = f'   curl -H "Authorization: Bearer $(cat {key_file})" {url}{path}'
+        console.print(command, highlight=False, soft_wrap=True)
 
 
 def _rows(record: Record) -> list[tuple[str, str, str, str, str, str]]:
