@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from common.database import Database
 from contracts import orchestrator, router
+from contracts.gateway import Budget
 from embedded.endpoints import Endpoints
 from tests.gateway.conftest import Gateway, Start
 from tests.gateway.peers import Peers, job
@@ -160,3 +162,73 @@ async def test_a_change_that_went_unheard_is_seen_all_the_same(
     monkeypatch.setattr("gateway.keyring.Keyring.follow_changes", deaf)
     async with start(keys_reload_seconds=0.1) as other:
         await eventually(other, (await make(gateway))["key"], 200)
+
+
+OPTIONS = {
+    "name": "limited",
+    "role": "member",
+    "response_style": "plain",
+    "allowed_models": ["small", "vendor/large"],
+    "requests_per_minute": 30,
+    "budget": {"usd": 2.5, "tokens": None, "period": "day"},
+    "expires_at": "2099-01-01T00:00:00.000000Z",
+}
+
+
+async def test_a_key_keeps_its_options_and_the_services_hear_of_them(gateway: Gateway, peers: Peers) -> None:
+    made = await make(gateway, **OPTIONS)
+    assert {name: made[name] for name in OPTIONS} == OPTIONS
+    await gateway.get("/api/v1/jobs", key=made["key"])
+    principal = peers.call(orchestrator.LIST_JOBS).principal
+    assert principal is not None
+    assert (principal.response_style, principal.models) == ("plain", ("small", "vendor/large"))
+    assert principal.budget == Budget(usd=2.5, period="day")
+
+
+async def test_some_options_are_changed_and_the_others_stay(gateway: Gateway) -> None:
+    made = await make(gateway, **OPTIONS)
+    path = f"/api/v1/keys/{made['key_id']}"
+    status, changed, _ = await gateway.call("PATCH", path, json={"budget": None, "role": "viewer"})
+    assert status == 200
+    assert {name: changed[name] for name in OPTIONS} == {**OPTIONS, "budget": None, "role": "viewer"}
+    assert await status_with(gateway, made["key"], "POST", "/api/v1/jobs") == 403
+
+
+async def test_options_are_replaced_and_those_left_out_get_their_default(gateway: Gateway) -> None:
+    made = await make(gateway, **OPTIONS)
+    path = f"/api/v1/keys/{made['key_id']}"
+    status, replaced, _ = await gateway.call("PUT", path, json={"name": "plain", "requests_per_minute": 5})
+    assert status == 200
+    assert (replaced["name"], replaced["requests_per_minute"], replaced["role"]) == ("plain", 5, "member")
+    assert replaced["allowed_models"] is replaced["budget"] is replaced["expires_at"] is None
+    assert await status_with(gateway, made["key"]) == 200
+
+
+async def test_a_revoked_key_cannot_be_changed(gateway: Gateway) -> None:
+    made = await make(gateway)
+    path = f"/api/v1/keys/{made['key_id']}"
+    await gateway.call("DELETE", path)
+    assert (await gateway.call("PATCH", path, json={"name": "again"}))[0] == 409
+    assert (await gateway.call("PATCH", "/api/v1/keys/nobody", json={}))[0] == 404
+
+
+async def test_a_key_is_refused_from_its_expiry_on(gateway: Gateway) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=0.5)).isoformat()
+    made = await make(gateway, expires_at=soon)
+    assert await status_with(gateway, made["key"]) == 200
+    await eventually(gateway, made["key"], 401)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"budget": {"period": "month"}},
+        {"budget": {"usd": -1}},
+        {"requests_per_minute": 0},
+        {"allowed_models": []},
+        {"expires_at": "2099-01-01"},
+    ],
+)
+async def test_an_option_that_does_not_fit_is_refused(fields: dict[str, Any], gateway: Gateway) -> None:
+    status, body, _ = await gateway.call("POST", "/api/v1/keys", json={"name": "a", **fields})
+    assert (status, body["error"]) == (400, "VALIDATION_ERROR")

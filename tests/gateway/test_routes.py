@@ -14,6 +14,8 @@ DOCUMENTED = {
     "POST /api/v1/keys",
     "GET /api/v1/keys",
     "DELETE /api/v1/keys/{key_id}",
+    "PUT /api/v1/keys/{key_id}",
+    "PATCH /api/v1/keys/{key_id}",
     "POST /api/v1/jobs",
     "GET /api/v1/jobs",
     "GET /api/v1/jobs/{job_id}",

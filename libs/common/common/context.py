@@ -7,16 +7,25 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 from contracts.base import EventBody
-from contracts.gateway import Role
+from contracts.gateway import Budget, ResponseStyle, Role
 from contracts.topology import Header
 
 
 class Principal(EventBody):
-    """Who asks: the id and name of an API key or a user, and the role it has."""
+    """Who asks: the id and name of an API key or a user, and the role it has.
+
+    `models` are those it may ask, None for all; `budget` is what completions on its behalf may cost.
+    """
 
     id: str
     name: str
     role: Role
+    response_style: ResponseStyle = "envelope"
+    models: tuple[str, ...] | None = None
+    budget: Budget | None = None
+
+    def may_ask(self, model: str) -> bool:
+        return self.models is None or model in self.models
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Call:
         """The bus headers of a question that is asked on behalf of this call."""
         headers = {Header.DEADLINE.value: f"{deadline:.3f}"}
         if self.principal is not None:
-            headers[Header.PRINCIPAL.value] = self.principal.model_dump_json()
+            headers[Header.PRINCIPAL.value] = self.principal.model_dump_json(exclude_defaults=True)
         if self.request_id is not None:
             headers[Header.REQUEST_ID.value] = self.request_id
         if self.idempotency_key is not None:

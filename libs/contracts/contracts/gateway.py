@@ -1,11 +1,33 @@
-"""Who may call, and what the gateway tells of it: changes to its API keys, so that every process reads them again."""
+"""Who may call, for how much, and what the gateway tells of it, so that every process knows when that changes."""
 
 from typing import Literal
 
-from contracts.base import Event, EventBody
+from pydantic import Field, model_validator
+
+from contracts.base import Event, EventBody, Message
 
 Role = Literal["admin", "member", "viewer"]
 """What a caller may do: a viewer reads, a member also writes, an admin does all."""
+
+ResponseStyle = Literal["envelope", "plain"]
+"""The form of `GET /api/v1/llm/actions` that a caller gets: document A's envelope or document B's bare array."""
+
+Period = Literal["day", "month", "total"]
+"""What a budget is for: each day or month of the calendar, in UTC, or once and for all."""
+
+
+class Budget(Message):
+    """The most that may be spent in a period, in US dollars, in tokens, or in both."""
+
+    usd: float | None = Field(default=None, ge=0, le=1_000_000_000)
+    tokens: int | None = Field(default=None, ge=0, le=2**53)
+    period: Period = "month"
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> "Budget":
+        if self.usd is None and self.tokens is None:
+            raise ValueError("name `usd`, `tokens` or both")
+        return self
 
 
 class KeyChanged(EventBody):

@@ -2,18 +2,49 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from common.bus import Bus
+from common.context import Principal
 from common.database import Database
 from common.telemetry import Gauge, get_logger
-from contracts.base import Refused
+from contracts.base import RefusalCode, Refused
 from contracts.gateway import KEY_CHANGED
 from gateway import store
-from gateway.domain.keys import StoredKey
+from gateway.domain.keys import StoredKey, opens, parse
 
 _log = get_logger("keyring")
 
 ACTIVE_KEYS = Gauge("gateway_api_keys", "API keys that may be used, as this process knows them")
+
+
+@dataclass(frozen=True)
+class KeyHolder:
+    """A key that may be used, and who calls with it. `requests_per_minute` is its own limit, None for the usual one."""
+
+    stored: StoredKey
+    principal: Principal
+
+    @property
+    def requests_per_minute(self) -> int | None:
+        return self.stored.key.requests_per_minute
+
+
+def _holder(stored: StoredKey) -> KeyHolder:
+    key = stored.key
+    models = None if key.allowed_models is None else tuple(key.allowed_models)
+    return KeyHolder(
+        stored,
+        Principal(
+            id=key.key_id,
+            name=key.name,
+            role=key.role,
+            response_style=key.response_style,
+            models=models,
+            budget=key.budget,
+        ),
+    )
 
 
 class Keyring:
@@ -22,16 +53,23 @@ class Keyring:
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database
         self._bus = bus
-        self._keys: Mapping[str, StoredKey] = {}
+        self._keys: Mapping[str, KeyHolder] = {}
 
-    def find(self, key_id: str) -> StoredKey | None:
-        return self._keys.get(key_id)
+    def holder(self, credential: str) -> KeyHolder:
+        """Who calls with `credential`. Raises `Refused(UNAUTHENTICATED)` unless it is a key that may be used now."""
+        parsed = parse(credential)
+        found = self._keys.get(parsed[0]) if parsed else None
+        if parsed is None or found is None or not opens(parsed[1], found.stored.digest):
+            raise Refused(RefusalCode.UNAUTHENTICATED, "The API key is not valid")
+        if found.stored.has_expired(datetime.now(UTC)):
+            raise Refused(RefusalCode.UNAUTHENTICATED, "The API key has expired")
+        return found
 
     async def reload(self) -> None:
         """Reads all valid keys. Raises `Refused` when the database is away."""
         async with self._database.connection() as connection:
             found = await store.valid_keys(connection)
-        self._keys = {stored.key.key_id: stored for stored in found}
+        self._keys = {stored.key.key_id: _holder(stored) for stored in found}
         ACTIVE_KEYS.set(len(self._keys))
 
     async def follow_changes(self) -> None:

@@ -4,26 +4,60 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from contracts.base import Message, Timestamp
-from contracts.gateway import Role
+from contracts.gateway import Budget, ResponseStyle, Role
 
-ResponseStyle = Literal["envelope", "plain"]
-"""The form of `GET /api/v1/llm/actions` that a key gets: document A's envelope or document B's bare array."""
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
 _PREFIX = "llmp"
 _RANKS: dict[Role, int] = {"viewer": 0, "member": 1, "admin": 2}
 
 
 class NewApiKey(Message):
-    """A key to make. A viewer only reads, a member reads and writes, an admin also manages keys and configuration."""
+    """A key to make. A viewer only reads, a member reads and writes, an admin also manages keys and configuration.
+
+    `allowed_models` are those it may ask, null for all. `requests_per_minute` takes the place of the limit that every
+    user has. From `expires_at` on it is refused.
+    """
 
     name: str = Field(min_length=1, max_length=100)
     role: Role = "member"
     response_style: ResponseStyle = "envelope"
+    allowed_models: list[ModelName] | None = Field(default=None, min_length=1, max_length=1000)
+    requests_per_minute: int | None = Field(default=None, ge=1, le=10_000_000)
+    budget: Budget | None = None
+    expires_at: Timestamp | None = None
+
+
+class ReplacedApiKey(NewApiKey):
+    """A key as it shall be from now on, but for its secret: what is left out gets its default."""
+
+    key_id: str = Field(min_length=1, max_length=64)
+
+
+class ChangedApiKey(Message):
+    """Changes the given fields of a key; null takes a limit away."""
+
+    key_id: str = Field(min_length=1, max_length=64)
+    name: str = Field(default="", min_length=1, max_length=100)
+    role: Role = "member"
+    response_style: ResponseStyle = "envelope"
+    allowed_models: list[ModelName] | None = Field(default=None, min_length=1, max_length=1000)
+    requests_per_minute: int | None = Field(default=None, ge=1, le=10_000_000)
+    budget: Budget | None = None
+    expires_at: Timestamp | None = None
+
+    def applied_to(self, key: "ApiKey") -> NewApiKey:
+        """The whole that `key` becomes."""
+        given = self.model_fields_set - {"key_id"}
+        return NewApiKey.model_validate(
+            {name: getattr(self if name in given else key, name) for name in NewApiKey.model_fields}
+        )
 
 
 class ApiKey(Message):
@@ -33,6 +67,10 @@ class ApiKey(Message):
     name: str
     role: Role
     response_style: ResponseStyle
+    allowed_models: list[str] | None
+    requests_per_minute: int | None
+    budget: Budget | None
+    expires_at: Timestamp | None
     created_at: Timestamp
     revoked_at: Timestamp | None
 
@@ -78,6 +116,9 @@ class StoredKey:
 
     key: ApiKey
     digest: bytes
+
+    def has_expired(self, now: datetime) -> bool:
+        return self.key.expires_at is not None and self.key.expires_at <= now
 
 
 def mint() -> MintedKey:

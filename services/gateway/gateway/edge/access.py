@@ -37,11 +37,7 @@ class Doorkeeper:
     def _known(self, credential: str) -> Principal:
         if self._admin is not None and hmac.compare_digest(keys.digest(credential), self._admin):
             return _ADMIN
-        parsed = keys.parse(credential)
-        stored = self._keyring.find(parsed[0]) if parsed else None
-        if parsed is None or stored is None or not keys.opens(parsed[1], stored.digest):
-            raise Refused(RefusalCode.UNAUTHENTICATED, "The API key is not valid")
-        return Principal(id=stored.key.key_id, name=stored.key.name, role=stored.key.role)
+        return self._keyring.holder(credential).principal
 
 
 def _credential(headers: Mapping[str, str]) -> str:

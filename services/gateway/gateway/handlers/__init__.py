@@ -20,6 +20,8 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.READY: states.readiness,
     Special.CREATE_KEY: keys.create_key,
     Special.LIST_KEYS: keys.list_keys,
+    Special.REPLACE_KEY: keys.replace_key,
+    Special.CHANGE_KEY: keys.change_key,
     Special.REVOKE_KEY: keys.revoke_key,
     Special.CHAT: chat.complete_chat,
     Special.SERVED_MODEL: chat.get_model,

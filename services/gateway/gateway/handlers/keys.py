@@ -1,5 +1,6 @@
-"""API keys: made, listed, revoked."""
+"""API keys: made, listed, changed, revoked."""
 
+from collections.abc import Callable
 from typing import cast
 
 from aiohttp import web
@@ -8,7 +9,17 @@ from common.context import current
 from contracts.base import RefusalCode, Refused
 from gateway import store
 from gateway.deps import Deps
-from gateway.domain.keys import ApiKeyPage, CreatedApiKey, ListApiKeys, NamedApiKey, NewApiKey, mint
+from gateway.domain.keys import (
+    ApiKey,
+    ApiKeyPage,
+    ChangedApiKey,
+    CreatedApiKey,
+    ListApiKeys,
+    NamedApiKey,
+    NewApiKey,
+    ReplacedApiKey,
+    mint,
+)
 from gateway.edge.reading import read_request
 from gateway.edge.responses import respond
 from gateway.routes.table import Route
@@ -42,14 +53,41 @@ async def list_keys(deps: Deps, route: Route, request: web.Request) -> web.Strea
     )
 
 
+async def replace_key(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
+    asked = cast(ReplacedApiKey, await read_request(request, route))
+    new = NewApiKey.model_validate(asked.model_dump(exclude={"key_id"}))
+    return respond(route, await _change(deps, asked.key_id, lambda _: new))
+
+
+async def change_key(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
+    asked = cast(ChangedApiKey, await read_request(request, route))
+    return respond(route, await _change(deps, asked.key_id, asked.applied_to))
+
+
+async def _change(deps: Deps, key_id: str, becomes: Callable[[ApiKey], NewApiKey]) -> ApiKey:
+    async with deps.database.transaction() as connection:
+        key = await store.lock_key(connection, key_id)
+        if key is None:
+            raise _no_key(key_id)
+        if key.revoked_at is not None:
+            raise Refused(RefusalCode.CONFLICT, f"The API key {key_id} was revoked", {"key_id": key_id})
+        changed = await store.change_key(connection, key_id, becomes(key))
+    await _known_at_once(deps)
+    return changed
+
+
 async def revoke_key(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
     asked = cast(NamedApiKey, await read_request(request, route))
     async with deps.database.transaction() as connection:
         key = await store.revoke_key(connection, asked.key_id)
     if key is None:
-        raise Refused(RefusalCode.NOT_FOUND, f"There is no API key {asked.key_id}", {"key_id": asked.key_id})
+        raise _no_key(asked.key_id)
     await _known_at_once(deps)
     return respond(route, key)
+
+
+def _no_key(key_id: str) -> Refused:
+    return Refused(RefusalCode.NOT_FOUND, f"There is no API key {key_id}", {"key_id": key_id})
 
 
 async def _known_at_once(deps: Deps) -> None:

@@ -3,7 +3,16 @@
 from typing import Literal
 
 from contracts.base import Empty, Message, RefusalCode
-from gateway.domain.keys import ApiKey, ApiKeyPage, CreatedApiKey, ListApiKeys, NamedApiKey, NewApiKey
+from gateway.domain.keys import (
+    ApiKey,
+    ApiKeyPage,
+    ChangedApiKey,
+    CreatedApiKey,
+    ListApiKeys,
+    NamedApiKey,
+    NewApiKey,
+    ReplacedApiKey,
+)
 from gateway.routes.table import Route, Special, Tag
 
 
@@ -59,7 +68,7 @@ PLATFORM = (
         response=CreatedApiKey,
         special=Special.CREATE_KEY,
         status=201,
-        example={"name": "notebook", "role": "member"},
+        example={"name": "notebook", "role": "member", "budget": {"usd": 20, "period": "month"}},
     ),
     Route(
         method="GET",
@@ -70,6 +79,30 @@ PLATFORM = (
         request=ListApiKeys,
         response=ApiKeyPage,
         special=Special.LIST_KEYS,
+    ),
+    Route(
+        method="PUT",
+        path="/api/v1/keys/{key_id}",
+        tag=Tag.KEYS,
+        summary="Replace an API key's options",
+        description="What is left out gets its default. The secret stays.",
+        role="admin",
+        request=ReplacedApiKey,
+        response=ApiKey,
+        special=Special.REPLACE_KEY,
+        refusals=(RefusalCode.NOT_FOUND, RefusalCode.CONFLICT),
+    ),
+    Route(
+        method="PATCH",
+        path="/api/v1/keys/{key_id}",
+        tag=Tag.KEYS,
+        summary="Change some of an API key's options",
+        description="Every gateway process follows within moments.",
+        role="admin",
+        request=ChangedApiKey,
+        response=ApiKey,
+        special=Special.CHANGE_KEY,
+        refusals=(RefusalCode.NOT_FOUND, RefusalCode.CONFLICT),
     ),
     Route(
         method="DELETE",

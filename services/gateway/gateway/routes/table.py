@@ -12,11 +12,11 @@ from pydantic import BaseModel
 from contracts.base import Message, RefusalCode, ReplyT, RequestT, Rpc
 from contracts.gateway import Role
 
-Method = Literal["GET", "POST", "PUT", "DELETE"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 ViewT = TypeVar("ViewT", bound=BaseModel)
 
 _PARAMETER = re.compile(r"\{(\w+)(?::[^}]+)?\}")
-_WITH_BODY = ("POST", "PUT")
+_WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 class Family(StrEnum):
@@ -72,6 +72,8 @@ class Special(StrEnum):
     READY = "ready"
     CREATE_KEY = "create_key"
     LIST_KEYS = "list_keys"
+    REPLACE_KEY = "replace_key"
+    CHANGE_KEY = "change_key"
     REVOKE_KEY = "revoke_key"
     CHAT = "chat"
     SERVED_MODEL = "served_model"
@@ -98,8 +100,8 @@ class Route:
     """One row: a method and a path, what answers, and how the answer looks.
 
     `path` is OpenAPI's template; `{name:.+}` also takes slashes. The fields of `request` come from the path where it
-    names them, the others from the JSON body of a POST or PUT and from the query of a GET or DELETE. `role` is the
-    least role that may call; None opens the route to everyone. `response` is None for an answer that is not JSON.
+    names them, the others from the JSON body of a POST, PUT or PATCH and from the query of a GET or DELETE. `role` is
+    the least role that may call; None opens the route to everyone. `response` is None for an answer that is not JSON.
     `omit_absent` leaves fields out that are null. `refusals` are the codes it may answer with,
     besides those of the edge.
     """

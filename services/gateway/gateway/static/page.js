@@ -2,7 +2,7 @@
 // Text from the description only ever becomes text nodes, never markup.
 "use strict";
 
-const METHODS = ["get", "post", "put", "delete"];
+const METHODS = ["get", "post", "put", "patch", "delete"];
 const KEY_NAME = "llm-platform-key";
 const MOST_SHOWN = 200_000;
 
