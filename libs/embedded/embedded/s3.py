@@ -63,6 +63,9 @@ def s3_command(directory: Path, ports: Mapping[str, int], secrets: Secrets) -> C
             "-webdav=false",
             "-admin.ui=false",
             "-master.telemetry=false",
+            # Its default resumes an old election, for which the volumes now and then come too early: they try again 5 s
+            # later. A master that starts afresh learns from the volumes what there is.
+            "-master.resumeState=false",
             "-volume.preStopSeconds=0",
             "-idleTimeout=1",
         ),
