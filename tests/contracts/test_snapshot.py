@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 from typing import Any
 
-from contracts import gateway, orchestrator, registry, router
+from contracts import engines, gateway, orchestrator, registry, router
 from contracts.base import Event, Rpc, Stream
 from contracts.pipeline import AGENT_CONFIGS
 
 SNAPSHOT = Path(__file__).with_name("snapshot.json")
-OWNERS = (gateway, orchestrator, registry, router)
+OWNERS = (engines, gateway, orchestrator, registry, router)
 
 
 def declared() -> dict[str, Rpc[Any, Any] | Stream[Any, Any, Any] | Event[Any]]:

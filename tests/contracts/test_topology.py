@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts import gateway, orchestrator, registry, router
+from contracts import gateway, orchestrator, registry, router, tasks
 from contracts.base import Event, Rpc, Stream
 from contracts.topology import ACCESS, CONSUMERS, STREAMS, Access, inbox_prefix, permissions
 
@@ -26,7 +26,7 @@ def allows(patterns: tuple[str, ...], subject: str) -> bool:
 
 def test_every_event_has_a_stream_that_keeps_it() -> None:
     streams = {stream.name: stream for stream in STREAMS}
-    for owner in (gateway, orchestrator, registry, router):
+    for owner in (gateway, orchestrator, registry, router, tasks):
         for value in vars(owner).values():
             if isinstance(value, Event):
                 assert allows(streams[value.stream].subjects, value.filter)
@@ -34,7 +34,7 @@ def test_every_event_has_a_stream_that_keeps_it() -> None:
 
 def test_every_contract_is_served_by_its_owner() -> None:
     owners = {"registry": "registry", "orchestrator": "orchestrator", "router": "llm_router"}
-    for module in (orchestrator, registry, router):
+    for module in (orchestrator, registry, router, tasks):
         for value in vars(module).values():
             if isinstance(value, Rpc | Stream):
                 assert allows(permissions(BY_NAME[owners[value.owner]]).subscribe, value.subject)

@@ -21,18 +21,17 @@ from common.service import running as running_service
 from common.settings import ServiceSettings
 from contracts import registry
 from contracts.base import Empty, RefusalCode, Refused
+from contracts.engines import LIST_ENGINES, Engine, ListEngines
 from contracts.gateway import Role
 from contracts.registry import GetModel, ListModels, Model, ModelPage, ModelRegistered, ModelSummary
 from contracts.router import (
     CHAT_COMPLETE,
     CHAT_STREAM,
-    LIST_ENGINES,
     LIST_SERVED_MODELS,
     Chat,
     ChatDelta,
     ChatMessage,
     ChatReply,
-    Engine,
     ServedModel,
 )
 from contracts.topology import ARTIFACTS_BUCKET
@@ -152,7 +151,7 @@ class House:
         return {model.name: model for model in (await self.bus.ask(LIST_SERVED_MODELS, Empty())).models}
 
     async def engines(self) -> dict[str, Engine]:
-        return {engine.name: engine for engine in (await self.bus.ask(LIST_ENGINES, Empty())).engines}
+        return {engine.name: engine for engine in (await self.bus.ask(LIST_ENGINES, ListEngines())).items}
 
     async def rows(self, query: str, *arguments: object) -> list[Record]:
         async with self.database.connection() as connection:

@@ -1,12 +1,13 @@
 """What the llm-router answers and tells: completions, engines, configuration (documents A, B, D; OpenAI's API)."""
 
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from contracts.base import Empty, Event, EventBody, Message, RefusalCode, Rpc, Stream, Timestamp
 
-ProviderType = Literal["openai", "vllm", "ollama", "koboldai", "local", "simulated"]
+ProviderType = Literal["openai", "vllm", "ollama", "llamacpp", "koboldai", "local", "simulated"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -25,22 +26,68 @@ class ChatMessage(Message):
     tool_call_id: str | None = None
 
 
-class Chat(Message):
-    """A chat completion as OpenAI's API asks for one.
+class _Sampled(Message):
+    """What all questions to a model have in common. `n` choices are made; None leaves a parameter to the engine.
 
     `extra` holds fields that are passed to the engine as they are.
     """
 
     model: str = Field(min_length=1, max_length=300)
-    messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     max_tokens: int | None = Field(default=None, ge=1)
     stop: list[str] | None = Field(default=None, max_length=16)
     seed: int | None = None
+    n: int | None = Field(default=None, ge=1, le=128)
+    extra: dict[str, Any] = {}
+
+
+class Chat(_Sampled):
+    """A chat completion as OpenAI's API asks for one.
+
+    `response_format` is OpenAI's object: the answer is JSON, of a schema if it names one, whatever engine gives it.
+    """
+
+    messages: list[ChatMessage] = Field(min_length=1, max_length=10_000)
+    response_format: dict[str, Any] | None = None
     route: str = "chat"
     """Which of the platform's routes asked; recorded with the interaction."""
+
+    @property
+    def choices_asked(self) -> int:
+        return self.n or 1
+
+
+Prompts = str | list[str] | list[int] | list[list[int]]
+"""A text or several, or the ids of their tokens."""
+
+
+class TextCompletion(_Sampled):
+    """A text to go on with, as OpenAI's older API asks. Each of several prompts gets `n` choices, in order."""
+
+    prompt: Prompts
+    route: str = "completions"
+
+    @property
+    def prompts(self) -> list[str] | list[list[int]]:
+        """The prompts as a list, however they were sent."""
+        prompt: Any = self.prompt
+        several = isinstance(prompt, list) and not (prompt and isinstance(prompt[0], int))
+        return prompt if several else [prompt]
+
+    @property
+    def choices_asked(self) -> int:
+        return (self.n or 1) * len(self.prompts)
+
+
+class Embed(Message):
+    """Texts, or the ids of their tokens, whose vectors are asked for. `extra` is passed to the engine as it is."""
+
+    model: str = Field(min_length=1, max_length=300)
+    inputs: list[str] | list[list[int]] = Field(min_length=1, max_length=2048)
+    dimensions: int | None = Field(default=None, ge=1)
     extra: dict[str, Any] = {}
+    route: str = "embeddings"
 
 
 class Usage(Message):
@@ -49,38 +96,65 @@ class Usage(Message):
     total_tokens: int
 
 
-class ChatReply(Message):
-    """A finished completion.
+class Choice(Message):
+    """One answer to a question. `logprobs` is OpenAI's object.
 
-    `engine` names who made it, `simulated` says that no model did; `seconds` is the engine's time.
+    `extra` holds the fields of its message that the platform only hands on, such as `refusal` and `reasoning_content`.
+    """
+
+    content: str
+    tool_calls: list[dict[str, Any]] | None = None
+    finish_reason: FinishReason | None
+    logprobs: dict[str, Any] | None = None
+    extra: dict[str, Any] = {}
+
+
+class ChatReply(Choice):
+    """A finished completion: its first choice, and the `others` where several were asked for.
+
+    `engine` names who made it, `simulated` says that no model did; `seconds` is the engine's time. `model` is the one
+    that answered: a fallback's where the one asked for could not. `cost` in USD; None when no price is known.
     """
 
     id: str
     model: str
     created: int
-    content: str
-    tool_calls: list[dict[str, Any]] | None = None
-    finish_reason: FinishReason | None
     usage: Usage
     engine: str
     simulated: bool
     seconds: float
     time_to_first_token: float | None = None
+    others: list[Choice] = []
 
 
 class ChatDelta(Message):
-    """A piece of a streamed completion.
+    """A piece of a streamed completion, for the choice number `index`.
 
     `final` is the whole, so the last item of the stream carries usage and the reason.
     """
 
+    index: int = 0
     content: str = ""
     tool_calls: list[dict[str, Any]] | None = None
+    logprobs: dict[str, Any] | None = None
+    extra: dict[str, Any] = {}
+
+
+class Embeddings(Message):
+    """Vectors in the order of the inputs, each as base64 of its little-endian 32-bit floats."""
+
+    model: str
+    vectors: list[str]
+    usage: Usage
+    engine: str
+    simulated: bool
+    seconds: float
 
 
 _COMPLETION_REFUSALS = (
     RefusalCode.INVALID,
     RefusalCode.NOT_FOUND,
+    RefusalCode.CONFLICT,
     RefusalCode.ENGINE_FAILED,
     RefusalCode.ENGINE_UNAVAILABLE,
     RefusalCode.RATE_LIMITED,
@@ -89,15 +163,27 @@ _COMPLETION_REFUSALS = (
 
 CHAT_COMPLETE = Rpc("router.v1.chat.complete", Chat, ChatReply, refusals=_COMPLETION_REFUSALS, timeout=600.0)
 CHAT_STREAM = Stream("router.v1.chat.stream", Chat, ChatDelta, ChatReply, refusals=_COMPLETION_REFUSALS)
+TEXT_COMPLETE = Rpc("router.v1.text.complete", TextCompletion, ChatReply, refusals=_COMPLETION_REFUSALS, timeout=600.0)
+TEXT_STREAM = Stream("router.v1.text.stream", TextCompletion, ChatDelta, ChatReply, refusals=_COMPLETION_REFUSALS)
+EMBED = Rpc("router.v1.embeddings.make", Embed, Embeddings, refusals=_COMPLETION_REFUSALS, timeout=120.0)
 
 
 # Models and engines
 
 
+class Prices(Message):
+    """USD for a million tokens."""
+
+    input: Decimal = Field(ge=0, le=1_000_000, max_digits=16, decimal_places=10)
+    output: Decimal = Field(ge=0, le=1_000_000, max_digits=16, decimal_places=10)
+
+
 class ServedModel(Message):
     """A model that can be asked for by `name`.
 
-    `parent` is the base of an adapter; `model_id` its id in the registry.
+    `parent` is the base of an adapter; `model_id` its id in the registry. `context_size` in tokens is None when nobody
+    has said it; `max_tokens` is what to count on. `prices` is None when none is known; what costs nothing says so.
+    `fallbacks` are asked in this order when it cannot answer.
     """
 
     id: int
@@ -108,6 +194,10 @@ class ServedModel(Message):
     engine: str
     parent: str | None = None
     model_id: str | None = None
+    context_size: int | None = None
+    prices: Prices | None = None
+    capabilities: list[str] = []
+    fallbacks: list[str] = []
     created_at: Timestamp
     updated_at: Timestamp
 
@@ -116,27 +206,7 @@ class ServedModels(Message):
     models: list[ServedModel]
 
 
-class Engine(Message):
-    """An LLM instance behind the router. Never carries its token; `has_token` says whether there is one."""
-
-    id: int
-    name: str
-    provider_type: ProviderType
-    api_base: str
-    port: int | None
-    status: Literal["available", "unavailable"]
-    models: list[str]
-    outstanding: int
-    last_used: Timestamp | None
-    has_token: bool
-
-
-class Engines(Message):
-    engines: list[Engine]
-
-
 LIST_SERVED_MODELS = Rpc("router.v1.models.list", Empty, ServedModels)
-LIST_ENGINES = Rpc("router.v1.engines.list", Empty, Engines)
 
 
 # Configuration and test (document B)
@@ -210,19 +280,26 @@ CONFIG_CHANGED = Event("events.router.config.changed", ConfigChanged, stream="EV
 
 
 class Interaction(EventBody):
-    """One completion of any route, as document B lists it, plus tokens, key and trace. Durations are seconds."""
+    """One completion of any route, as document B lists it, plus tokens, cost in USD, key and trace.
+
+    Durations are seconds. `requested_model` is what the caller named, `model` what answered; `principal` is the id of
+    the caller's key; `error_type` is document B's.
+    """
 
     interaction_id: str
     route: str
     model: str
+    requested_model: str | None = None
     engine: str | None
     input_text: str
     output_text: str
     parameters: dict[str, Any]
     status: Literal["completed", "failed", "cancelled"]
     error_message: str | None = None
+    error_type: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cost: Decimal | None = None
     duration: float
     time_to_first_token: float | None = None
     principal: str | None = None

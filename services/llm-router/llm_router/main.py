@@ -6,7 +6,6 @@ from common.database import Database
 from common.outbox import OutboxRelay
 from common.service import Service, run
 from contracts.topology import ROUTER_INTERACTIONS
-from llm_router import store
 from llm_router.domain.catalogue import Catalogue
 from llm_router.domain.engines import EngineSpec
 from llm_router.engine.adapters import Adapters
@@ -20,6 +19,7 @@ from llm_router.engine.tokens import TokenVault
 from llm_router.engine.trained import TrainedModels
 from llm_router.handlers import HANDLERS, Deps, configuration, interactions, models
 from llm_router.settings import RouterSettings
+from llm_router.store import engines
 
 NAME = "llm_router"
 _FLUSH_SECONDS = 5.0
@@ -94,8 +94,8 @@ def _pool(settings: RouterSettings, catalogue: Catalogue) -> EnginePool:
 
 async def _declare_engines(database: Database, settings: RouterSettings) -> None:
     async with database.transaction() as connection:
-        if await store.declare_engines(connection, settings.engines):
-            selection = await store.read_selection(connection)
+        if await engines.declare_engines(connection, settings.engines):
+            selection = await engines.read_selection(connection)
             await configuration.tell(connection, selection.revision)
 
 

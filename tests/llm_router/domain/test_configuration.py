@@ -113,7 +113,7 @@ class TestChange:
     @pytest.mark.parametrize(
         ("request_", "field"),
         [
-            (UpdateConfig(provider_type="koboldai", api_base="https://k.example"), "provider_type"),
+            (UpdateConfig(provider_type="koboldai"), "api_base"),
             (UpdateConfig(provider_type="vllm"), "api_base"),
             (UpdateConfig(api_base="ftp://x"), "api_base"),
         ],

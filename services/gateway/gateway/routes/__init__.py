@@ -1,12 +1,14 @@
 """The HTTP table: every route of the gateway, one row each, one module per family."""
 
+from gateway.routes.engines import ENGINES
 from gateway.routes.llm import LLM
 from gateway.routes.openai import OPENAI
 from gateway.routes.pipeline import PIPELINE
 from gateway.routes.platform import PLATFORM
 from gateway.routes.table import Route
+from gateway.routes.tasks import TASKS
 
-ROUTES: tuple[Route, ...] = (*OPENAI, *PIPELINE, *LLM, *PLATFORM)
+ROUTES: tuple[Route, ...] = (*OPENAI, *PIPELINE, *LLM, *ENGINES, *PLATFORM)
 """In the order of the API description."""
 
 __all__ = ["ROUTES", "Route"]

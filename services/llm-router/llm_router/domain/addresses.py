@@ -4,6 +4,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from contracts.base import RefusalCode, Refused
+from contracts.router import ProviderType
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 """Translates to any IPv4 address, private ones included."""
@@ -26,6 +27,20 @@ def parsed_api_base(api_base: str) -> SplitResult:
     if parts.query or parts.fragment:
         raise invalid_api_base("must not have a query or a fragment")
     return parts._replace(netloc=parts.netloc.lower(), path=parts.path.rstrip("/") or "/v1")
+
+
+def engine_base(api_base: str, provider_type: ProviderType) -> str:
+    """The root of the engine's API as it is stored. Raises `Refused(INVALID)` as `parsed_api_base` does.
+
+    KoboldAI's API is below the host itself: what people paste of its paths is taken off.
+    """
+    parts = parsed_api_base(api_base)
+    if provider_type != "koboldai":
+        return parts.geturl()
+    path = parts.path
+    for ending in ("/v1", "/api"):
+        path = path.removesuffix(ending)
+    return parts._replace(path=path).geturl()
 
 
 def origin(api_base: str) -> tuple[str, str | None, int]:

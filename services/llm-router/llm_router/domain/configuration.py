@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 
 from contracts.base import RefusalCode, Refused
 from contracts.router import Config, ProviderType, UpdateConfig
-from llm_router.domain.addresses import origin, parsed_api_base
-from llm_router.domain.engines import CONFIGURED, OPENAI_PROVIDERS, EngineSpec
-
-_PUBLIC_BASES: Mapping[ProviderType, str] = {"openai": "https://api.openai.com/v1"}
+from llm_router.domain.addresses import engine_base, origin
+from llm_router.domain.engines import CONFIGURED, PUBLIC_BASES, EngineSpec
 
 
 @dataclass(frozen=True)
@@ -79,10 +77,6 @@ def change(
     selection = Selection(selection.engine, request.model_name or selection.model, selection.revision + 1)
     if request.provider_type is None and request.api_base is None and request.auth_token is None:
         return Change(selection)
-    if request.provider_type is not None and request.provider_type not in OPENAI_PROVIDERS:
-        raise _invalid(
-            "provider_type", f"{request.provider_type} is not supported yet; use openai with the engine's OpenAI API"
-        )
     declared = [engine for engine in engines if engine.name != CONFIGURED]
     if (chosen := _declared_choice(request, declared)) is not None:
         return Change(Selection(chosen.name, selection.model, selection.revision))
@@ -99,8 +93,8 @@ def _declared_choice(request: UpdateConfig, declared: Sequence[EngineSpec]) -> E
     """The declared engine that the request means, if it brings nothing that this engine has not."""
     if request.auth_token is not None:
         return None
-    base = parsed_api_base(request.api_base).geturl() if request.api_base is not None else None
     for engine in declared:
+        base = engine_base(request.api_base, engine.provider_type) if request.api_base is not None else None
         same_type = request.provider_type in (None, engine.provider_type)
         if same_type and base in (None, engine.api_base):
             return engine
@@ -112,11 +106,11 @@ def _configured(request: UpdateConfig, before: EngineSpec | None, *, admin: bool
     kept = before if before is not None and before.name == CONFIGURED else None
     provider = request.provider_type or (kept.provider_type if kept else "openai")
     if request.api_base is not None:
-        base = parsed_api_base(request.api_base).geturl()
+        base = engine_base(request.api_base, provider)
     elif kept is not None and provider == kept.provider_type:
         base = kept.api_base
-    elif provider in _PUBLIC_BASES:
-        base = _PUBLIC_BASES[provider]
+    elif provider in PUBLIC_BASES:
+        base = PUBLIC_BASES[provider]
     else:
         raise _invalid("api_base", f"api_base is needed for provider_type {provider}")
     same_base = kept is not None and base == kept.api_base

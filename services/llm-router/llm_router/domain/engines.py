@@ -1,14 +1,15 @@
 """What is known about an engine and the models it lists, and what it answers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from contracts.base import Refused
-from contracts.router import FinishReason, ProviderType, Usage
-from llm_router.domain.addresses import parsed_api_base
+from contracts.router import Chat, Choice, Embed, FinishReason, Prices, ProviderType, TextCompletion, Usage
+from llm_router.domain.addresses import engine_base
 
 CONFIGURED = "configured"
 """Name of the engine that `POST /api/v1/llm/config` sets up; no declared engine may have it."""
@@ -18,8 +19,16 @@ ADAPTER_PROVIDERS: frozenset[ProviderType] = frozenset(("local", "vllm"))
 """Engines that load a LoRA adapter at run time."""
 _CONCURRENCY: dict[ProviderType, int] = {"local": 16}
 _USUAL_CONCURRENCY = 64
-OPENAI_PROVIDERS: frozenset[ProviderType] = frozenset(("openai", "vllm", "ollama", "local", "simulated"))
-"""Engines that speak OpenAI's API, which is how all of them are reached."""
+PUBLIC_BASES: Mapping[ProviderType, str] = {"openai": "https://api.openai.com/v1"}
+"""Where a hosted provider is reached when nobody says otherwise."""
+
+STRUCTURED_PROVIDERS: frozenset[ProviderType] = frozenset(("openai", "vllm", "ollama", "simulated"))
+"""Engines that keep to a `response_format` by themselves."""
+
+Question = Chat | TextCompletion
+"""What an engine answers with text."""
+Asked = Question | Embed
+"""What an engine can be asked at all."""
 
 
 def usual_concurrency(provider_type: ProviderType) -> int:
@@ -39,18 +48,11 @@ class DeclaredEngine(BaseModel):
     concurrency: int | None = Field(default=None, ge=1, le=100_000)
     """Most requests it is given at once; by default what suits its type."""
 
-    @field_validator("provider_type")
-    @classmethod
-    def _is_supported(cls, provider_type: ProviderType) -> ProviderType:
-        if provider_type not in OPENAI_PROVIDERS:
-            raise ValueError(f"{provider_type} is not supported yet")
-        return provider_type
-
     @field_validator("api_base")
     @classmethod
-    def _is_a_plain_url(cls, api_base: str) -> str:
+    def _is_a_plain_url(cls, api_base: str, given: ValidationInfo) -> str:
         try:
-            return parsed_api_base(api_base).geturl()
+            return engine_base(api_base, given.data.get("provider_type", "openai"))
         except Refused as refused:
             raise ValueError(refused.message) from None
 
@@ -60,6 +62,7 @@ class EngineSpec:
     """How an engine is reached. `api_base` is the root of its API, without a slash at the end.
 
     `guarded` engines may not be on a private address. `models` are served whether or not the engine lists them.
+    `timeout` in seconds bounds one attempt up to its first token, or its whole answer. `prices` are by model.
     """
 
     id: int
@@ -70,7 +73,11 @@ class EngineSpec:
     token: str | None = field(default=None, repr=False)
     guarded: bool = False
     concurrency: int = 64
+    timeout: float | None = None
+    priority: int = 0
+    weight: float = 1.0
     models: tuple[str, ...] = ()
+    prices: Mapping[str, Prices] = field(default_factory=dict)
     last_used: datetime | None = field(default=None, compare=False)
 
     @property
@@ -90,18 +97,35 @@ class ModelCard:
 
 @dataclass(frozen=True)
 class Delta:
-    """A piece of a streamed answer, never an empty one."""
+    """A piece of a streamed answer for its choice number `index`, never an empty one."""
 
     content: str = ""
     tool_calls: list[dict[str, Any]] | None = None
+    index: int = 0
+    logprobs: dict[str, Any] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer. `usage` is what the engine reports, all zero when it reports none."""
+    """A whole answer: its first choice, and the `others` where several were asked for.
+
+    `usage` is what the engine reports, all zero when it reports none.
+    """
 
     id: str
     content: str
     tool_calls: list[dict[str, Any]] | None
     finish_reason: FinishReason | None
+    usage: Usage
+    logprobs: dict[str, Any] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    others: tuple[Choice, ...] = ()
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Embeddings, each as base64 of its little-endian 32-bit floats."""
+
+    vectors: list[str]
     usage: Usage

@@ -148,6 +148,9 @@ class EnginePool:
     def members(self) -> list[Member]:
         return list(self._members.values())
 
+    def member(self, name: str) -> Member | None:
+        return self._members.get(name)
+
     def specs(self) -> list[EngineSpec]:
         return [member.spec for member in self._members.values()]
 

@@ -10,21 +10,17 @@ from contracts.base import Empty, RefusalCode, Refused
 from contracts.router import (
     CONFIG_CHANGED,
     GET_CONFIG,
-    LIST_ENGINES,
     UPDATE_CONFIG,
     Config,
     ConfigChanged,
     ConfigUpdated,
-    Engine,
-    Engines,
     UpdateConfig,
 )
-from llm_router import store
-from llm_router.domain.configuration import Change, change
+from llm_router.domain.configuration import Change, Selection, change
 from llm_router.domain.engines import CONFIGURED, EngineSpec, ModelCard
 from llm_router.engine.addresses import refuse_private
-from llm_router.engine.pool import Member
 from llm_router.handlers.deps import HANDLERS, Deps
+from llm_router.store import engines, models
 
 _READ_AGAIN_SECONDS = 30.0
 
@@ -53,22 +49,18 @@ async def update_config(deps: Deps, request: UpdateConfig) -> ConfigUpdated:
     return ConfigUpdated()
 
 
-@HANDLERS.on(LIST_ENGINES)
-async def list_engines(deps: Deps, _request: Empty) -> Engines:
-    return Engines(engines=[_engine(member, deps.catalogue.cards(member.name)) for member in deps.pool.members()])
-
-
 async def read(deps: Deps) -> None:
     """Brings this replica to what is stored: engines, default, numbers of models."""
     async with deps.reading:
         async with deps.database.connection() as connection:
-            selection = await store.read_selection(connection)
-            rows = await store.list_engines(connection)
-            numbers = await store.list_models(connection)
+            selection = await engines.read_selection(connection)
+            rows = await engines.list_engines(connection)
+            numbers = await models.list_models(connection)
         deps.models.selection = selection
+        deps.engines.clear()
+        deps.engines.update({row.id: row for row in rows})
         deps.numbers.update({number.name: number for number in numbers})
-        static = (selection.model,) if selection.model is not None else ()
-        specs = [_spec(deps, row, static if row.name == selection.engine == CONFIGURED else ()) for row in rows]
+        specs = [_spec(deps, row, selection) for row in rows if row.registration.enabled]
         remembered = [
             (number.engine, ModelCard(number.name, number.max_tokens, number.parent))
             for number in numbers
@@ -86,16 +78,17 @@ async def follow(deps: Deps) -> None:
 
 async def _follow_events(deps: Deps) -> None:
     async for _ in deps.bus.follow(CONFIG_CHANGED):
-        await _try_to_read(deps)
+        await try_to_read(deps)
 
 
 async def _read_now_and_then(deps: Deps) -> None:
     while True:
         await asyncio.sleep(_READ_AGAIN_SECONDS)
-        await _try_to_read(deps)
+        await try_to_read(deps)
 
 
-async def _try_to_read(deps: Deps) -> None:
+async def try_to_read(deps: Deps) -> None:
+    """As `read`, but content with what was read before while the database is away."""
     try:
         await read(deps)
     except Refused as refused:
@@ -107,12 +100,12 @@ async def _write(deps: Deps, planned: Change) -> None:
     configured = planned.configured
     sealed = deps.vault.seal(configured.token) if configured is not None and configured.token is not None else None
     async with deps.database.transaction() as connection:
-        stored = await store.read_selection(connection, for_update=True)
+        stored = await engines.read_selection(connection, for_update=True)
         if stored.revision + 1 != planned.selection.revision:
             raise Refused(RefusalCode.UNAVAILABLE, "The configuration was changed at the same time; try again")
-        await store.write_selection(connection, planned.selection)
+        await engines.write_selection(connection, planned.selection)
         if configured is not None:
-            await store.put_configured_engine(
+            await engines.put_configured_engine(
                 connection,
                 configured.provider_type,
                 configured.api_base,
@@ -127,32 +120,22 @@ async def tell(connection: Connection, revision: int) -> None:
     await outbox.add(connection, CONFIG_CHANGED, ConfigChanged(revision=revision), message_id=uuid.uuid4().hex)
 
 
-def _spec(deps: Deps, row: store.EngineRow, models: tuple[str, ...]) -> EngineSpec:
+def _spec(deps: Deps, row: engines.EngineRow, selection: Selection) -> EngineSpec:
+    known = row.registration
+    chosen = (selection.model,) if selection.model is not None and known.name == selection.engine == CONFIGURED else ()
     return EngineSpec(
         id=row.id,
-        name=row.name,
-        provider_type=row.provider_type,
-        api_base=row.api_base,
-        port=row.port,
-        token=deps.vault.open(row.sealed_token, row.name) if row.sealed_token is not None else None,
-        guarded=row.guarded,
-        concurrency=row.concurrency,
-        models=models,
+        name=known.name,
+        provider_type=known.provider_type,
+        api_base=known.api_base,
+        port=known.port,
+        token=deps.vault.open(row.sealed_token, known.name) if row.sealed_token is not None else None,
+        guarded=known.guarded,
+        concurrency=known.concurrency,
+        timeout=known.timeout,
+        priority=known.priority,
+        weight=known.weight,
+        models=(*known.models, *chosen),
+        prices=known.prices,
         last_used=row.last_used,
-    )
-
-
-def _engine(member: Member, cards: list[ModelCard]) -> Engine:
-    spec = member.spec
-    return Engine(
-        id=spec.id,
-        name=spec.name,
-        provider_type=spec.provider_type,
-        api_base=spec.api_base,
-        port=spec.port,
-        status="available" if member.up else "unavailable",
-        models=[card.name for card in cards],
-        outstanding=member.outstanding,
-        last_used=member.last_used,
-        has_token=spec.token is not None,
     )

@@ -12,12 +12,16 @@ from llm_router.engine.models import Models
 from llm_router.engine.pool import EnginePool
 from llm_router.engine.tokens import TokenVault
 from llm_router.engine.trained import TrainedModels
-from llm_router.store import ModelNumber
+from llm_router.store.engines import EngineRow
+from llm_router.store.models import ModelNumber
 
 
 @dataclass(frozen=True)
 class Deps:
-    """Made once by `main`. `numbers` are the lasting numbers of models that this replica has seen given."""
+    """Made once by `main`. `engines` are those this replica has read last, by id, disabled ones too; `numbers` are the
+
+    lasting numbers of models that it has seen given.
+    """
 
     bus: Bus
     database: Database
@@ -28,6 +32,7 @@ class Deps:
     trained: TrainedModels
     completions: Completions
     vault: TokenVault
+    engines: dict[int, EngineRow] = field(default_factory=dict)
     numbers: dict[str, ModelNumber] = field(default_factory=dict)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 

@@ -7,8 +7,9 @@ from common.bus import Delivered
 from common.telemetry import get_logger
 from contracts.base import Refused
 from contracts.router import Interaction
-from llm_router import store
 from llm_router.handlers.deps import Deps
+from llm_router.store import engines
+from llm_router.store import interactions as store
 
 _log = get_logger("interactions")
 
@@ -39,7 +40,7 @@ async def _write_alone(deps: Deps, interaction: Interaction) -> None:
 async def _write(deps: Deps, interactions: Sequence[Interaction]) -> None:
     async with deps.database.transaction() as connection:
         await store.add_interactions(connection, interactions)
-        await store.note_use(connection, _last_used(interactions))
+        await engines.note_use(connection, _last_used(interactions))
 
 
 def _last_used(interactions: Sequence[Interaction]) -> list[tuple[str, datetime]]:

@@ -6,11 +6,11 @@ from common.telemetry import get_logger
 from contracts.base import Empty, Refused
 from contracts.registry import MODEL_REGISTERED
 from contracts.router import LIST_SERVED_MODELS, ServedModel, ServedModels
-from llm_router import store
 from llm_router.domain.catalogue import Entry
 from llm_router.engine.trained import registered
 from llm_router.handlers.deps import HANDLERS, Deps
-from llm_router.store import ModelNumber
+from llm_router.store import models as store
+from llm_router.store.models import ModelNumber
 
 _log = get_logger("models")
 _RETRY_SECONDS = 1.0
