@@ -33,6 +33,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory, receiver: Receiver) -> It
         "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
         # A killed worker's step comes back as soon as its lease ends: short, so that tests need not wait for it.
         "PLATFORM_LEASE_SECONDS": "4",
+        # One caller makes all tests' requests.
+        "PLATFORM_USER_REQUESTS_PER_MINUTE": "1000000",
     }
     with Platform(tmp_path_factory.mktemp("platform") / "data", environment) as platform:
         yield platform

@@ -80,7 +80,17 @@ def start(servers: Endpoints) -> Start:
     async def started(**own: Any) -> AsyncIterator[Gateway]:
         port = free_port()
         settings = GatewaySettings.model_validate(
-            {**_shared(servers, "gateway"), "port": port, "admin_key": ADMIN_KEY, "shutdown_seconds": 1, **own}
+            {
+                **_shared(servers, "gateway"),
+                "port": port,
+                "admin_key": ADMIN_KEY,
+                "shutdown_seconds": 1,
+                # All tests are one caller at one address.
+                "user_requests_per_minute": 10**7,
+                "address_requests_per_minute": 10**7,
+                "tests_per_minute": 10**7,
+                **own,
+            }
         )
         async with running("gateway", settings, build) as service, aiohttp.ClientSession() as client:
             yield Gateway(f"http://127.0.0.1:{port}", client, service)

@@ -34,4 +34,12 @@ class KeyChanged(EventBody):
     key_id: str
 
 
+class AllowanceWanted(EventBody):
+    """A process has nothing left of a limit: whoever holds unspent parts of it gives them back."""
+
+    account: str
+    wanted_by: str
+
+
 KEY_CHANGED = Event("events.gateway.key.changed", KeyChanged, stream="EVENTS")
+ALLOWANCE_WANTED = Event("events.gateway.allowance.wanted", AllowanceWanted, stream="EVENTS")

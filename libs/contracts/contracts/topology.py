@@ -100,7 +100,7 @@ ACCESS = (
     Access(
         "gateway",
         asks=("registry.v1.>", "orchestrator.v1.jobs.*", "orchestrator.v1.logs.*", "router.v1.>"),
-        publishes=(gateway.KEY_CHANGED.filter,),
+        publishes=("events.gateway.>",),
         follows=("EVENTS", "LOGS"),
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
     ),

@@ -1,13 +1,13 @@
 """The web application: one resource per row of the table, and the server that runs it."""
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from common.context import Call, calling
 from common.service import Service
 from common.telemetry import get_logger
 from gateway.deps import Deps
-from gateway.edge.observing import PRINCIPAL, REQUEST_ID, add_headers, observe
+from gateway.edge.observing import REQUEST_ID, add_headers, observe
 from gateway.handlers import handler_of
 from gateway.routes import ROUTES, Route
 
@@ -16,7 +16,7 @@ _log = get_logger("http")
 
 def create_app(deps: Deps) -> web.Application:
     """Every route of the table, answered with `deps`."""
-    app = web.Application(middlewares=[observe], client_max_size=deps.settings.max_body_bytes)
+    app = web.Application(middlewares=[observe, _admitting_strays(deps)], client_max_size=deps.settings.max_body_bytes)
     app.on_response_prepare.append(add_headers)
     for route in ROUTES:
         endpoint = _endpoint(deps, route)
@@ -37,13 +37,23 @@ def _endpoint(deps: Deps, route: Route) -> Handler:
     answer = handler_of(route)
 
     async def endpoint(request: web.Request) -> web.StreamResponse:
-        principal = deps.doorkeeper.admit(request.headers, route.role)
-        if principal is not None:
-            request[PRINCIPAL] = principal
+        principal = await deps.admission.admit(request, route)
         with calling(Call(principal=principal, request_id=request[REQUEST_ID])):
             return await answer(deps, route, request)
 
     return endpoint
+
+
+def _admitting_strays(deps: Deps) -> Middleware:
+    """What no row of the table answers is counted all the same."""
+
+    @web.middleware
+    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.http_exception is not None:
+            await deps.admission.admit(request, None)
+        return await handler(request)
+
+    return admit
 
 
 async def serve(service: Service, app: web.Application, deps: Deps) -> None:

@@ -8,7 +8,7 @@ from common.bus import Bus
 from common.database import Database
 from common.objects import ObjectStore
 from common.outbox import OutboxRelay
-from gateway.edge.access import Doorkeeper
+from gateway.edge.admission import Admission
 from gateway.endings import Endings
 from gateway.health import HealthMonitor
 from gateway.keyring import Keyring
@@ -25,7 +25,7 @@ class Deps:
     objects: ObjectStore
     relay: OutboxRelay
     keyring: Keyring
-    doorkeeper: Doorkeeper
+    admission: Admission
     endings: Endings
     health: HealthMonitor
     readiness: Callable[[], Awaitable[dict[str, str]]]

@@ -2,14 +2,18 @@
 
 from functools import partial
 
+from common.allowances import Allowances
 from common.outbox import OutboxRelay
 from common.service import Service, run
+from contracts.gateway import ALLOWANCE_WANTED
 from gateway.app import create_app, serve
 from gateway.deps import Deps
 from gateway.edge.access import Doorkeeper
+from gateway.edge.admission import Admission
 from gateway.endings import Endings
 from gateway.health import HealthMonitor
 from gateway.keyring import Keyring
+from gateway.limits import Proxies, Rates
 from gateway.settings import GatewaySettings
 
 
@@ -21,6 +25,8 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     await keyring.reload()
     relay = OutboxRelay(database, bus)
     endings = Endings(bus)
+    allowances = Allowances(database, bus, ALLOWANCE_WANTED, strict=False)
+    service.stack.push_async_callback(allowances.close)
     deps = Deps(
         settings=settings,
         bus=bus,
@@ -28,7 +34,9 @@ async def build(service: Service, settings: GatewaySettings) -> None:
         objects=objects,
         relay=relay,
         keyring=keyring,
-        doorkeeper=Doorkeeper(settings.admin_key, keyring),
+        admission=Admission(
+            Doorkeeper(settings.admin_key, keyring), Rates(allowances, settings), Proxies(settings.trusted_proxies)
+        ),
         endings=endings,
         health=HealthMonitor(bus, database, objects),
         readiness=service.readiness,
@@ -37,6 +45,8 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     service.spawn("keys", keyring.follow_changes)
     service.spawn("keys-again", partial(keyring.reload_every, settings.keys_reload_seconds))
     service.spawn("endings", endings.run)
+    service.spawn("limits", allowances.sweep)
+    service.spawn("limits-wanted", allowances.follow_wanted)
     await serve(service, create_app(deps), deps)
 
 

@@ -1,6 +1,6 @@
 """Settings of the gateway, read from the environment under `PLATFORM_` like those that every service has."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field, IPvAnyNetwork, SecretStr
 
 from common.settings import ServiceSettings
 
@@ -19,6 +19,19 @@ class GatewaySettings(ServiceSettings):
     max_upload_bytes: int = Field(default=5 * 1024 * MIB, ge=1, description="Largest file of an upload")
     keys_reload_seconds: float = Field(
         default=30.0, gt=0, description="How often API keys are read again, besides whenever one changes"
+    )
+    user_requests_per_minute: int = Field(
+        default=1000, ge=0, description="Requests a minute of each key and user without a limit of its own; 0: no limit"
+    )
+    address_requests_per_minute: int = Field(
+        default=100, ge=0, description="Requests a minute without a valid key, by address; 0: no limit"
+    )
+    tests_per_minute: int = Field(default=100, ge=0, description="Prompts tested a minute by each caller; 0: no limit")
+    executions_per_day: int = Field(
+        default=1000, ge=0, description="Actions executed a day by each caller; 0: no limit"
+    )
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description='Networks whose X-Forwarded-For says where requests come from, as `["10.0.0.0/8"]`'
     )
     heartbeat_seconds: float = Field(
         default=15.0, gt=0, description="Longest silence on a log stream before a comment keeps it open"

@@ -1,4 +1,4 @@
-"""Who calls, and whether they may: the admin key of the settings, or an API key from the in-memory snapshot."""
+"""Who calls: the admin key of the settings, or an API key from the in-memory snapshot."""
 
 import hmac
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from pydantic import SecretStr
 
 from common.context import Principal
 from contracts.base import RefusalCode, Refused
-from contracts.gateway import Role
 from gateway.domain import keys
 from gateway.keyring import Keyring
+from gateway.limits import Caller
 
-_ADMIN = Principal(id="admin", name="admin", role="admin")
+_ADMIN = Caller(Principal(id="admin", name="admin", role="admin"))
 
 
 class Doorkeeper:
@@ -22,31 +22,22 @@ class Doorkeeper:
         self._admin = keys.digest(secret) if secret else None
         self._keyring = keyring
 
-    def admit(self, headers: Mapping[str, str], least: Role | None) -> Principal | None:
-        """The caller, who has at least the role `least`; nobody where the route is open.
-
-        Raises `Refused`: UNAUTHENTICATED without a valid key, FORBIDDEN with one of a lesser role.
-        """
-        if least is None:
+    def identify(self, headers: Mapping[str, str]) -> Caller | None:
+        """Who calls; None where the headers name nobody. Raises `Refused(UNAUTHENTICATED)` where a key is not valid."""
+        credential = _credential(headers)
+        if credential is None:
             return None
-        principal = self._known(_credential(headers))
-        if not keys.may(principal.role, least):
-            raise Refused(RefusalCode.FORBIDDEN, f"This needs the role {least}; the key's role is {principal.role}")
-        return principal
-
-    def _known(self, credential: str) -> Principal:
         if self._admin is not None and hmac.compare_digest(keys.digest(credential), self._admin):
             return _ADMIN
-        return self._keyring.holder(credential).principal
+        holder = self._keyring.holder(credential)
+        return Caller(holder.principal, holder.requests_per_minute)
 
 
-def _credential(headers: Mapping[str, str]) -> str:
+def _credential(headers: Mapping[str, str]) -> str | None:
     authorization = headers.get("Authorization")
     if authorization is not None:
         scheme, _, credential = authorization.partition(" ")
         if scheme.lower() == "bearer" and credential.strip():
             return credential.strip()
         raise Refused(RefusalCode.UNAUTHENTICATED, "The Authorization header must be `Bearer <key>`")
-    if credential := headers.get("X-API-Key", "").strip():
-        return credential
-    raise Refused(RefusalCode.UNAUTHENTICATED, "An API key is required")
+    return headers.get("X-API-Key", "").strip() or None

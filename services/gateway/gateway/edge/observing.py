@@ -10,14 +10,17 @@ from aiohttp import ClientError, web
 from aiohttp.typedefs import Handler
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
+from common.allowances import Standing
 from common.context import Principal
 from common.telemetry import SECONDS, Counter, Gauge, Histogram, extracted, get_logger, tracer
 from contracts.base import RefusalCode, Refused
 from gateway.edge.responses import refused
+from gateway.limits import rates
 from gateway.routes.table import family_of
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
+STANDING = web.RequestKey("standing", Standing)
 STARTED = web.RequestKey("started", web.StreamResponse)
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
@@ -77,6 +80,8 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     response.headers.update(_HEADERS)
     response.headers["X-Request-ID"] = request.get(REQUEST_ID) or _request_id(request)
     response.headers.setdefault("Cache-Control", "no-store")
+    if (standing := request.get(STANDING)) is not None:
+        response.headers.update(rates.headers(standing))
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:

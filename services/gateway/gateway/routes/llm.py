@@ -5,7 +5,7 @@ from typing import Literal
 from contracts import router
 from contracts.base import Message
 from contracts.router import ServedModel, ServedModels
-from gateway.routes.table import Tag, asks, view
+from gateway.routes.table import Quota, Tag, asks, view
 
 
 class ModelsData(Message):
@@ -49,6 +49,7 @@ LLM = (
         router.TEST_PROMPT,
         tag=Tag.LLM,
         summary="Test a prompt",
+        quota=Quota.TEST,
         description="Without `model_name` the configured model answers.",
         example={"prompt": "Summarise in one sentence:", "input": "The quick brown fox jumps over the lazy dog."},
     ),

@@ -87,6 +87,13 @@ class View(Generic[ReplyT]):
     """The form that a document gives to a reply where it differs. `model` is None for text that is not JSON."""
 
     model: type[BaseModel] | None
+class Quota(StrEnum):
+    """What a row counts towards, besides the requests of its caller (document B)."""
+
+    TEST = "test"
+    EXECUTION = "execution"
+
+
     shape: Callable[[ReplyT], BaseModel | str]
     media: str = "application/json"
 
@@ -121,6 +128,7 @@ class Route:
     request_media: str = "application/json"
     omit_absent: bool = False
     refusals: tuple[RefusalCode, ...] = ()
+    quota: Quota | None = None
     description: str = ""
     example: Mapping[str, Any] | None = None
 
@@ -170,6 +178,7 @@ def asks(
     description: str = "",
     example: Mapping[str, Any] | None = None,
 ) -> Route:
+    quota: Quota | None = None,
     """A row that is one question over the bus. Without `role`, a viewer may read and a member may write."""
     return Route(
         method=method,
@@ -187,4 +196,5 @@ def asks(
         refusals=rpc.refusals,
         description=description,
         example=example,
+        quota=quota,
     )

@@ -1,0 +1,52 @@
+"""Whether a request is let in: who asks, how often, and whether that role may."""
+
+from aiohttp import web
+
+from common.context import Principal
+from contracts.base import RefusalCode, Refused
+from gateway.domain import keys
+from gateway.edge.access import Doorkeeper
+from gateway.edge.observing import PRINCIPAL, STANDING
+from gateway.limits import Caller, Proxies, Rates
+from gateway.limits.rates import refusal
+from gateway.routes.table import Route
+
+
+class Admission:
+    """Every request passes here before anything else is done for it."""
+
+    def __init__(self, doorkeeper: Doorkeeper, rates: Rates, proxies: Proxies) -> None:
+        self._doorkeeper = doorkeeper
+        self._rates = rates
+        self._proxies = proxies
+
+    async def admit(self, request: web.Request, route: Route | None) -> Principal | None:
+        """The caller, who may call `route`; None where the route, or a path that leads nowhere, is open to everyone.
+
+        Raises `Refused`: RATE_LIMITED, UNAUTHENTICATED without a valid key, FORBIDDEN with one of a lesser role.
+        """
+        caller, unknown = self._identified(request)
+        # Those without a valid key are counted by address, so keys cannot be guessed quickly.
+        origin = "" if caller is not None else self._proxies.origin(request)
+        standing = await self._rates.count(caller, origin, route)
+        if standing is not None:
+            request[STANDING] = standing
+            if not standing.admitted:
+                raise refusal(standing)
+        if caller is not None:
+            request[PRINCIPAL] = caller.principal
+        if route is not None and route.role is not None:
+            if caller is None:
+                raise unknown or Refused(RefusalCode.UNAUTHENTICATED, "An API key is required")
+            if not keys.may(caller.principal.role, route.role):
+                raise Refused(
+                    RefusalCode.FORBIDDEN,
+                    f"This needs the role {route.role}; the key's role is {caller.principal.role}",
+                )
+        return None if caller is None else caller.principal
+
+    def _identified(self, request: web.Request) -> tuple[Caller | None, Refused | None]:
+        try:
+            return self._doorkeeper.identify(request.headers), None
+        except Refused as refused:
+            return None, refused
