@@ -10,10 +10,11 @@ from llm_router.domain.catalogue import Catalogue
 from llm_router.domain.engines import EngineSpec
 from llm_router.engine.adapters import Adapters
 from llm_router.engine.completions import Completions, Patience
+from llm_router.engine.koboldai import KoboldEngine
 from llm_router.engine.models import Models
 from llm_router.engine.openai import OpenAIEngine
 from llm_router.engine.pool import EnginePool, PoolLimits
-from llm_router.engine.protocol import Timeouts
+from llm_router.engine.protocol import Engine, Timeouts
 from llm_router.engine.recorder import Recorder
 from llm_router.engine.tokens import TokenVault
 from llm_router.engine.trained import TrainedModels
@@ -78,8 +79,8 @@ def _pool(settings: RouterSettings, catalogue: Catalogue) -> EnginePool:
         load=settings.model_load_timeout,
     )
 
-    def connect(spec: EngineSpec) -> OpenAIEngine:
-        return OpenAIEngine(spec, timeouts)
+    def connect(spec: EngineSpec) -> Engine:
+        return KoboldEngine(spec, timeouts) if spec.provider_type == "koboldai" else OpenAIEngine(spec, timeouts)
 
     limits = PoolLimits(
         queue=settings.engine_queue_limit,

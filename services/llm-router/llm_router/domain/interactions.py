@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from contracts.router import Chat, ChatReply, Interaction
-from llm_router.domain.engines import Answer
+from contracts.router import Chat, ChatDelta, ChatReply, Embed, Interaction
+from llm_router.domain.engines import Answer, Asked, Delta
 
 Status = Literal["completed", "failed", "cancelled"]
 
 TEXT_LIMIT = 500_000
 """Characters of input and of output that are kept: both fit a bus message of 8 MiB, however they are encoded."""
 _EXTRA_LIMIT = 20_000
+_TEXTS = {"model", "messages", "prompt", "inputs", "route", "extra"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Outcome:
 
 
 def interaction(
-    chat: Chat,
+    asked: Asked,
     outcome: Outcome,
     *,
     interaction_id: str,
@@ -42,12 +43,12 @@ def interaction(
     usage = outcome.answer.usage if outcome.answer is not None else None
     return Interaction(
         interaction_id=interaction_id,
-        route=chat.route,
+        route=asked.route,
         model=storable(outcome.model),
         engine=outcome.engine,
-        input_text=storable(input_text(chat)),
+        input_text=storable(input_text(asked)),
         output_text=storable(outcome.output),
-        parameters=parameters(chat),
+        parameters=parameters(asked),
         status=outcome.status,
         error_message=storable(outcome.error) if outcome.error is not None else None,
         prompt_tokens=usage.prompt_tokens if usage is not None else 0,
@@ -60,27 +61,54 @@ def interaction(
     )
 
 
-def input_text(chat: Chat) -> str:
-    """The text of a single message as it is; a conversation as the JSON it was asked as."""
-    if len(chat.messages) == 1 and isinstance(chat.messages[0].content, str):
-        return chat.messages[0].content
-    return json.dumps([m.model_dump(exclude_none=True) for m in chat.messages], ensure_ascii=False)
+def input_text(asked: Asked) -> str:
+    """A single text as it is; a conversation, several texts or token ids as the JSON they were asked as."""
+    if isinstance(asked, Chat):
+        if len(asked.messages) == 1 and isinstance(asked.messages[0].content, str):
+            return asked.messages[0].content
+        return _json([m.model_dump(exclude_none=True) for m in asked.messages])
+    given = asked.inputs if isinstance(asked, Embed) else asked.prompt
+    if isinstance(given, list) and len(given) == 1:
+        given = given[0]  # type: ignore[assignment]
+    return given if isinstance(given, str) else _json(given)
 
 
-def parameters(chat: Chat) -> dict[str, Any]:
-    """What the caller set, without messages. Large extras (tools, schemas) are kept by name alone."""
-    given = chat.model_dump(exclude={"model", "messages", "route", "extra"}, exclude_none=True)
-    encoded = json.dumps(given | chat.extra)
+def output_text(answer: Answer) -> str:
+    """The text of the one choice as it is; several as a JSON list."""
+    if not answer.others:
+        return answer.content
+    return _json([answer.content, *(choice.content for choice in answer.others)])
+
+
+def parameters(asked: Asked) -> dict[str, Any]:
+    """What the caller set, without texts. Large ones (tools, schemas) are kept by name alone."""
+    given = asked.model_dump(exclude=_TEXTS, exclude_none=True)
+    encoded = json.dumps(given | asked.extra)
     if len(encoded) > _EXTRA_LIMIT:
-        encoded = json.dumps(given | {"extra_fields": sorted(chat.extra)})
+        given.pop("response_format", None)
+        encoded = json.dumps(given | {"extra_fields": sorted(asked.extra)})
     # The escape of NUL is the one thing in JSON that Postgres does not store.
     kept: dict[str, Any] = json.loads(encoded.replace("\\u0000", "\\ufffd"))
     return kept
 
 
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
 def storable(text: str) -> str:
     """`text` within the limit, and without NUL, which Postgres has no place for."""
     return text[:TEXT_LIMIT].replace("\x00", "\ufffd")
+
+
+def chat_delta(delta: Delta) -> ChatDelta:
+    return ChatDelta(
+        index=delta.index,
+        content=delta.content,
+        tool_calls=delta.tool_calls,
+        logprobs=delta.logprobs,
+        extra=delta.extra,
+    )
 
 
 def chat_reply(
@@ -101,6 +129,9 @@ def chat_reply(
         content=answer.content,
         tool_calls=answer.tool_calls,
         finish_reason=answer.finish_reason,
+        logprobs=answer.logprobs,
+        extra=answer.extra,
+        others=list(answer.others),
         usage=answer.usage,
         engine=engine,
         simulated=simulated,

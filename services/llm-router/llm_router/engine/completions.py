@@ -9,11 +9,11 @@ from itertools import count
 from typing import TypeVar
 
 from common.context import current
-from contracts.router import Chat, ChatDelta, ChatReply
+from contracts.router import ChatDelta, ChatReply, Embed, Embeddings
 from llm_router.domain.catalogue import Catalogue, Route
-from llm_router.domain.engines import Answer, Delta
+from llm_router.domain.engines import Answer, Asked, Delta, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
-from llm_router.domain.interactions import chat_reply
+from llm_router.domain.interactions import chat_delta, chat_reply
 from llm_router.domain.routing import pause_before_retry
 from llm_router.engine.adapters import Adapters
 from llm_router.engine.models import Models
@@ -37,7 +37,10 @@ class Patience:
 
 
 class Completions:
-    """Answers chats. Neither method touches the database or the disk, but to load an adapter for the first time."""
+    """Answers chats, texts to go on with, and texts to embed.
+
+    No method touches the database or the disk, but to load an adapter for the first time.
+    """
 
     def __init__(
         self,
@@ -55,14 +58,14 @@ class Completions:
         self._recorder = recorder
         self._patience = patience
 
-    async def complete(self, chat: Chat) -> ChatReply:
+    async def complete(self, question: Question) -> ChatReply:
         """The whole reply. Raises `EngineFailure`."""
-        with Observation(chat, self._recorder) as observation:
+        with Observation(question, self._recorder) as observation:
             deadline = self._deadline()
-            route = await self._route(chat, observation)
+            route = await self._route(question, observation)
 
             async def ask(engine: Engine) -> Answer:
-                return await engine.complete(chat, route.model)
+                return await engine.complete(question, route.model)
 
             lease, answer = await self._begin(route, observation, ask, deadline)
             lease.succeeded()
@@ -70,14 +73,14 @@ class Completions:
             observation.answered(answer)
             return self._reply(route, lease, answer, observation)
 
-    async def stream(self, chat: Chat) -> AsyncGenerator[ChatDelta | ChatReply, None]:
+    async def stream(self, question: Question) -> AsyncGenerator[ChatDelta | ChatReply, None]:
         """Pieces, then the whole reply. Closing it stops the engine. Raises `EngineFailure`, also half-way."""
-        with Observation(chat, self._recorder) as observation:
+        with Observation(question, self._recorder) as observation:
             deadline = self._deadline()
-            route = await self._route(chat, observation)
+            route = await self._route(question, observation)
 
             async def ask(engine: Engine) -> tuple[Delta | Answer, AsyncGenerator[Delta | Answer, None]]:
-                items = engine.stream(chat, route.model)
+                items = engine.stream(question, route.model)
                 return await anext(items), items
 
             lease, (item, items) = await self._begin(route, observation, ask, deadline)
@@ -85,7 +88,7 @@ class Completions:
                 async with aclosing(items):
                     while isinstance(item, Delta):
                         observation.piece(item)
-                        yield ChatDelta(content=item.content, tool_calls=item.tool_calls)
+                        yield chat_delta(item)
                         item = await anext(items)
             except EngineFailure as failure:
                 lease.failed(failure)
@@ -96,10 +99,30 @@ class Completions:
             observation.answered(item)
             yield self._reply(route, lease, item, observation)
 
-    async def _route(self, chat: Chat, observation: Observation) -> Route:
-        if chat.extra.get("n", 1) != 1:
-            raise EngineFailure(FailureKind.INVALID_REQUEST, "n must be 1: one answer is made for each request")
-        route = await self._models.route(chat.model)
+    async def embed(self, asked: Embed) -> Embeddings:
+        """The vectors of the inputs. Raises `EngineFailure`."""
+        with Observation(asked, self._recorder) as observation:
+            deadline = self._deadline()
+            route = await self._route(asked, observation)
+
+            async def ask(engine: Engine) -> Vectors:
+                return await engine.embed(asked, route.model)
+
+            lease, vectors = await self._begin(route, observation, ask, deadline)
+            lease.succeeded()
+            lease.release()
+            observation.answered(Answer("", "", None, None, vectors.usage))
+            return Embeddings(
+                model=route.name,
+                vectors=vectors.vectors,
+                usage=vectors.usage,
+                engine=lease.name,
+                simulated=self._catalogue.is_simulated(lease.name, route.model),
+                seconds=observation.seconds,
+            )
+
+    async def _route(self, asked: Asked, observation: Observation) -> Route:
+        route = await self._models.route(asked.model)
         observation.routed(route)
         return route
 

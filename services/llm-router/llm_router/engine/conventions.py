@@ -5,27 +5,39 @@ Source: https://github.com/open-telemetry/semantic-conventions-genai
 
 from collections.abc import Mapping
 
-from contracts.router import Chat, ProviderType
-from llm_router.domain.engines import Answer
+from contracts.router import Chat, Embed, ProviderType, TextCompletion
+from llm_router.domain.engines import Answer, Asked
 
 Value = str | int | float | list[str]
 
-OPERATION = "chat"
 ERROR_TYPE = "error.type"
 
 _PROVIDERS: Mapping[ProviderType, str] = {"openai": "openai"}
 
 
-def request_attributes(chat: Chat) -> dict[str, Value]:
+def operation(asked: Asked) -> str:
+    match asked:
+        case Chat():
+            return "chat"
+        case TextCompletion():
+            return "text_completion"
+        case Embed():
+            return "embeddings"
+
+
+def request_attributes(asked: Asked) -> dict[str, Value]:
     """What is known before an engine is chosen. Never the content: recording that would be opt-in."""
+    known: dict[str, Value] = {"gen_ai.operation.name": operation(asked), "gen_ai.request.model": asked.model}
+    if isinstance(asked, Embed):
+        return known
     optional = {
-        "gen_ai.request.temperature": chat.temperature,
-        "gen_ai.request.top_p": chat.top_p,
-        "gen_ai.request.max_tokens": chat.max_tokens,
-        "gen_ai.request.seed": chat.seed,
-        "gen_ai.request.stop_sequences": chat.stop,
+        "gen_ai.request.temperature": asked.temperature,
+        "gen_ai.request.top_p": asked.top_p,
+        "gen_ai.request.max_tokens": asked.max_tokens,
+        "gen_ai.request.seed": asked.seed,
+        "gen_ai.request.choice.count": asked.n,
+        "gen_ai.request.stop_sequences": asked.stop,
     }
-    known: dict[str, Value] = {"gen_ai.operation.name": OPERATION, "gen_ai.request.model": chat.model}
     return known | {name: value for name, value in optional.items() if value is not None}
 
 

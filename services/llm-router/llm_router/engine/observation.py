@@ -13,10 +13,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from common.context import current
 from common.telemetry import tracer
 from contracts.base import Refused
-from contracts.router import Chat
 from llm_router.domain.catalogue import Route
-from llm_router.domain.engines import Answer, Delta
-from llm_router.domain.interactions import Outcome, Status, interaction
+from llm_router.domain.engines import Answer, Asked, Delta
+from llm_router.domain.interactions import Outcome, Status, interaction, output_text
 from llm_router.engine import conventions, metrics
 from llm_router.engine.pool import Lease
 from llm_router.engine.recorder import Recorder
@@ -28,8 +27,8 @@ class Observation:
     The span is not the current one for the whole block, which a generator leaves and enters again: see `calling`.
     """
 
-    def __init__(self, chat: Chat, recorder: Recorder) -> None:
-        self._chat = chat
+    def __init__(self, asked: Asked, recorder: Recorder) -> None:
+        self._request = asked
         self._recorder = recorder
         self._created_at = datetime.now(UTC)
         self._started = time.perf_counter()
@@ -40,9 +39,9 @@ class Observation:
         self._pieces: list[str] = []
         self.time_to_first_token: float | None = None
         self._span = tracer().start_span(
-            f"{conventions.OPERATION} {chat.model}",
+            f"{conventions.operation(asked)} {asked.model}",
             kind=SpanKind.CLIENT,
-            attributes=conventions.request_attributes(chat),
+            attributes=conventions.request_attributes(asked),
         )
 
     @property
@@ -91,10 +90,10 @@ class Observation:
         status, reason, message = _outcome(error, answered=self._answer is not None)
         duration = time.perf_counter() - self._started
         self._measure(reason, duration)
-        output = self._answer.content if self._answer is not None else "".join(self._pieces)
+        output = output_text(self._answer) if self._answer is not None else "".join(self._pieces)
         outcome = Outcome(
             status=status,
-            model=self._route.name if self._route is not None else self._chat.model,
+            model=self._route.name if self._route is not None else self._request.model,
             engine=self._engine,
             output=output,
             duration=duration,
@@ -106,7 +105,7 @@ class Observation:
         context = self._span.get_span_context()
         self._recorder.record(
             interaction(
-                self._chat,
+                self._request,
                 outcome,
                 interaction_id=uuid.uuid4().hex,
                 principal=principal.id if principal is not None else None,

@@ -1,21 +1,22 @@
-"""OpenAI's chat API as bytes: requests, answers, stream frames, errors. No I/O.
+"""OpenAI's API as bytes: requests, answers, errors. No I/O.
 
-Source: https://platform.openai.com/docs/api-reference/chat, and what vLLM, llama.cpp and Ollama make of it.
+Source: https://platform.openai.com/docs/api-reference, and what vLLM, llama.cpp and Ollama make of it.
 """
 
+import base64
+import struct
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from operator import itemgetter
 from typing import Any, cast
 
 import orjson
 
-from contracts.router import Chat, FinishReason, Usage
-from llm_router.domain.engines import Answer, Delta, ModelCard
+from contracts.router import Chat, Choice, Embed, FinishReason, Usage
+from llm_router.domain.engines import Answer, ModelCard, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
 
-DONE = b"[DONE]"
-_LONGEST_LINE = 8 * 1024 * 1024
+_FLOAT_BYTES = 4
 _LONGEST_MESSAGE = 1000
 _MOST_MODELS = 2000
 _FINISH_REASONS: Mapping[str, FinishReason] = {
@@ -29,19 +30,32 @@ _FINISH_REASONS: Mapping[str, FinishReason] = {
     "content_filter": "content_filter",
 }
 
+_READ = frozenset({"role", "content", "tool_calls", "function_call"})
+"""Fields of a message that the platform reads itself."""
+
 Json = dict[str, Any]
 
 # Requests
 
 
-def chat_body(chat: Chat, model: str, *, stream: bool) -> bytes:
-    """The request body. What the contract names wins over `extra`, which is passed on as it is."""
-    body: Json = dict(chat.extra)
+def request_body(question: Question, model: str, *, stream: bool, hosted: bool = False) -> bytes:
+    """The request body. What the contract names wins over `extra`, which is passed on as it is.
+
+    `hosted` models of OpenAI's may know `max_completion_tokens` alone, others know `max_tokens` at least as well.
+    """
+    body: Json = dict(question.extra)
     body["model"] = model
-    body["messages"] = [message.model_dump(exclude_none=True) for message in chat.messages]
-    for name in ("temperature", "top_p", "max_tokens", "stop", "seed"):
-        if (value := getattr(chat, name)) is not None:
+    if isinstance(question, Chat):
+        body["messages"] = [message.model_dump(exclude_none=True) for message in question.messages]
+        if question.response_format is not None:
+            body["response_format"] = question.response_format
+    else:
+        body["prompt"] = question.prompt
+    for name in ("temperature", "top_p", "max_tokens", "stop", "seed", "n"):
+        if (value := getattr(question, name)) is not None:
             body[name] = value
+    if "max_completion_tokens" in body:
+        body.pop("max_tokens" if hosted else "max_completion_tokens", None)
     body["stream"] = stream
     if stream:
         options = body.get("stream_options")
@@ -51,25 +65,76 @@ def chat_body(chat: Chat, model: str, *, stream: bool) -> bytes:
     return orjson.dumps(body)
 
 
+def embed_body(asked: Embed, model: str) -> bytes:
+    """The request body of embeddings, which are asked for as base64: a quarter of the size of numbers as text."""
+    body: Json = {**asked.extra, "model": model, "input": asked.inputs, "encoding_format": "base64"}
+    if asked.dimensions is not None:
+        body["dimensions"] = asked.dimensions
+    return orjson.dumps(body)
+
+
 # Answers
 
 
 def read_answer(data: bytes) -> Answer:
-    """The answer that is not streamed. Raises `EngineFailure(INVALID_ANSWER)` for anything else."""
+    """An answer that is not streamed, of a chat or a text. Raises `EngineFailure(INVALID_ANSWER)` for anything else."""
     body = read_object(data)
     try:
-        choice = body["choices"][0]
-        message = choice["message"]
-        content = message.get("content")
+        first, *others = body["choices"]
+        if others:
+            first, *others = sorted(body["choices"], key=itemgetter("index"))
         return Answer(
             id=answer_id(body),
-            content=content if isinstance(content, str) else "",
-            tool_calls=message.get("tool_calls") or None,
-            finish_reason=_finish_reason(choice.get("finish_reason")),
             usage=read_usage(body.get("usage")),
+            others=tuple(Choice(**_choice(choice)) for choice in others),
+            **_choice(first),
         )
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise invalid_answer("is no chat completion") from error
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise invalid_answer("is no completion") from error
+
+
+def read_vectors(data: bytes, count: int) -> Vectors:
+    """The embeddings of `count` inputs, which an engine may give as base64 or as numbers."""
+    body = read_object(data)
+    try:
+        rows = sorted(body["data"], key=itemgetter("index"))
+        if len(rows) != count:
+            raise invalid_answer(f"has {len(rows)} embeddings for {count} inputs")
+        return Vectors([_vector(row["embedding"]) for row in rows], read_usage(body.get("usage")))
+    except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
+        raise invalid_answer("is no list of embeddings") from error
+
+
+def other_fields(message: Json) -> Json:
+    """What a message or a delta has besides what the platform reads itself."""
+    return {name: value for name, value in message.items() if name not in _READ and value is not None}
+
+
+def read_logprobs(choice: Json) -> Json | None:
+    logprobs = choice.get("logprobs")
+    return logprobs if isinstance(logprobs, dict) else None
+
+
+def _choice(choice: Json) -> Json:
+    """The fields of a `Choice`."""
+    message = choice["message"] if "message" in choice else {"content": choice["text"]}
+    content = message.get("content")
+    return {
+        "content": content if isinstance(content, str) else "",
+        "tool_calls": message.get("tool_calls") or None,
+        "finish_reason": finish_reason(choice.get("finish_reason")),
+        "logprobs": read_logprobs(choice),
+        "extra": other_fields(message),
+    }
+
+
+def _vector(embedding: object) -> str:
+    if isinstance(embedding, str):
+        if len(base64.b64decode(embedding, validate=True)) % _FLOAT_BYTES:
+            raise ValueError("no whole number of floats")
+        return embedding
+    numbers = cast(list[float], embedding)
+    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
 
 
 def read_object(data: bytes) -> Json:
@@ -117,97 +182,12 @@ def _model_card(row: Json) -> ModelCard:
     )
 
 
-def _finish_reason(reason: object) -> FinishReason | None:
+def finish_reason(reason: object) -> FinishReason | None:
     return _FINISH_REASONS.get(reason) if isinstance(reason, str) else None
 
 
 def _count(value: object) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
-
-
-# Streams
-
-
-class EventLines:
-    """Cuts a stream of server-sent events into the payloads of its `data:` lines, however the bytes arrive."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > _LONGEST_LINE:
-            raise invalid_answer("has a line that never ends")
-        for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip()
-
-
-@dataclass
-class StreamedAnswer:
-    """Puts a streamed answer together.
-
-    It has `ended` once the engine has said why it stopped; it is `done` when nothing can follow.
-    """
-
-    id: str = ""
-    ended: bool = False
-    done: bool = False
-    finish_reason: FinishReason | None = None
-    usage: Usage = field(default_factory=lambda: read_usage(None))
-    _pieces: list[str] = field(default_factory=list)
-    _tool_calls: dict[int, Json] = field(default_factory=dict)
-
-    def take(self, payload: bytes) -> Delta | None:
-        """One frame; what it adds for the caller, if anything. Raises when it is an error or makes no sense."""
-        if payload == DONE:
-            self.ended = self.done = True
-            return None
-        frame = read_object(payload)
-        if frame.get("error"):
-            raise _error_in_stream(frame)
-        self.id = self.id or answer_id(frame)
-        if frame.get("usage"):
-            self.usage = read_usage(frame["usage"])
-        try:
-            return self._take_choice(frame["choices"][0]) if frame.get("choices") else None
-        except (KeyError, IndexError, TypeError, AttributeError) as error:
-            raise invalid_answer("has a frame that is no chat completion chunk") from error
-
-    def whole(self) -> Answer:
-        calls = [self._tool_calls[index] for index in sorted(self._tool_calls)]
-        return Answer(self.id, "".join(self._pieces), calls or None, self.finish_reason, self.usage)
-
-    def _take_choice(self, choice: Json) -> Delta | None:
-        if choice.get("finish_reason") is not None:
-            self.ended = True
-            self.finish_reason = _finish_reason(choice["finish_reason"])
-        delta = choice.get("delta") or {}
-        content, calls = delta.get("content") or "", delta.get("tool_calls") or None
-        if not isinstance(content, str):
-            raise TypeError("content is no text")
-        if content:
-            self._pieces.append(content)
-        for call in calls or ():
-            self._merge_call(call)
-        return Delta(content, calls) if content or calls else None
-
-    def _merge_call(self, piece: Json) -> None:
-        """A call comes in pieces with the same index: its id and name once, its arguments bit by bit."""
-        index = cast(int, piece.get("index", 0))
-        call = self._tool_calls.setdefault(index, {"type": "function", "function": {"name": "", "arguments": ""}})
-        if piece.get("id"):
-            call["id"] = piece["id"]
-        function = piece.get("function") or {}
-        for name in ("name", "arguments"):
-            call["function"][name] += function.get(name) or ""
-
-
-def _error_in_stream(frame: Json) -> EngineFailure:
-    message, code = _error_fields(frame)
-    status = frame["error"].get("code") if isinstance(frame["error"], dict) else None
-    return failure_of(status if isinstance(status, int) else 500, message, code)
 
 
 # Errors
@@ -219,7 +199,7 @@ def read_error(status: int, data: bytes, retry_after: float | None) -> EngineFai
         body = orjson.loads(data)
     except orjson.JSONDecodeError:
         body = None
-    message, code = _error_fields(body) if isinstance(body, dict) else ("", "")
+    message, code = error_fields(body) if isinstance(body, dict) else ("", "")
     return failure_of(status, message, code, retry_after)
 
 
@@ -267,7 +247,7 @@ def _kind_of(status: int, message: str, code: str) -> FailureKind:
     return FailureKind.ENGINE_ERROR if status >= 500 else FailureKind.INVALID_ANSWER
 
 
-def _error_fields(body: Json) -> tuple[str, str]:
+def error_fields(body: Json) -> tuple[str, str]:
     """Message and code of an error body: OpenAI's, vLLM's older flat one, or a bare string."""
     error = body.get("error", body)
     if isinstance(error, str):

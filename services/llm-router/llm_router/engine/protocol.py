@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from contracts.router import Chat
-from llm_router.domain.engines import Answer, Delta, ModelCard
+from contracts.router import Embed
+from llm_router.domain.engines import Answer, Delta, ModelCard, Question, Vectors
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,27 @@ class Timeouts:
 class Engine(Protocol):
     """An engine. Every method raises `EngineFailure`, which says of what kind the failure is.
 
-    `model` is the engine's own name for what is asked; the name in the chat is the caller's.
+    `model` is the engine's own name for what is asked; the name in the question is the caller's.
     """
 
-    async def complete(self, chat: Chat, model: str) -> Answer:
+    @property
+    def keeps_format(self) -> bool:
+        """Whether it keeps to a chat's `response_format` by itself."""
+        ...
+
+    async def complete(self, question: Question, model: str) -> Answer:
         """A whole answer, for as long as it takes: the caller bounds the time."""
         ...
 
-    def stream(self, chat: Chat, model: str) -> AsyncGenerator[Delta | Answer, None]:
+    def stream(self, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
         """Pieces as they come, and the whole answer last. Closing it stops the generation at once.
 
         An answer that breaks off raises; it never looks like a finished one.
         """
+        ...
+
+    async def embed(self, asked: Embed, model: str) -> Vectors:
+        """The vectors of the inputs, in their order."""
         ...
 
     async def models(self) -> list[ModelCard]:

@@ -1,4 +1,4 @@
-"""Completions: whole, streamed, and document B's test."""
+"""Completions of chats and texts, whole and streamed; embeddings; and document B's test."""
 
 from collections.abc import AsyncIterator
 
@@ -6,13 +6,19 @@ from contracts.router import (
     CHAT_COMPLETE,
     CHAT_STREAM,
     DEFAULT_MODEL,
+    EMBED,
     TEST_PROMPT,
+    TEXT_COMPLETE,
+    TEXT_STREAM,
     Chat,
     ChatDelta,
     ChatMessage,
     ChatReply,
+    Embed,
+    Embeddings,
     TestPrompt,
     TestResult,
+    TextCompletion,
 )
 from llm_router.handlers.deps import HANDLERS, Deps
 
@@ -25,6 +31,21 @@ async def complete(deps: Deps, chat: Chat) -> ChatReply:
 @HANDLERS.on_stream(CHAT_STREAM)
 def stream(deps: Deps, chat: Chat) -> AsyncIterator[ChatDelta | ChatReply]:
     return deps.completions.stream(chat)
+
+
+@HANDLERS.on(TEXT_COMPLETE)
+async def complete_text(deps: Deps, text: TextCompletion) -> ChatReply:
+    return await deps.completions.complete(text)
+
+
+@HANDLERS.on_stream(TEXT_STREAM)
+def stream_text(deps: Deps, text: TextCompletion) -> AsyncIterator[ChatDelta | ChatReply]:
+    return deps.completions.stream(text)
+
+
+@HANDLERS.on(EMBED)
+async def embed(deps: Deps, asked: Embed) -> Embeddings:
+    return await deps.completions.embed(asked)
 
 
 @HANDLERS.on(TEST_PROMPT)

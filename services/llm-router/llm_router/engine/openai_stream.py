@@ -1,0 +1,158 @@
+"""Streamed answers of OpenAI's API: from bytes to pieces for the caller, and to the whole. No I/O."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from contracts.router import Choice, FinishReason
+from llm_router.domain.engines import Answer, Delta
+from llm_router.domain.failures import EngineFailure
+from llm_router.engine.openai_wire import (
+    Json,
+    answer_id,
+    error_fields,
+    failure_of,
+    finish_reason,
+    invalid_answer,
+    other_fields,
+    read_logprobs,
+    read_object,
+    read_usage,
+)
+
+DONE = b"[DONE]"
+_LONGEST_LINE = 8 * 1024 * 1024
+_MOST_CHOICES = 1024
+
+
+class EventLines:
+    """Cuts a stream of server-sent events into the payloads of its `data:` lines, however the bytes arrive."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        lines = (self._rest + data).split(b"\n")
+        self._rest = lines.pop()
+        if len(self._rest) > _LONGEST_LINE:
+            raise invalid_answer("has a line that never ends")
+        for line in lines:
+            if line.startswith(b"data:"):
+                yield line[5:].strip()
+
+
+@dataclass
+class _Part:
+    """One choice while it grows."""
+
+    finished: bool = False
+    reason: FinishReason | None = None
+    pieces: list[str] = field(default_factory=list)
+    tool_calls: dict[int, Json] = field(default_factory=dict)
+    logprobs: Json | None = None
+    extra: Json = field(default_factory=dict)
+
+    def take(self, index: int, choice: Json) -> Delta | None:
+        """What a frame adds to the choice, if anything."""
+        if choice.get("finish_reason") is not None:
+            self.finished, self.reason = True, finish_reason(choice["finish_reason"])
+        delta = choice.get("delta") or {}
+        content = (delta.get("content") or "") if "text" not in choice else choice["text"]
+        if not isinstance(content, str):
+            raise TypeError("content is no text")
+        calls, extra, logprobs = delta.get("tool_calls") or None, other_fields(delta), read_logprobs(choice)
+        if content:
+            self.pieces.append(content)
+        for call in calls or ():
+            self._merge_call(call)
+        if extra:
+            _merge(self.extra, extra)
+        if logprobs:
+            self.logprobs = _merge(self.logprobs or {}, logprobs)
+        if content or calls or extra or logprobs:
+            return Delta(content, calls, index, logprobs, extra)
+        return None
+
+    def fields(self) -> Json:
+        """The fields of a `Choice`."""
+        calls = [self.tool_calls[index] for index in sorted(self.tool_calls)]
+        return {
+            "content": "".join(self.pieces),
+            "tool_calls": calls or None,
+            "finish_reason": self.reason,
+            "logprobs": self.logprobs,
+            "extra": self.extra,
+        }
+
+    def _merge_call(self, piece: Json) -> None:
+        """A call comes in pieces with the same index: its id and name once, its arguments bit by bit."""
+        index = cast(int, piece.get("index", 0))
+        call = self.tool_calls.setdefault(index, {"type": "function", "function": {"name": "", "arguments": ""}})
+        if piece.get("id"):
+            call["id"] = piece["id"]
+        function = piece.get("function") or {}
+        for name in ("name", "arguments"):
+            call["function"][name] += function.get(name) or ""
+
+
+class StreamedAnswer:
+    """Puts a streamed answer of so many `choices` together.
+
+    It has `ended` once the engine has said of each why it stopped; it is `done` when nothing can follow.
+    """
+
+    def __init__(self, choices: int = 1) -> None:
+        self.done = False
+        self.usage = read_usage(None)
+        self._asked = choices
+        self._id = ""
+        self._parts: dict[int, _Part] = {}
+
+    @property
+    def ended(self) -> bool:
+        return self.done or sum(part.finished for part in self._parts.values()) >= self._asked
+
+    def take(self, payload: bytes) -> list[Delta]:
+        """One frame; what it adds for the caller. Raises when it is an error or makes no sense."""
+        if payload == DONE:
+            self.done = True
+            return []
+        frame = read_object(payload)
+        if frame.get("error"):
+            raise _error_in_stream(frame)
+        self._id = self._id or answer_id(frame)
+        if frame.get("usage"):
+            self.usage = read_usage(frame["usage"])
+        try:
+            deltas = [self._take_choice(choice) for choice in frame.get("choices") or ()]
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise invalid_answer("has a frame that is no completion chunk") from error
+        return [delta for delta in deltas if delta is not None]
+
+    def whole(self) -> Answer:
+        first, *others = [self._parts[index].fields() for index in sorted(self._parts)] or [_Part().fields()]
+        return Answer(id=self._id, usage=self.usage, others=tuple(Choice(**choice) for choice in others), **first)
+
+    def _take_choice(self, choice: Json) -> Delta | None:
+        index = choice.get("index", 0)
+        part = self._parts.get(index)
+        if part is None:
+            if not isinstance(index, int) or not 0 <= index < _MOST_CHOICES:
+                raise TypeError("a choice is numbered from 0")
+            part = self._parts[index] = _Part()
+        return part.take(index, choice)
+
+
+def _merge(whole: Json, piece: Json) -> Json:
+    """Texts and lists grow by their pieces; of anything else the newest holds."""
+    for name, value in piece.items():
+        known = whole.get(name)
+        grows = isinstance(value, str | list) and type(known) is type(value)
+        whole[name] = cast(Any, known) + value if grows else value
+    return whole
+
+
+def _error_in_stream(frame: Json) -> EngineFailure:
+    message, code = error_fields(frame)
+    status = frame["error"].get("code") if isinstance(frame["error"], dict) else None
+    return failure_of(status if isinstance(status, int) else 500, message, code)
