@@ -38,6 +38,8 @@ from orchestrator.deps import Deps
 from orchestrator.main import build
 from orchestrator.settings import Settings
 
+from .answering import ANSWERS, Router
+
 SettingsOf = Callable[[str], dict[str, Any]]
 
 
@@ -76,18 +78,18 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
     found = await Database.connect(settings.database_url.get_secret_value(), "orchestrator")
     await found.migrate("orchestrator")
     async with found.connection() as connection:
-        await connection.execute("TRUNCATE runs, steps, logs, outbox")
+        await connection.execute("TRUNCATE runs, steps, logs, outbox, tasks")
     yield found
     await found.close()
 
 
 @asynccontextmanager
-async def _bus(access_of: SettingsOf, service: str) -> AsyncIterator[Bus]:
+async def _bus(access_of: SettingsOf, service: str, *, grace: float = 10.0) -> AsyncIterator[Bus]:
     bus = await Bus.connect(ServiceSettings(**access_of(service)), service)
     try:
         yield bus
     finally:
-        await bus.close()
+        await bus.close(grace)
 
 
 @pytest.fixture
@@ -145,6 +147,15 @@ async def datasets(access_of: SettingsOf) -> AsyncIterator[set[str]]:
 
     async with _bus(access_of, "registry") as bus:
         await bus.serve(table, known)
+        yield known
+
+
+@pytest.fixture
+async def router(access_of: SettingsOf) -> AsyncIterator[Router]:
+    """A router that answers as the test says."""
+    known = Router()
+    async with _bus(access_of, "llm_router", grace=0.1) as bus:
+        await bus.serve(ANSWERS, known)
         yield known
 
 

@@ -11,7 +11,9 @@ from orchestrator.domain.failures import LEASE_ENDED, Failure
 from orchestrator.domain.machine import Run, RunStatus, Step, Transition, cancel, fail, release, succeed
 from orchestrator.domain.policy import Policy
 
-POLICY = Policy(lease=10, cancel_grace=10, retry_base=1, retry_cap=60, hint_pause=5)
+POLICY = Policy(
+    lease=10, cancel_grace=10, retry_base=1, retry_cap=60, hint_pause=5, task_attempts=3, task_step_timeout=60
+)
 OPEN: set[StepStatus] = {"waiting", "ready", "running"}
 
 

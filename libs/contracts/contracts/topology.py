@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Literal
 
-from contracts import gateway, orchestrator, registry, router
+from contracts import orchestrator, registry, router
 from contracts.base import BodyT, Event, Stream
 
 DAY = 24 * 3600.0
@@ -96,10 +96,12 @@ class Access:
 DATASETS_BUCKET = "datasets"
 ARTIFACTS_BUCKET = "artifacts"
 
+_TASKS = ("orchestrator.v1.tasks.*", "orchestrator.v1.profiles.*", "orchestrator.v1.roles.*")
+
 ACCESS = (
     Access(
         "gateway",
-        asks=("registry.v1.>", "orchestrator.v1.jobs.*", "orchestrator.v1.logs.*", "router.v1.>"),
+        asks=("registry.v1.>", "orchestrator.v1.jobs.*", "orchestrator.v1.logs.*", *_TASKS, "router.v1.>"),
         publishes=("events.gateway.>",),
         follows=("EVENTS", "LOGS"),
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),

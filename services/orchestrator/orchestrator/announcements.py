@@ -1,13 +1,18 @@
-"""What jobs tell others, in the transaction of what happened: hints to workers, lines of the log, the job's end."""
+"""What runs tell others, in the transaction of what happened: hints to workers, lines of the log, the run's end.
+
+A run of kind `task` has neither hints nor a log: its steps are done by the orchestrator itself and told by its plan.
+"""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from common.outbox import Told, telling
 from contracts.orchestrator import JOB_ENDED, LOG_RECORDED, STEP_READY, JobEnded, LogLevel, LogRecord, StepReady
-from orchestrator.domain.jobs import job_id_of
+from contracts.tasks import TASK_ENDED, TaskEnded, TaskStatus
+from orchestrator.domain import jobs
 from orchestrator.domain.machine import Run, Step, Transition
 from orchestrator.domain.records import Claim, Hint
+from orchestrator.domain.tasks.records import task_id_of
 
 SPEAKER = "Orchestrator"
 """The agent that the engine's own lines of a run's log are from."""
@@ -28,12 +33,14 @@ def of_claim(claim: Claim) -> list[Told]:
 
 def of_transition(transition: Transition) -> list[Told]:
     """A step or a whole job has changed."""
+    if transition.run.kind != jobs.KIND:
+        return list(_end_of_task(transition))
     return [*_step_lines(transition), *_hints(transition.made_ready), *_end(transition)]
 
 
 def of_hints(hints: Iterable[Hint]) -> list[Told]:
     """Ready steps that nobody has claimed."""
-    return [_hint(hint.step_id, hint.kind, hint.fence, hint.number) for hint in hints]
+    return [_hint(hint.step_id, hint.kind, hint.fence, hint.number) for hint in hints if hint.run_kind == jobs.KIND]
 
 
 def _hints(steps: Iterable[Step]) -> Iterator[Told]:
@@ -72,8 +79,23 @@ def _end(transition: Transition) -> Iterator[Told]:
         return
     level: LogLevel = "ERROR" if status == "failed" else "INFO"
     yield _line(run.run_id, status, level, f"Job {status}")
-    body = JobEnded(job_id=job_id_of(run.run_id), run_id=run.run_id, status=status)
+    body = JobEnded(job_id=jobs.job_id_of(run.run_id), run_id=run.run_id, status=status)
     yield telling(JOB_ENDED, body, message_id=f"run.{run.id}.ended")
+
+
+def _end_of_task(transition: Transition) -> Iterator[Told]:
+    run = transition.run
+    match transition.ended:
+        case "completed":
+            status: TaskStatus = "Completed"
+        case "failed":
+            status = "Failed"
+        case "cancelled":
+            status = "Cancelled"
+        case None:
+            return
+    body = TaskEnded(task_id=task_id_of(run.run_id), status=status)
+    yield telling(TASK_ENDED, body, message_id=f"run.{run.id}.ended")
 
 
 def _line(run_id: str, what: str, level: LogLevel, message: str) -> Told:

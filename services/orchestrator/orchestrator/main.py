@@ -1,12 +1,18 @@
 """The composition root of the orchestrator: `python -m orchestrator.main`."""
 
+from functools import partial
+
 from common.outbox import OutboxRelay
 from common.service import Service, run
+from orchestrator import direct
 from orchestrator.deps import Deps
+from orchestrator.domain.tasks.plans import STEP_KIND
 from orchestrator.handlers import HANDLERS
 from orchestrator.log_keeper import LogKeeper
 from orchestrator.reaper import Reaper
 from orchestrator.settings import Settings
+from orchestrator.step_worker import StepWorker
+from orchestrator.task_steps import do_task_step
 
 _DAY = 24 * 3600.0
 
@@ -17,11 +23,17 @@ async def build(service: Service, settings: Settings) -> None:
     relay = OutboxRelay(database, bus)
     deps = Deps(database=database, bus=bus, relay=relay, policy=settings.policy)
     keeper = LogKeeper(database, bus, retention=settings.log_retention_days * _DAY)
+    worker = StepWorker(deps, {STEP_KIND: do_task_step}, concurrency=settings.task_concurrency)
     service.spawn("relay", relay.run)
     service.spawn("reaper", Reaper(deps, interval=settings.reap_interval_seconds).run)
     service.spawn("log_writer", keeper.write)
     service.spawn("log_retention", keeper.expire)
+    service.spawn("step_worker", worker.run)
+    service.spawn("answering", partial(direct.keep, deps))
+    service.stack.push_async_callback(direct.stop_all, deps)
     await bus.serve(HANDLERS, deps)
+    # At the end what is being answered may end, and only then do the parts above close.
+    service.stack.push_async_callback(bus.drain)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Looks after what nobody looks after: steps whose worker fell silent, and ready steps whose hint was lost.
+"""Looks after what nobody looks after: steps and answers whose worker fell silent, and ready steps whose hint was lost.
 
 Any number of replicas may reap: an expired step is checked again under the lock of its run, and hints skip locked rows.
 """
@@ -9,12 +9,12 @@ from common import outbox
 from common.database import Connection
 from common.telemetry import get_logger
 from contracts.base import Refused
-from orchestrator import announcements, metrics
+from orchestrator import announcements, direct, metrics
 from orchestrator.deps import Deps
 from orchestrator.domain.machine import Transition
 from orchestrator.domain.outcomes import expire, overrun
 from orchestrator.recording import record, settled
-from orchestrator.store import runs, steps
+from orchestrator.store import runs, steps, tasks
 
 _log = get_logger("reaper")
 _BATCH = 100
@@ -34,6 +34,7 @@ class Reaper:
         while True:
             try:
                 await self.expire_leases()
+                await self.end_silent_answers()
                 await self.repeat_hints()
                 await self.measure()
             except Refused as refusal:
@@ -67,6 +68,14 @@ class Reaper:
         if limit == "deadline":
             return overrun(run, step, timeout_seconds)
         return expire(run, step, self._deps.policy, self._deps.chance())
+
+    async def end_silent_answers(self) -> int:
+        """Fails tasks whose answer nobody is making any more; how many."""
+        async with self._deps.database.connection() as connection:
+            ended = await tasks.end_silent(connection, error=direct.SILENT, limit=_BATCH)
+        if ended:
+            _log.warning("answers_expired", task_ids=ended)
+        return len(ended)
 
     async def repeat_hints(self) -> int:
         """Sends hints about ready steps that nobody has claimed; how many."""

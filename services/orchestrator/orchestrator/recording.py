@@ -19,4 +19,5 @@ async def record(connection: Connection, transition: Transition, policy: Policy)
 def settled(deps: Deps, transition: Transition) -> None:
     """The transition is committed: what it tells goes out at once, rather than when the relay looks next."""
     deps.relay.kick()
+    deps.steps_ready.set()
     metrics.count_transition(transition)

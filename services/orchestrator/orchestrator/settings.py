@@ -22,6 +22,13 @@ class Settings(ServiceSettings):
     hint_pause_seconds: float = Field(
         default=5, gt=0, description="How long a ready step may stay unclaimed before another hint goes out"
     )
+    task_attempts: int = Field(default=6, ge=1, le=100, description="How often a step of a task is tried")
+    task_step_timeout_seconds: float = Field(
+        default=300, gt=0, le=3600, description="How long one attempt at a step of a task may take"
+    )
+    task_concurrency: int = Field(
+        default=16, ge=1, le=1000, description="How many steps of tasks one process works on at once"
+    )
     reap_interval_seconds: float = Field(
         default=0.5, gt=0, le=60, description="How often expired leases and lost hints are looked for"
     )
@@ -35,4 +42,6 @@ class Settings(ServiceSettings):
             retry_base=self.retry_base_seconds,
             retry_cap=self.retry_cap_seconds,
             hint_pause=self.hint_pause_seconds,
+            task_attempts=self.task_attempts,
+            task_step_timeout=self.task_step_timeout_seconds,
         )

@@ -8,7 +8,7 @@ from gateway.routes.platform import PLATFORM
 from gateway.routes.table import Route
 from gateway.routes.tasks import TASKS
 
-ROUTES: tuple[Route, ...] = (*OPENAI, *PIPELINE, *LLM, *ENGINES, *PLATFORM)
+ROUTES: tuple[Route, ...] = (*OPENAI, *PIPELINE, *LLM, *ENGINES, *TASKS, *PLATFORM)
 """In the order of the API description."""
 
 __all__ = ["ROUTES", "Route"]

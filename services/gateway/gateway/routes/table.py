@@ -32,6 +32,8 @@ class Family(StrEnum):
 _PREFIXES = (
     ("/api/v1/llm", Family.LLM),
     ("/api/v1/tasks", Family.SERVER),
+    ("/api/v1/profiles", Family.SERVER),
+    ("/api/v1/roles", Family.SERVER),
     ("/api/v1/metrics", Family.SERVER),
     ("/api/v1", Family.PIPELINE),
     ("/api", Family.ORCHESTRATION),
@@ -56,6 +58,7 @@ class Tag(StrEnum):
     LOGS = "Logs"
     MODELS = "Models"
     LLM = "LLM"
+    TASKS = "Tasks"
     KEYS = "API keys"
     PLATFORM = "Platform"
 
@@ -76,17 +79,14 @@ class Special(StrEnum):
     CHANGE_KEY = "change_key"
     REVOKE_KEY = "revoke_key"
     CHAT = "chat"
+    TEXT = "text"
+    EMBEDDINGS = "embeddings"
     SERVED_MODEL = "served_model"
     UPLOAD_DATASET = "upload_dataset"
     DOWNLOAD_MODEL = "download_model"
     STREAM_LOGS = "stream_logs"
 
 
-@dataclass(frozen=True)
-class View(Generic[ReplyT]):
-    """The form that a document gives to a reply where it differs. `model` is None for text that is not JSON."""
-
-    model: type[BaseModel] | None
 class Quota(StrEnum):
     """What a row counts towards, besides the requests of its caller (document B)."""
 
@@ -94,6 +94,11 @@ class Quota(StrEnum):
     EXECUTION = "execution"
 
 
+@dataclass(frozen=True)
+class View(Generic[ReplyT]):
+    """The form that a document gives to a reply where it differs. `model` is None for text that is not JSON."""
+
+    model: type[BaseModel] | None
     shape: Callable[[ReplyT], BaseModel | str]
     media: str = "application/json"
 
@@ -123,12 +128,12 @@ class Route:
     rpc: Rpc[Any, Any] | None = None
     shape: Callable[[Any], BaseModel | str] | None = None
     special: Special | None = None
+    quota: Quota | None = None
     status: int = 200
     media: str = "application/json"
     request_media: str = "application/json"
     omit_absent: bool = False
     refusals: tuple[RefusalCode, ...] = ()
-    quota: Quota | None = None
     description: str = ""
     example: Mapping[str, Any] | None = None
 
@@ -173,12 +178,12 @@ def asks(
     summary: str,
     role: Role | None = None,
     view: View[ReplyT] | None = None,
+    quota: Quota | None = None,
     status: int = 200,
     omit_absent: bool = False,
     description: str = "",
     example: Mapping[str, Any] | None = None,
 ) -> Route:
-    quota: Quota | None = None,
     """A row that is one question over the bus. Without `role`, a viewer may read and a member may write."""
     return Route(
         method=method,
@@ -191,10 +196,10 @@ def asks(
         rpc=rpc,
         shape=view.shape if view is not None else None,
         media=view.media if view is not None else "application/json",
+        quota=quota,
         status=status,
         omit_absent=omit_absent,
         refusals=rpc.refusals,
         description=description,
         example=example,
-        quota=quota,
     )

@@ -10,7 +10,8 @@ class Policy:
     """`lease`: how long a worker may be silent. `cancel_grace`: how long it may take to stop after its run has ended.
 
     `retry_base` and `retry_cap` bound the pause before another attempt. `hint_pause`: how long a ready step may stay
-    unclaimed before another hint about it goes out; each further pause is twice as long, up to 16 times.
+    unclaimed before another hint about it goes out; each further pause is twice as long, up to 16 times. A step of a
+    task is tried `task_attempts` times at most and given `task_step_timeout` each time.
     """
 
     lease: float
@@ -18,6 +19,8 @@ class Policy:
     retry_base: float
     retry_cap: float
     hint_pause: float
+    task_attempts: int
+    task_step_timeout: float
 
     def pause_after(self, attempt: int, chance: float) -> float:
         """The pause after failed attempt `attempt` (the first is 1): doubling from `retry_base` up to `retry_cap`, of

@@ -1,0 +1,41 @@
+"""Asks the router for completions on behalf of tasks."""
+
+from contextlib import aclosing
+from typing import Any
+
+from common.bus import Bus
+from common.context import Call, Principal, calling
+from contracts import router
+from contracts.base import RefusalCode, Refused
+from contracts.router import DEFAULT_MODEL, Chat, ChatMessage, ChatReply
+
+ROUTE = "task"
+"""The route that interactions of tasks are recorded under."""
+
+
+def chat(messages: list[ChatMessage]) -> Chat:
+    """A question to the configured model."""
+    return Chat(model=DEFAULT_MODEL, messages=messages, route=ROUTE)
+
+
+async def complete_stoppably(bus: Bus, question: Chat, call: Call) -> ChatReply:
+    """The reply, asked for on behalf of `call`. Cancelling stops the engine; a router that dies is noticed in seconds.
+
+    Raises the router's `Refused`.
+    """
+    with calling(call):
+        items = bus.stream(router.CHAT_STREAM, question)
+        async with aclosing(items):
+            async for item in items:
+                if isinstance(item, ChatReply):
+                    return item
+    raise Refused(RefusalCode.UNAVAILABLE, "The answer broke off")
+
+
+async def complete_once(bus: Bus, question: Chat, *, principal: dict[str, Any] | None, key: str, timeout: float) -> str:
+    """The text of the reply, within `timeout` seconds. Asked again under the same `key`, the router may answer with
+    what it answered before instead of making and charging it again. Raises the router's `Refused`."""
+    on_behalf = Principal.model_validate(principal) if principal is not None else None
+    with calling(Call(principal=on_behalf, idempotency_key=key)):
+        reply = await bus.ask(router.CHAT_COMPLETE, question, timeout=timeout)
+    return reply.content

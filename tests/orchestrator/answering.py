@@ -1,0 +1,65 @@
+"""A router that answers what a test says, and remembers what it was asked and on whose behalf."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+from common.bus import Handlers
+from common.context import Call, current
+from contracts import router
+from contracts.router import Chat, ChatDelta, ChatReply, Usage
+
+Answer = Callable[[str], Awaitable[str]]
+"""From what the user says to the text of the answer. Raises `Refused`."""
+
+
+async def echo(content: str) -> str:
+    """The last line of what was asked, which is the instruction where there is one."""
+    return f"<{content.splitlines()[-1]}>"
+
+
+@dataclass
+class Router:
+    """`stopped` counts streams that their caller closed."""
+
+    answer: Answer = echo
+    asked: list[tuple[Chat, Call]] = field(default_factory=list)
+    stopped: int = 0
+
+    async def reply(self, chat: Chat) -> ChatReply:
+        self.asked.append((chat, current()))
+        return ChatReply(
+            id="chatcmpl-1",
+            model="m",
+            created=1_700_000_000,
+            content=await self.answer(str(chat.messages[-1].content)),
+            finish_reason="stop",
+            usage=Usage(prompt_tokens=3, completion_tokens=2, total_tokens=5),
+            engine="local",
+            simulated=False,
+            seconds=0.1,
+        )
+
+    @property
+    def contents(self) -> list[str]:
+        """What the user said, each time."""
+        return [str(chat.messages[-1].content) for chat, _ in self.asked]
+
+
+ANSWERS = Handlers[Router]()
+
+
+@ANSWERS.on(router.CHAT_COMPLETE)
+async def complete(known: Router, chat: Chat) -> ChatReply:
+    return await known.reply(chat)
+
+
+@ANSWERS.on_stream(router.CHAT_STREAM)
+async def stream(known: Router, chat: Chat) -> AsyncIterator[ChatDelta | ChatReply]:
+    try:
+        reply = await known.reply(chat)
+    except asyncio.CancelledError:
+        known.stopped += 1
+        raise
+    yield ChatDelta(content=reply.content)
+    yield reply
