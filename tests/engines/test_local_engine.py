@@ -144,9 +144,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("parameters", "param"),
         [
-            ({"n": 2}, "n"),
+            ({"n": 129}, "n"),
             ({"temperature": 3}, "temperature"),
-            ({"logprobs": True}, "logprobs"),
+            ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+            ({"logit_bias": {"99999": 1}}, "logit_bias"),
             ({"extra_body": {"tempreature": 1}}, "tempreature"),
             ({"max_tokens": 0}, "max_tokens"),
         ],
@@ -171,7 +172,7 @@ class TestRefusals:
 
     async def test_an_unknown_address_answers_in_openais_form(self, served: Served) -> None:
         with pytest.raises(openai.NotFoundError, match="Not Found"):
-            await served.client.embeddings.create(model="tiny", input="x")
+            await served.client.moderations.create(model="tiny", input="x")
 
 
 class TestModels:

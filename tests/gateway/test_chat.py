@@ -146,7 +146,10 @@ async def test_a_wrong_key_is_its_client_s_exception(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
+        ({"top_logprobs": 21}, "top_logprobs"),
+        ({"logit_bias": {"5": 101}}, "logit_bias.5"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
         ({"messages": []}, "messages"),
         ({"temperature": 9}, "temperature"),
         ({"messages": [{"role": "pope", "content": "a"}]}, "messages.0.role"),

@@ -72,12 +72,13 @@ class TestAnswers:
         house = await open_house(provider="simulated")
         assert (await house.ask(DEFAULT_MODEL)).model == "m"
 
-    async def test_more_than_one_choice_is_refused(self, open_house: Open) -> None:
+    async def test_an_engine_that_makes_fewer_choices_than_asked_is_told_of(self, open_house: Open) -> None:
         house = await open_house()
-        request = Chat(model="m", messages=[ChatMessage(role="user", content="Hello")], extra={"n": 2})
-        with pytest.raises(Refused) as caught:
+        request = Chat(model="m", messages=[ChatMessage(role="user", content="Hello")], n=2)
+        with pytest.raises(Refused, match="made 1 of the 2 choices") as caught:
             await house.bus.ask(CHAT_COMPLETE, request)
         assert caught.value.code is RefusalCode.INVALID
+        assert house.upstreams[0].requests[0]["n"] == 2
 
     async def test_a_request_that_the_engine_refuses_is_the_callers_mistake(self, open_house: Open) -> None:
         house = await open_house()

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from contracts.base import RefusalCode
 from gateway import API_VERSION
 from gateway.domain.chat import ChatCompletionChunk
+from gateway.domain.text import Completion
 from gateway.errors import FORMS, OUTCOMES
 from gateway.routes.pipeline import PresignedDownload
 from gateway.routes.table import Route, Special, Tag
@@ -29,6 +30,7 @@ _BEHIND_A_KEY = (RefusalCode.UNAUTHENTICATED, RefusalCode.FORBIDDEN)
 _OVER_THE_BUS = (RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT)
 _FURTHER_ANSWERS: Mapping[Special, tuple[str, type[BaseModel]]] = {
     Special.CHAT: ("text/event-stream", ChatCompletionChunk),
+    Special.TEXT: ("text/event-stream", Completion),
     Special.DOWNLOAD_MODEL: (_JSON, PresignedDownload),
 }
 """What a row may answer with besides its own form."""

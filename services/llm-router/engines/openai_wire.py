@@ -14,7 +14,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 Kind = Literal["chat", "text"]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 Json = dict[str, Any]
 
 DONE = b"data: [DONE]\n\n"
@@ -60,6 +60,28 @@ class Message(Wire):
         return self.content or ""
 
 
+class JsonSchema(Wire):
+    name: str = ""
+    json_schema: Json = Field(default_factory=dict, alias="schema")
+
+
+class ResponseFormat(Wire):
+    """What form the answer must have. Types other than these are not known here."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class Function(Wire):
+    name: str
+    parameters: Json = Field(default_factory=dict)
+
+
+class Tool(Wire):
+    type: str
+    function: Function
+
+
 StopText = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 
 
@@ -74,7 +96,10 @@ class _Completion(Wire):
     max_tokens: int | None = Field(default=None, ge=1)
     stop: StopText | Annotated[list[StopText], Field(max_length=16)] | None = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
-    n: int = Field(default=1, ge=1, le=1)
+    n: int = Field(default=1, ge=1, le=128)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
     stream: bool = False
     stream_options: StreamOptions | None = None
     ignore_eos: bool = False
@@ -94,6 +119,24 @@ class _Completion(Wire):
 class ChatCompletionRequest(_Completion):
     messages: list[Message] = Field(min_length=1, max_length=10_000)
     max_completion_tokens: int | None = Field(default=None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    response_format: ResponseFormat | None = None
+    tools: list[Tool] | None = None
+    tool_choice: str | Json | None = None
+
+    @property
+    def schema_of_answer(self) -> Json | None:
+        """The JSON schema that the answer must fit; None where any text will do."""
+        wanted = self.response_format
+        if wanted is None or wanted.type == "text":
+            return None
+        return wanted.json_schema.json_schema if wanted.json_schema is not None else {"type": "object"}
+
+    @property
+    def likeliest(self) -> int | None:
+        """How many of the likeliest tokens to tell at each place, besides the chosen one; None: tell nothing."""
+        return (self.top_logprobs or 0) if self.logprobs else None
 
     @property
     def limit(self) -> int | None:
@@ -101,10 +144,19 @@ class ChatCompletionRequest(_Completion):
         return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
 
 
-class CompletionRequest(_Completion):
-    """A text completion. `prompt` is one text or the ids of its tokens; a list of several texts is refused."""
+Prompt = str | list[int]
+"""A text, or the ids of its tokens."""
 
-    prompt: str | list[int] | Annotated[list[str], Field(min_length=1, max_length=1)]
+
+class CompletionRequest(_Completion):
+    """A text completion of one prompt or several."""
+
+    prompt: str | list[int] | Annotated[list[str] | list[list[int]], Field(min_length=1, max_length=128)]
+    logprobs: int | None = Field(default=None, ge=0, le=20)
+
+    @property
+    def likeliest(self) -> int | None:
+        return self.logprobs
 
     @property
     def limit(self) -> int:
@@ -112,16 +164,25 @@ class CompletionRequest(_Completion):
         return self.max_tokens if self.max_tokens is not None else 16
 
     @property
-    def text(self) -> str | None:
-        """The prompt as text; None when it was sent as the ids of its tokens, which `ids` then holds."""
-        if isinstance(self.prompt, str):
-            return self.prompt
-        first = self.prompt[0] if self.prompt else None
-        return first if isinstance(first, str) else None
+    def prompts(self) -> list[Prompt]:
+        return listed(self.prompt)
+
+
+class EmbeddingRequest(Wire):
+    model: str = Field(min_length=1, max_length=300)
+    input: str | list[int] | Annotated[list[str] | list[list[int]], Field(min_length=1, max_length=2048)]
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(default=None, ge=1, le=65_536)
 
     @property
-    def ids(self) -> list[int]:
-        return [item for item in self.prompt if isinstance(item, int)]
+    def inputs(self) -> list[Prompt]:
+        return listed(self.input)
+
+
+def listed(given: Any) -> list[Prompt]:
+    """One prompt or several, as a list."""
+    several = isinstance(given, list) and bool(given) and not isinstance(given[0], int)
+    return given if several else [given]
 
 
 # Errors
@@ -221,8 +282,18 @@ def model_card(
 
 
 @dataclass(frozen=True)
+class Said:
+    """One finished choice of an answer. `logprobs` is OpenAI's object."""
+
+    text: str
+    reason: FinishReason
+    logprobs: Json | None = None
+    tool_calls: list[Json] | None = None
+
+
+@dataclass(frozen=True)
 class Frames:
-    """A streamed answer, ready to be written: `opening`, then pieces, then `closing`.
+    """One choice of a streamed answer, ready to be written: `opening`, then pieces, then `closing`.
 
     A piece stands between `before` and `after`, so that a frame costs one concatenation and no dictionary.
     """
@@ -231,18 +302,25 @@ class Frames:
     before: bytes
     after: bytes
     answer: "Answer"
+    index: int
 
-    def piece(self, text: str) -> bytes:
+    def piece(self, text: str, logprobs: Json | None = None) -> bytes:
+        if logprobs is not None:
+            return self.answer.frame({**self.answer.choice(text, self.index), "logprobs": logprobs})
         return self.before + orjson.dumps(text) + self.after
 
     def pieces(self, texts: Iterable[str]) -> bytes:
         """One frame for each of `texts`, of which there is at least one, as one string of bytes."""
         return self.before + (self.after + self.before).join(map(orjson.dumps, texts)) + self.after
 
-    def closing(self, reason: FinishReason, counts: Json | None) -> bytes:
-        """The reason, the usage if it was asked for, and the end."""
-        last = self.answer.frame(self.answer.choice("", reason))
-        return last + (self.answer.frame(None, counts) if counts is not None else b"") + DONE
+    def calls(self, tool_calls: list[Json]) -> bytes:
+        """All tool calls in one frame."""
+        numbered = [{"index": index, **call} for index, call in enumerate(tool_calls)]
+        return self.answer.frame({**self.answer.choice("", self.index), "delta": {"tool_calls": numbered}})
+
+    def closing(self, reason: FinishReason) -> bytes:
+        """Why the choice ended."""
+        return self.answer.frame(self.answer.choice("", self.index, reason))
 
 
 @dataclass(frozen=True)
@@ -257,23 +335,19 @@ class Answer:
     id: str = field(default_factory=lambda: f"{_PROCESS}{next(_numbers):08x}")
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def whole(self, text: str, reason: FinishReason, counts: Json) -> bytes:
+    def whole(self, said: Iterable[Said], counts: Json) -> bytes:
         """The body of an answer that is not streamed."""
-        if self.kind == "chat":
-            content: Json = {"message": {"role": "assistant", "content": text, "refusal": None}}
-        else:
-            content = {"text": text}
-        choice = {"index": 0, **content, "logprobs": None, "finish_reason": reason}
-        return orjson.dumps(self._head(streamed=False) | {"choices": [choice], "usage": counts})
+        choices = [self._whole_choice(index, choice) for index, choice in enumerate(said)]
+        return orjson.dumps(self._head(streamed=False) | {"choices": choices, "usage": counts})
 
-    def frames(self) -> Frames:
-        hollow = self.frame(self.choice(_HOLE))
+    def frames(self, index: int = 0) -> Frames:
+        hollow = self.frame(self.choice(_HOLE, index))
         # The model's name stands before the choices, so the last hole is ours whatever the name holds.
         before, _, after = hollow.rpartition(_HOLE_AS_JSON)
-        opening = self.frame(self.choice("", role="assistant")) if self.kind == "chat" else b""
-        return Frames(opening, before, after, self)
+        opening = self.frame(self.choice("", index, role="assistant")) if self.kind == "chat" else b""
+        return Frames(opening, before, after, self, index)
 
-    def choice(self, text: str, reason: FinishReason | None = None, role: str | None = None) -> Json:
+    def choice(self, text: str, index: int = 0, reason: FinishReason | None = None, role: str | None = None) -> Json:
         """The one choice of a stream frame. A chat's last one has an empty delta, its first one names the role."""
         content: Json
         if self.kind == "text":
@@ -282,7 +356,7 @@ class Answer:
             content = {"delta": {}}
         else:
             content = {"delta": {"role": role, "content": text} if role is not None else {"content": text}}
-        return {"index": 0, **content, "logprobs": None, "finish_reason": reason}
+        return {"index": index, **content, "logprobs": None, "finish_reason": reason}
 
     def frame(self, choice: Json | None, counts: Json | None = None) -> bytes:
         """One server-sent event. Without a choice it is the one that carries the usage."""
@@ -290,6 +364,19 @@ class Answer:
         if self.with_usage:
             chunk["usage"] = counts
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+    def end(self, counts: Json) -> bytes:
+        """The usage if it was asked for, and the end of the stream."""
+        return (self.frame(None, counts) if self.with_usage else b"") + DONE
+
+    def _whole_choice(self, index: int, said: Said) -> Json:
+        if self.kind == "text":
+            content: Json = {"text": said.text}
+        elif said.tool_calls is not None:
+            content = {"message": {"role": "assistant", "content": None, "tool_calls": said.tool_calls}}
+        else:
+            content = {"message": {"role": "assistant", "content": said.text, "refusal": None}}
+        return {"index": index, **content, "logprobs": said.logprobs, "finish_reason": said.reason}
 
     def _head(self, *, streamed: bool) -> Json:
         if self.kind == "chat":

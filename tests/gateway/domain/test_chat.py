@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from contracts.base import Refused
 from contracts.router import ChatDelta, ServedModels
-from gateway.domain.chat import ChatRequest, Chunks, completion, find_model, model_list
+from gateway.domain.chat import ChatChunks, ChatRequest, completion, find_model, model_list
 from tests.gateway.peers import REPLY, served
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -18,31 +18,26 @@ def request(**fields: Any) -> ChatRequest:
 
 
 def test_what_the_platform_does_not_know_goes_to_the_engine() -> None:
-    chat = request(top_k=5, response_format={"type": "json_object"}, tools=[]).chat()
-    assert chat.extra == {"top_k": 5, "response_format": {"type": "json_object"}, "tools": []}
+    chat = request(top_k=5, response_format={"type": "json_object"}, tools=[], user="u", logprobs=None).question()
+    assert chat.extra == {"top_k": 5, "tools": [], "user": "u"}
+    assert chat.response_format == {"type": "json_object"}
 
 
 def test_stop_is_one_or_several() -> None:
-    assert request(stop="\n").chat().stop == ["\n"]
-    assert request(stop=["a", "b"]).chat().stop == ["a", "b"]
-    assert request(stop=None).chat().stop is None
+    assert request(stop="\n").question().stop == ["\n"]
+    assert request(stop=["a", "b"]).question().stop == ["a", "b"]
+    assert request(stop=None).question().stop is None
 
 
 def test_the_newer_name_of_max_tokens_is_known_and_goes_first() -> None:
-    assert request(max_tokens=5).chat().max_tokens == 5
-    assert request(max_completion_tokens=7).chat().max_tokens == 7
-    assert request(max_tokens=5, max_completion_tokens=7).chat().max_tokens == 7
-
-
-def test_more_than_one_choice_is_refused() -> None:
-    assert request(n=1).chat().extra == {}
-    with pytest.raises(ValidationError, match="n must be 1"):
-        request(n=2)
+    assert request(max_tokens=5).question().max_tokens == 5
+    assert request(max_completion_tokens=7).question().max_tokens == 7
+    assert request(max_tokens=5, max_completion_tokens=7).question().max_tokens == 7
 
 
 def test_an_answer_s_message_may_be_sent_back() -> None:
     answered = {"role": "assistant", "content": "Hi", "refusal": None, "annotations": [], "reasoning_content": "x"}
-    assert request(messages=[*HELLO, answered]).chat().messages[1].content == "Hi"
+    assert request(messages=[*HELLO, answered]).question().messages[1].content == "Hi"
 
 
 def test_a_misspelt_field_of_a_message_is_refused() -> None:
@@ -81,14 +76,14 @@ def test_a_simulated_answer_says_so() -> None:
 
 
 def chunks(**fields: Any) -> list[dict[str, Any]]:
-    made = Chunks("chatcmpl-2", 17, request(**fields))
-    all_chunks = [made.role(), made.delta(ChatDelta(content="Hel")), *made.ending(REPLY)]
+    made = ChatChunks(request(**fields))
+    all_chunks = [*made.opening(), made.delta(ChatDelta(content="Hel")), *made.ending(REPLY)]
     return [chunk.model_dump(mode="json", exclude_unset=True) for chunk in all_chunks]
 
 
 def test_a_stream_brings_role_text_and_reason_in_this_order() -> None:
     first, text, last = chunks()
-    shared = {"id": "chatcmpl-2", "object": "chat.completion.chunk", "created": 17, "model": "m"}
+    shared = {"id": first["id"], "object": "chat.completion.chunk", "created": first["created"], "model": "m"}
     choice = {"index": 0, "logprobs": None, "finish_reason": None}
     assert first == {
         **shared,

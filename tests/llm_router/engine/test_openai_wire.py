@@ -1,18 +1,21 @@
 """OpenAI's API as bytes."""
 
+import base64
+import struct
+
 import orjson
 import pytest
 
-from contracts.router import Chat, ChatMessage, Usage
+from contracts.router import Chat, ChatMessage, TextCompletion, Usage
 from llm_router.domain.engines import Answer, Delta, ModelCard
 from llm_router.domain.failures import EngineFailure, FailureKind
+from llm_router.engine.openai_stream import EventLines, StreamedAnswer
 from llm_router.engine.openai_wire import (
-    EventLines,
-    StreamedAnswer,
-    chat_body,
     read_answer,
     read_error,
     read_models,
+    read_vectors,
+    request_body,
     retry_after_seconds,
 )
 
@@ -20,7 +23,7 @@ HELLO = ChatMessage(role="user", content="Hello")
 
 
 def body_of(chat: Chat, *, stream: bool = False) -> dict[str, object]:
-    body: dict[str, object] = orjson.loads(chat_body(chat, "engine-model", stream=stream))
+    body: dict[str, object] = orjson.loads(request_body(chat, "engine-model", stream=stream))
     return body
 
 
@@ -45,6 +48,16 @@ class TestRequests:
         assert body["model"] == "engine-model"
         assert body["messages"]
         assert body["stream"] is False
+
+    def test_the_newer_name_of_max_tokens_is_for_hosted_models_alone(self) -> None:
+        chat = Chat(model="m", messages=[HELLO], max_tokens=5, extra={"max_completion_tokens": 5})
+        assert body_of(chat)["max_tokens"] == 5
+        hosted = orjson.loads(request_body(chat, "m", stream=False, hosted=True))
+        assert ("max_tokens" in hosted, hosted["max_completion_tokens"]) == (False, 5)
+
+    def test_a_text_has_a_prompt_and_no_messages(self) -> None:
+        body = orjson.loads(request_body(TextCompletion(model="m", prompt=["a", "b"], n=2), "e", stream=False))
+        assert body == {"model": "e", "prompt": ["a", "b"], "n": 2, "stream": False}
 
     def test_a_stream_always_asks_for_its_usage(self) -> None:
         chat = Chat(model="m", messages=[HELLO], extra={"stream_options": {"include_usage": False, "other": 1}})
@@ -72,6 +85,35 @@ class TestAnswers:
         )
         usage = Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
         assert read_answer(data) == Answer("c1", "Hi", None, "length", usage)
+
+    def test_several_choices_come_in_their_order(self) -> None:
+        data = (
+            b'{"choices":[{"index":1,"text":"b","finish_reason":"stop"},'
+            b'{"index":0,"text":"a","finish_reason":"length","logprobs":{"tokens":["a"]}}]}'
+        )
+        answer = read_answer(data)
+        assert (answer.content, answer.finish_reason, answer.logprobs) == ("a", "length", {"tokens": ["a"]})
+        assert [(other.content, other.finish_reason) for other in answer.others] == [("b", "stop")]
+
+    def test_what_the_platform_does_not_read_is_handed_on(self) -> None:
+        data = b'{"choices":[{"message":{"role":"assistant","content":null,"refusal":"No","audio":null}}]}'
+        assert read_answer(data).extra == {"refusal": "No"}
+
+    def test_embeddings_are_base64_however_they_come(self) -> None:
+        told = struct.pack("<2f", 1.0, -0.5)
+        as_numbers = b'{"data":[{"index":0,"embedding":[1.0,-0.5]}],"usage":{"prompt_tokens":2}}'
+        as_base64 = orjson.dumps({"data": [{"index": 0, "embedding": base64.b64encode(told).decode()}]})
+        for data in (as_numbers, as_base64):
+            assert [base64.b64decode(vector) for vector in read_vectors(data, 1).vectors] == [told]
+        assert read_vectors(as_numbers, 1).usage.prompt_tokens == 2
+
+    @pytest.mark.parametrize(
+        "data", [b"{}", b'{"data":[]}', b'{"data":[{"index":0,"embedding":"AAA="}]}', b'{"data":[{"index":0}]}']
+    )
+    def test_what_is_no_embedding_is_an_invalid_answer(self, data: bytes) -> None:
+        with pytest.raises(EngineFailure) as caught:
+            read_vectors(data, 1)
+        assert caught.value.kind is FailureKind.INVALID_ANSWER
 
     def test_a_tool_call_has_no_content(self) -> None:
         data = b'{"choices":[{"message":{"content":null,"tool_calls":[{"id":"1"}]},"finish_reason":"tool_calls"}]}'
@@ -141,8 +183,7 @@ class TestStreams:
             b'{"id":"c1","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}',
             b"[DONE]",
         ]
-        deltas = [answer.take(frame) for frame in frames]
-        assert [d for d in deltas if d is not None] == [Delta("He"), Delta("llo")]
+        assert [delta for frame in frames for delta in answer.take(frame)] == [Delta("He"), Delta("llo")]
         assert answer.ended
         assert answer.done
         whole = answer.whole()
@@ -156,13 +197,36 @@ class TestStreams:
             [{"index": 0, "function": {"arguments": '{"x":'}}],
             [{"index": 0, "function": {"arguments": "1}"}}],
         ):
-            delta = answer.take(orjson.dumps({"choices": [{"delta": {"tool_calls": calls}}]}))
-            assert delta is not None
+            (delta,) = answer.take(orjson.dumps({"choices": [{"delta": {"tool_calls": calls}}]}))
             assert delta.tool_calls == calls
         assert answer.whole().tool_calls == [
             {"type": "function", "function": {"name": "f", "arguments": '{"x":1}'}, "id": "a"},
             {"type": "function", "function": {"name": "g", "arguments": "{}"}, "id": "b"},
         ]
+
+    def test_choices_are_told_apart_by_index(self) -> None:
+        answer = StreamedAnswer(choices=2)
+        frames = (
+            b'{"choices":[{"index":1,"delta":{"content":"B","reasoning_content":"hm"}}]}',
+            b'{"choices":[{"index":0,"delta":{"content":"A"},"logprobs":{"content":[1]}}]}',
+            b'{"choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":[2]},"finish_reason":"stop"}]}',
+        )
+        deltas = [delta for frame in frames for delta in answer.take(frame)]
+        assert [(delta.index, delta.content) for delta in deltas] == [(1, "B"), (0, "A"), (0, "a")]
+        assert deltas[0].extra == {"reasoning_content": "hm"}
+        assert not answer.ended
+        answer.take(b'{"choices":[{"index":1,"delta":{},"finish_reason":"length"}]}')
+        assert answer.ended
+        whole = answer.whole()
+        assert (whole.content, whole.finish_reason, whole.logprobs) == ("Aa", "stop", {"content": [1, 2]})
+        (other,) = whole.others
+        assert (other.content, other.finish_reason, other.extra) == ("B", "length", {"reasoning_content": "hm"})
+
+    def test_texts_come_without_a_delta(self) -> None:
+        answer = StreamedAnswer()
+        assert answer.take(b'{"choices":[{"index":0,"text":"Hi"}]}') == [Delta("Hi")]
+        answer.take(b'{"choices":[{"index":0,"text":"","finish_reason":"stop"}]}')
+        assert (answer.ended, answer.whole().content) == (True, "Hi")
 
     def test_an_error_in_a_stream_is_a_failure(self) -> None:
         frame = b'{"error":{"message":"out of memory","type":"server_error","code":null}}'

@@ -4,12 +4,25 @@ Source: https://platform.openai.com/docs/api-reference/chat. Answers are written
 others (`exclude_unset`), since the API tells `null` from absent: `logprobs` is null, an empty delta has no `content`.
 """
 
+import time
+import uuid
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from contracts.base import Message, RefusalCode, Refused
-from contracts.router import Chat, ChatDelta, ChatMessage, ChatReply, FinishReason, ServedModel, ServedModels, Usage
+from contracts.router import (
+    Chat,
+    ChatDelta,
+    ChatMessage,
+    ChatReply,
+    Choice,
+    FinishReason,
+    ServedModel,
+    ServedModels,
+    Usage,
+)
+from gateway.domain.sampling import SamplingRequest, fingerprint
 
 _ANSWER_ONLY = frozenset({"refusal", "annotations", "audio", "function_call", "reasoning", "reasoning_content"})
 """Fields of an answer's message, which clients send back with the next question."""
@@ -21,51 +34,42 @@ def _without_answer_fields(message: Any) -> Any:
     return {name: value for name, value in message.items() if name not in _ANSWER_ONLY}
 
 
-def _listed_stop(stop: Any) -> Any:
-    return [stop] if isinstance(stop, str) else stop
+def _known_format(response_format: Any) -> Any:
+    """Refuses what no engine could make sense of; types that are not OpenAI's are the engine's affair."""
+    if not isinstance(response_format, dict):
+        return response_format
+    if not isinstance(response_format.get("type"), str):
+        raise ValueError("type: field required")
+    schema = response_format.get("json_schema")
+    if response_format["type"] == "json_schema" and not (isinstance(schema, dict) and schema.get("name")):
+        raise ValueError("json_schema: an object with `name` and `schema` is required")
+    return response_format
 
 
-class StreamOptions(BaseModel):
-    """How to stream; options that are not known here change nothing that the platform sends."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    include_usage: bool = False
-
-
-class ChatRequest(Message):
+class ChatRequest(SamplingRequest):
     """A chat completion as OpenAI's clients ask for it. Parameters that are not named here go to the engine as is."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+    checked = SamplingRequest.checked | {
+        "logprobs",
+        "top_logprobs",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "max_completion_tokens",
+    }
 
-    model: str = Field(min_length=1, max_length=300)
     messages: list[Annotated[ChatMessage, BeforeValidator(_without_answer_fields)]] = Field(
         min_length=1, max_length=10_000
     )
-    stream: bool | None = False
-    stream_options: StreamOptions | None = None
-    n: int | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    max_tokens: int | None = Field(default=None, ge=1)
     max_completion_tokens: int | None = Field(default=None, ge=1)
-    stop: Annotated[list[str] | None, BeforeValidator(_listed_stop, json_schema_input_type=list[str] | str | None)] = (
-        Field(default=None, max_length=16)
-    )
-    seed: int | None = None
+    response_format: Annotated[dict[str, Any], BeforeValidator(_known_format)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
 
-    @field_validator("n")
-    @classmethod
-    def _makes_one(cls, n: int | None) -> int | None:
-        if n not in (None, 1):
-            raise ValueError("only one choice is made: n must be 1")
-        return n
-
-    @property
-    def include_usage(self) -> bool:
-        return self.stream_options is not None and self.stream_options.include_usage
-
-    def chat(self) -> Chat:
+    def question(self) -> Chat:
         """The same question in the platform's words. `max_completion_tokens` is the newer name of `max_tokens`."""
         return Chat(
             model=self.model,
@@ -75,21 +79,27 @@ class ChatRequest(Message):
             max_tokens=self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens,
             stop=self.stop,
             seed=self.seed,
-            extra=self.model_extra or {},
+            n=self.n,
+            response_format=self.response_format,
+            extra=self.passed_on(),
         )
 
 
 class AssistantMessage(Message):
+    """What the model said; `reasoning_content` and the like are handed on as the engine gives them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
     role: Literal["assistant"]
     content: str | None
-    refusal: None
+    refusal: str | None
     tool_calls: list[dict[str, Any]] = []
 
 
-class Choice(Message):
+class ChatChoice(Message):
     index: int
     message: AssistantMessage
-    logprobs: None
+    logprobs: dict[str, Any] | None
     finish_reason: FinishReason | None
 
 
@@ -100,12 +110,14 @@ class ChatCompletion(Message):
     object: Literal["chat.completion"]
     created: int
     model: str
-    choices: list[Choice]
+    choices: list[ChatChoice]
     usage: Usage
     system_fingerprint: str
 
 
 class Delta(Message):
+    model_config = ConfigDict(extra="allow", frozen=True)
+
     role: Literal["assistant"] = "assistant"
     content: str | None = None
     tool_calls: list[dict[str, Any]] = []
@@ -114,15 +126,15 @@ class Delta(Message):
 class ChunkChoice(Message):
     index: int
     delta: Delta
-    logprobs: None
+    logprobs: dict[str, Any] | None
     finish_reason: FinishReason | None
 
 
 class ChatCompletionChunk(Message):
     """A piece of a streamed completion.
 
-    The first brings the role, the last choice the finish reason; with `stream_options.include_usage` one more brings
-    the usage and no choice, and all others say `"usage": null`.
+    The first of a choice brings the role, its last the finish reason; with `stream_options.include_usage` one more
+    brings the usage and no choice, and all others say `"usage": null`.
     """
 
     id: str
@@ -153,49 +165,58 @@ class NamedModel(Message):
 
 
 def completion(reply: ChatReply) -> ChatCompletion:
-    message: dict[str, Any] = {"role": "assistant", "content": reply.content, "refusal": None}
-    if reply.tool_calls:
-        message |= {"content": reply.content or None, "tool_calls": reply.tool_calls}
     return ChatCompletion(
         id=reply.id,
         object="chat.completion",
         created=reply.created,
         model=reply.model,
-        choices=[
-            Choice(
-                index=0,
-                message=AssistantMessage.model_validate(message),
-                logprobs=None,
-                finish_reason=reply.finish_reason,
-            )
-        ],
+        choices=[_choice(0, reply), *(_choice(index, other) for index, other in enumerate(reply.others, 1))],
         usage=reply.usage,
-        system_fingerprint=_fingerprint(reply),
+        system_fingerprint=fingerprint(reply),
     )
 
 
-class Chunks:
-    """The chunks of one streamed completion, which share id, moment and model."""
+def _choice(index: int, choice: Choice) -> ChatChoice:
+    message: dict[str, Any] = {"role": "assistant", "content": choice.content, "refusal": None, **choice.extra}
+    if choice.tool_calls:
+        message |= {"content": choice.content or None, "tool_calls": choice.tool_calls}
+    return ChatChoice(
+        index=index,
+        message=AssistantMessage.model_validate(message),
+        logprobs=choice.logprobs,
+        finish_reason=choice.finish_reason,
+    )
 
-    def __init__(self, completion_id: str, created: int, asked: ChatRequest) -> None:
-        self._id = completion_id
-        self._created = created
+
+class ChatChunks:
+    """The chunks of one streamed chat completion, which share id, moment and model."""
+
+    def __init__(self, asked: ChatRequest) -> None:
+        self._id = f"chatcmpl-{uuid.uuid4().hex}"
+        self._created = int(time.time())
         self._model = asked.model
         self._include_usage = asked.include_usage
+        self._choices = asked.n or 1
 
-    def role(self) -> ChatCompletionChunk:
-        """What comes first."""
-        return self._chunk(Delta(role="assistant", content=""))
+    def opening(self) -> list[ChatCompletionChunk]:
+        """What comes first: the role of every choice."""
+        return [self._chunk(index, Delta(role="assistant", content="")) for index in range(self._choices)]
 
     def delta(self, delta: ChatDelta) -> ChatCompletionChunk:
+        fields: dict[str, Any] = dict(delta.extra)
         if delta.tool_calls:
-            return self._chunk(Delta(tool_calls=delta.tool_calls))
-        return self._chunk(Delta(content=delta.content))
+            fields["tool_calls"] = delta.tool_calls
+        if delta.content or not fields:
+            fields["content"] = delta.content
+        return self._chunk(delta.index, Delta(**fields), logprobs=delta.logprobs)
 
     def ending(self, reply: ChatReply) -> list[ChatCompletionChunk]:
-        """What comes last: the finish reason and, where it was asked for, the usage."""
-        fingerprint = _fingerprint(reply)
-        last = [self._chunk(Delta(), reply.finish_reason, fingerprint)]
+        """What comes last: the finish reasons and, where it was asked for, the usage."""
+        said = fingerprint(reply)
+        last = [
+            self._chunk(index, Delta(), choice.finish_reason, said)
+            for index, choice in enumerate((reply, *reply.others))
+        ]
         if self._include_usage:
             last.append(
                 ChatCompletionChunk(
@@ -203,7 +224,7 @@ class Chunks:
                     object="chat.completion.chunk",
                     created=self._created,
                     model=self._model,
-                    system_fingerprint=fingerprint,
+                    system_fingerprint=said,
                     choices=[],
                     usage=reply.usage,
                 )
@@ -211,21 +232,22 @@ class Chunks:
         return last
 
     def _chunk(
-        self, delta: Delta, finish_reason: FinishReason | None = None, fingerprint: str | None = None
+        self,
+        index: int,
+        delta: Delta,
+        finish_reason: FinishReason | None = None,
+        said: str | None = None,
+        logprobs: dict[str, Any] | None = None,
     ) -> ChatCompletionChunk:
         return ChatCompletionChunk(
             id=self._id,
             object="chat.completion.chunk",
             created=self._created,
             model=self._model,
-            system_fingerprint=fingerprint,
-            choices=[ChunkChoice(index=0, delta=delta, logprobs=None, finish_reason=finish_reason)],
+            system_fingerprint=said,
+            choices=[ChunkChoice(index=index, delta=delta, logprobs=logprobs, finish_reason=finish_reason)],
             **({"usage": None} if self._include_usage else {}),
         )
-
-
-def _fingerprint(reply: ChatReply) -> str:
-    return f"simulated:{reply.engine}" if reply.simulated else reply.engine
 
 
 def model_list(served: ServedModels) -> OpenAiModels:

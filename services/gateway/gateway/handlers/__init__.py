@@ -24,6 +24,8 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.CHANGE_KEY: keys.change_key,
     Special.REVOKE_KEY: keys.revoke_key,
     Special.CHAT: chat.complete_chat,
+    Special.TEXT: chat.complete_text,
+    Special.EMBEDDINGS: chat.embed,
     Special.SERVED_MODEL: chat.get_model,
     Special.UPLOAD_DATASET: uploads.upload_dataset,
     Special.DOWNLOAD_MODEL: downloads.download_model,

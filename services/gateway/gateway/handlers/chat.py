@@ -1,33 +1,70 @@
-"""OpenAI's chat completions, whole or streamed: one question over the bus, and no database."""
+"""OpenAI's completions, whole or streamed, and its embeddings: questions over the bus, and no database."""
 
-import time
-import uuid
-from contextlib import aclosing
-from typing import cast
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, aclosing, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from contracts.base import Empty, RefusalCode, Refused
-from contracts.router import CHAT_COMPLETE, CHAT_STREAM, LIST_SERVED_MODELS, ChatDelta, ChatReply
+from common.context import Call, calling, current
+from contracts.base import Empty, RefusalCode, Refused, Rpc, Stream
+from contracts.router import (
+    CHAT_COMPLETE,
+    CHAT_STREAM,
+    EMBED,
+    LIST_SERVED_MODELS,
+    TEXT_COMPLETE,
+    TEXT_STREAM,
+    ChatDelta,
+    ChatReply,
+)
 from gateway.deps import Deps
-from gateway.domain.chat import ChatRequest, Chunks, NamedModel, completion, find_model
+from gateway.domain.chat import ChatChunks, ChatRequest, NamedModel, completion, find_model
+from gateway.domain.embeddings import EmbeddingsRequest, embedding_list
+from gateway.domain.text import CompletionRequest, TextChunks, text_completion
 from gateway.edge.reading import read_request
 from gateway.edge.responses import event_stream, json_response
 from gateway.errors import openai_error
 from gateway.routes.table import Route
 
 _DONE = b"data: [DONE]\n\n"
+_LONGEST_KEY = 255
+
+Asked = ChatRequest | CompletionRequest
+Chunks = ChatChunks | TextChunks
+
+
+@dataclass(frozen=True)
+class _Api:
+    """What tells the two APIs for completions apart."""
+
+    rpc: Rpc[Any, ChatReply]
+    stream: Stream[Any, ChatDelta, ChatReply]
+    whole: Callable[[ChatReply], BaseModel]
+    chunks: Callable[[Any], Chunks]
+
+
+_CHAT = _Api(CHAT_COMPLETE, CHAT_STREAM, completion, ChatChunks)
+_TEXT = _Api(TEXT_COMPLETE, TEXT_STREAM, text_completion, TextChunks)
 
 
 async def complete_chat(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
-    asked = cast(ChatRequest, await read_request(request, route))
+    return await _complete(deps, cast(ChatRequest, await read_request(request, route)), _CHAT, request)
+
+
+async def complete_text(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
+    return await _complete(deps, cast(CompletionRequest, await read_request(request, route)), _TEXT, request)
+
+
+async def embed(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
+    asked = cast(EmbeddingsRequest, await read_request(request, route))
     try:
-        if asked.stream:
-            return await _stream(deps, asked, request)
-        return json_response(completion(await deps.bus.ask(CHAT_COMPLETE, asked.chat())), omit_unset=True)
+        replies = [await deps.bus.ask(EMBED, question) for question in asked.questions()]
     except Refused as refusal:
         raise _about_the_model(refusal) from None
+    return json_response(embedding_list(asked, replies))
 
 
 async def get_model(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
@@ -35,20 +72,41 @@ async def get_model(deps: Deps, route: Route, request: web.Request) -> web.Strea
     return json_response(find_model(await deps.bus.ask(LIST_SERVED_MODELS, Empty()), asked.model))
 
 
-async def _stream(deps: Deps, asked: ChatRequest, request: web.Request) -> web.StreamResponse:
-    """Streams as chunks come. When the client goes away this is cancelled, which stops the engine's generation."""
-    stream = deps.bus.stream(CHAT_STREAM, asked.chat())
+async def _complete(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> web.StreamResponse:
+    """When the client goes away this is cancelled, which stops the engine's generation."""
+    with _once(request):
+        try:
+            if asked.stream:
+                return await _stream(deps, asked, api, request)
+            return json_response(api.whole(await deps.bus.ask(api.rpc, asked.question())), omit_unset=True)
+        except Refused as refusal:
+            raise _about_the_model(refusal) from None
+
+
+def _once(request: web.Request) -> AbstractContextManager[Call | None]:
+    """Hands an `Idempotency-Key` on to the router, which answers the same key with the same completion."""
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return nullcontext()
+    if not 0 < len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
+        message = f"Idempotency-Key must be 1 to {_LONGEST_KEY} printable ASCII characters"
+        raise Refused(RefusalCode.INVALID, message, {"param": "Idempotency-Key"})
+    return calling(replace(current(), idempotency_key=key))
+
+
+async def _stream(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> web.StreamResponse:
+    """Streams as chunks come."""
+    stream = deps.bus.stream(api.stream, asked.question())
     async with aclosing(stream) as items:
         # A refusal before the first token still has a status of its own.
         first = await anext(items)
         response = event_stream()
         await response.prepare(request)
-        chunks = Chunks(f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked)
+        chunks = api.chunks(asked)
         try:
-            await response.write(_event(chunks.role()))
-            await _send(response, chunks, first)
+            await response.write(b"".join(map(_event, [*chunks.opening(), *_chunks(chunks, first)])))
             async for item in items:
-                await _send(response, chunks, item)
+                await response.write(b"".join(map(_event, _chunks(chunks, item))))
             await response.write(_DONE)
         except Refused as refusal:
             # No [DONE]: a stream that broke off must not look finished.
@@ -57,11 +115,8 @@ async def _stream(deps: Deps, asked: ChatRequest, request: web.Request) -> web.S
     return response
 
 
-async def _send(response: web.StreamResponse, chunks: Chunks, item: ChatDelta | ChatReply) -> None:
-    if isinstance(item, ChatDelta):
-        await response.write(_event(chunks.delta(item)))
-    else:
-        await response.write(b"".join(_event(chunk) for chunk in chunks.ending(item)))
+def _chunks(chunks: Chunks, item: ChatDelta | ChatReply) -> Sequence[BaseModel]:
+    return [chunks.delta(item)] if isinstance(item, ChatDelta) else chunks.ending(item)
 
 
 def _event(body: BaseModel) -> bytes:

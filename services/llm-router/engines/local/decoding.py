@@ -6,35 +6,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import LogitsProcessorList, StoppingCriteriaList, TemperatureLogitsWarper, TopKLogitsWarper
-from transformers.generation import TopPLogitsWarper
+from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from engines.local.loading import Weights
+from engines.local.sampling import Sampling, Scores, processors_of
 from engines.local.text_stream import IncrementalDecoder, StopMatcher
+from engines.logprobs import TokenLogprob
 from engines.openai_wire import FinishReason, context_length_exceeded
 
 
 @dataclass(frozen=True)
-class Sampling:
-    """How to choose tokens. None takes what the model's generation_config.json says, as vLLM does.
-
-    Temperature 0 takes the likeliest. Without a seed every answer is another one. `max_tokens` None: as many as fit.
-    """
-
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    seed: int | None = None
-    max_tokens: int | None = None
-    stops: tuple[str, ...] = ()
-    ignore_eos: bool = False
-
-
-@dataclass(frozen=True)
 class Piece:
-    """New text of an answer."""
+    """New text of an answer, and the tokens that came since the piece before, where they were asked for."""
 
     text: str
+    tokens: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,10 +48,12 @@ def decode(
         raise context_length_exceeded(len(prompt), weights.context_length)
     limit = min(room, cap, sampling.max_tokens or cap)
     end_tokens = frozenset() if sampling.ignore_eos else weights.end_tokens
-    watcher = _Watcher(weights.tokenizer, sampling.stops, end_tokens, emit, cancelled)
+    scores = Scores(weights.tokenizer, sampling.likeliest) if sampling.likeliest is not None else None
+    watcher = _Watcher(weights.tokenizer, sampling.stops, end_tokens, emit, cancelled, scores)
+    processors = processors_of(sampling, weights.model, len(prompt))
     ids = torch.tensor([list(prompt)], device=weights.model.device)
     # transformers' own sampling draws from one generator for the whole process, so that a seed would mean nothing with
-    # two models at work. It takes the likeliest token here, of scores that `_Draw` has drawn from.
+    # two models at work. It takes the likeliest token here, of scores that `sampling` has drawn from.
     weights.model.generate(
         ids,
         attention_mask=torch.ones_like(ids),
@@ -74,7 +62,7 @@ def decode(
         num_beams=1,
         eos_token_id=sorted(end_tokens) or None,
         pad_token_id=min(weights.end_tokens, default=0),
-        logits_processor=LogitsProcessorList(_processors(sampling, weights.model)),
+        logits_processor=LogitsProcessorList([*([scores] if scores is not None else []), *processors]),
         stopping_criteria=StoppingCriteriaList([watcher]),
     )
     watcher.finish(len(prompt))
@@ -90,12 +78,15 @@ class _Watcher:
         end_tokens: frozenset[int],
         emit: Emit,
         cancelled: threading.Event,
+        scores: Scores | None,
     ) -> None:
         self._decoder = IncrementalDecoder(tokenizer)
         self._matcher = StopMatcher(stops)
         self._end_tokens = end_tokens
         self._emit = emit
         self._cancelled = cancelled
+        self._scores = scores
+        self._told: list[TokenLogprob] = []
         self._tokens = 0
         self._ended = False
 
@@ -105,6 +96,8 @@ class _Watcher:
         if token in self._end_tokens:
             self._ended = True
         elif not self._cancelled.is_set():
+            if self._scores is not None:
+                self._told.append(self._scores.of(token))
             self._give(self._matcher.push(self._decoder.push(token)))
         stop = self._ended or self._matcher.matched or self._cancelled.is_set()
         return torch.tensor([stop], device=input_ids.device)
@@ -116,50 +109,12 @@ class _Watcher:
             self._give(self._matcher.push(self._decoder.flush()))
         if not self._matcher.matched:
             self._give(self._matcher.flush())
+        if self._told:
+            self._emit(Piece("", tuple(self._told)))
         reason: FinishReason = "stop" if self._ended or self._matcher.matched else "length"
         self._emit(Finished(reason, prompt_tokens, self._tokens))
 
     def _give(self, text: str) -> None:
         if text:
-            self._emit(Piece(text))
-
-
-def _processors(sampling: Sampling, model: Any) -> list[Any]:
-    """What changes the scores before the likeliest is taken; nothing for temperature 0."""
-    defaults = model.generation_config
-    temperature = _first(sampling.temperature, defaults.temperature, 1.0)
-    top_k = _first(sampling.top_k, defaults.top_k, 0)
-    top_p = _first(sampling.top_p, defaults.top_p, 1.0)
-    if temperature == 0:
-        return []
-    processors: list[Any] = []
-    if temperature != 1.0:
-        processors.append(TemperatureLogitsWarper(float(temperature)))
-    if top_k > 0:
-        processors.append(TopKLogitsWarper(int(top_k)))
-    if top_p < 1.0:
-        processors.append(TopPLogitsWarper(float(top_p)))
-    return [*processors, _Draw(sampling.seed, model.device)]
-
-
-def _first(*values: Any) -> Any:
-    return next(value for value in values if value is not None)
-
-
-class _Draw:
-    """Makes taking the likeliest token the same as drawing one by its probability, with a generator of its own.
-
-    With Gumbel noise on the scores the largest one falls on each token with that token's probability.
-    """
-
-    def __init__(self, seed: int | None, device: Any) -> None:
-        self._generator = torch.Generator(device=device)
-        if seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(seed)
-
-    def __call__(self, _input_ids: Any, scores: Any) -> Any:
-        times = torch.empty_like(scores, dtype=torch.float32).exponential_(generator=self._generator)
-        # The logarithm of 0 would make a number out of none for a token that was ruled out.
-        return scores - times.clamp_min_(torch.finfo(torch.float32).tiny).log()
+            self._emit(Piece(text, tuple(self._told)))
+            self._told.clear()

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -13,10 +13,12 @@ from common import telemetry
 from engines.load import Load
 from engines.local.adapters import Adapter, LoadRequest, read_adapter
 from engines.local.catalogue import Catalogue, Source
-from engines.local.decoding import Finished, Piece, Sampling
+from engines.local.decoding import Finished, Piece
+from engines.local.embedding import Embedded
 from engines.local.loading import Weights, build, fetch
 from engines.local.prompts import Prompt
 from engines.local.resident import Limits, Resident
+from engines.local.sampling import Sampling
 from engines.local.settings import LocalSettings
 from engines.openai_wire import ApiError, Json, internal_error, model_card, overloaded
 
@@ -55,6 +57,12 @@ class LocalEngine:
         async with aclosing(resident.generate(prompt, sampling, adapter)) as events:
             async for event in events:
                 yield event
+
+    async def embed(self, name: str, prompts: Sequence[Prompt]) -> Embedded:
+        """The vectors that the model or adapter `name` has for the prompts, loading it first if it must."""
+        adapter = self._adapters.get(name)
+        resident = self._resident(adapter.base if adapter is not None else self._catalogue.resolve(name))
+        return await resident.embed(prompts, adapter)
 
     def cards(self) -> list[Json]:
         """All that can be asked for by name: models in the folder, models in memory, adapters."""

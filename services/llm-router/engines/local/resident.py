@@ -2,15 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from engines.load import Load
 from engines.local.adapters import Adapter, AdapterRack
-from engines.local.decoding import Finished, Piece, Sampling, decode
+from engines.local.decoding import Finished, Piece, decode
+from engines.local.embedding import Embedded, embed
 from engines.local.loading import Weights
 from engines.local.prompts import Prompt, encode
+from engines.local.sampling import Sampling
 from engines.openai_wire import overloaded
 
 
@@ -71,8 +73,7 @@ class Resident:
         Closing the generator stops the generation at its next token. Raises ApiError: 503 if too many wait, 400 if
         the prompt does not fit.
         """
-        if self._jobs > self._limits.waiting:
-            raise overloaded(f"{self._jobs} requests are before this one at the model `{self.name}`.")
+        self._check_line()
         events: asyncio.Queue[Piece | Finished | BaseException] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         cancelled = threading.Event()
@@ -101,6 +102,25 @@ class Resident:
             cancelled.set()
             job.cancel()
 
+    async def embed(self, prompts: Sequence[Prompt], adapter: Adapter | None) -> Embedded:
+        """The vectors of all prompts, in one turn. Raises ApiError: 503 if too many wait, 400 if one does not fit."""
+        self._check_line()
+        found: list[Embedded] = []
+        cancelled = threading.Event()
+
+        def work(model: _Model) -> None:
+            if not cancelled.is_set():
+                model.rack.select(adapter)
+                found.append(embed(model.weights, prompts, cancelled))
+
+        job = self._submit(work)
+        try:
+            await asyncio.wrap_future(job)
+        finally:
+            cancelled.set()
+        self.load.count(found[0].tokens, 0)
+        return found[0]
+
     async def attach(self, adapter: Adapter) -> None:
         """Puts an adapter on the model when those before it are done. Raises ApiError (400) if it does not fit."""
         await asyncio.wrap_future(self._submit(lambda model: model.rack.select(adapter)))
@@ -114,6 +134,10 @@ class Resident:
         await self._idle.wait()
         self._thread.shutdown(wait=False)
         self._model = Future()
+
+    def _check_line(self) -> None:
+        if self._jobs > self._limits.waiting:
+            raise overloaded(f"{self._jobs} requests are before this one at the model `{self.name}`.")
 
     def _submit(
         self, work: Callable[[_Model], None], on_error: Callable[[BaseException], None] | None = None

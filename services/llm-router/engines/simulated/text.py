@@ -1,10 +1,15 @@
 """The text of a simulated answer: the same prompt gets the same words, and they say that no model ran."""
 
+import re
 import zlib
 from dataclasses import dataclass
 
-from engines.openai_wire import FinishReason
+import orjson
 
+from engines.openai_wire import FinishReason, Json
+from engines.simulated.structured import instance
+
+_SPACED = re.compile(r"\s*\S+")
 _ECHOED_WORDS = 8
 _SHORTEST, _LONGEST = 24, 64
 """Tokens of an answer that nothing cuts short, chosen by the prompt."""
@@ -28,6 +33,7 @@ class Reply:
     tokens: list[str]
     reason: FinishReason
     prompt_tokens: int
+    tool_calls: list[Json] | None = None
 
     @property
     def text(self) -> str:
@@ -55,12 +61,15 @@ class Author:
         # Twice over, so that an answer of ordinary length is one slice from wherever it starts.
         self._turning = self._filler * 2
 
-    def write(self, prompt: str, echo: str, cut: Cut, prompt_tokens: int | None = None) -> Reply:
-        """Answers `prompt`, quoting the first words of `echo`, the part of the prompt that a person wrote last."""
+    def write(self, prompt: str, echo: str, cut: Cut, prompt_tokens: int | None = None, *, choice: int = 0) -> Reply:
+        """Answers `prompt`, quoting the first words of `echo`, the part of the prompt that a person wrote last.
+
+        Another `choice` goes on with other words.
+        """
         counted = count_tokens(prompt) if prompt_tokens is None else prompt_tokens
         quoted = " ".join(echo.split(maxsplit=_ECHOED_WORDS)[:_ECHOED_WORDS])
         said = [*self._opening, *_words(f' {counted} tokens, "{quoted}"; no language model ran.')]
-        checksum = zlib.crc32(prompt.encode(errors="surrogatepass"))
+        checksum = zlib.crc32(prompt.encode(errors="surrogatepass")) + choice
         natural = _SHORTEST + checksum % (_LONGEST - _SHORTEST)
         wanted = cut.limit if cut.ignore_end and cut.limit is not None else max(natural, len(said))
         said += self._continued(checksum, wanted - len(said))
@@ -70,6 +79,13 @@ class Author:
         if cut.stops:
             said, reason = _before_stop(said, cut.stops, reason)
         return Reply(said, reason, counted)
+
+    def fill_in(self, schema: Json, prompt: str, cut: Cut) -> Reply:
+        """Answers with JSON of `schema`, whose texts say that they are simulated."""
+        tokens = _SPACED.findall(orjson.dumps(instance(schema), option=orjson.OPT_INDENT_2).decode())
+        if cut.limit is not None and len(tokens) > cut.limit:
+            return Reply(tokens[: cut.limit], "length", count_tokens(prompt))
+        return Reply(tokens, "stop", count_tokens(prompt))
 
     def _continued(self, checksum: int, count: int) -> list[str]:
         start = checksum % len(self._filler)
