@@ -1,5 +1,6 @@
 """The object store on a real S3 server."""
 
+import asyncio
 import hashlib
 import os
 import uuid
@@ -47,6 +48,35 @@ async def test_an_upload_whose_sender_fails_leaves_nothing(store: ObjectStore, p
     with pytest.raises(Refused) as refused:
         await store.stat(path)
     assert refused.value.code is RefusalCode.NOT_FOUND
+
+
+async def test_more_uploads_than_threads_go_on_beside_each_other(store: ObjectStore, path: S3Path) -> None:
+    data = os.urandom(1 << 20)
+
+    async def source() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield data
+
+    async with asyncio.timeout(60):
+        stored = await asyncio.gather(*(store.put_stream(path / str(number), source()) for number in range(20)))
+    assert {one.size for one in stored} == {20 << 20}
+
+
+async def test_slow_senders_hold_up_nobody_else(store: ObjectStore, path: S3Path) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.sleep(60)
+
+    sending = [asyncio.create_task(store.put_stream(path / str(number), endless())) for number in range(16)]
+    await asyncio.sleep(0.2)
+    try:
+        async with asyncio.timeout(5):
+            await store.put_bytes(path, b"0123456789")
+            assert await store.get_bytes(path) == b"0123456789"
+    finally:
+        for upload in sending:
+            upload.cancel()
+        await asyncio.gather(*sending, return_exceptions=True)
 
 
 async def test_a_range_is_read(store: ObjectStore, path: S3Path) -> None:

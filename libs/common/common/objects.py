@@ -6,9 +6,11 @@ import io
 import queue
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 from urllib.parse import urlsplit
@@ -23,6 +25,9 @@ from contracts.base import RefusalCode, Refused
 PART_SIZE = 8 * 1024 * 1024
 _READ_SIZE = 1024 * 1024
 _QUEUED_CHUNKS = 16
+_THREADS = 16
+_UPLOADS_AT_ONCE = 16
+"""Each holds a thread for as long as its sender takes, and a few parts of memory."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -221,28 +226,40 @@ class Objects:
 class _Pipe(io.RawIOBase):
     """A reader for the uploading thread, fed chunk by chunk from the event loop; counts and hashes on the way."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._chunks: queue.Queue[bytes | None] = queue.Queue(_QUEUED_CHUNKS)
+        self._room = asyncio.Event()
+        self._deserted = False
         self._rest = b""
         self._aborted = threading.Event()
         self._hash = hashlib.sha256()
         self.size = 0
 
-    def feed(self, chunk: bytes | None, timeout: float) -> None:
-        """Called in a thread: waits for room, so a slow store holds back a fast sender. None ends the object."""
-        self._chunks.put(chunk, timeout=timeout)
+    async def feed(self, chunk: bytes | None) -> bool:
+        """Waits for room, so a slow store holds back a fast sender; no thread waits. None ends the object.
+
+        False when nobody reads any more.
+        """
+        while not self._deserted:
+            try:
+                self._chunks.put_nowait(chunk)
+            except queue.Full:
+                self._room.clear()
+                await self._room.wait()
+            else:
+                return True
+        return False
+
+    def desert(self, _: object = None) -> None:
+        """The reader is gone. Called in the event loop."""
+        self._deserted = True
+        self._room.set()
 
     def abort(self) -> None:
         self._aborted.set()
         with suppress(queue.Full):
             self._chunks.put_nowait(None)
-
-    def feed_now(self, chunk: bytes | None) -> bool:
-        try:
-            self._chunks.put_nowait(chunk)
-        except queue.Full:
-            return False
-        return True
 
     def readable(self) -> bool:
         return True
@@ -257,6 +274,7 @@ class _Pipe(io.RawIOBase):
                     raise OSError("the upload was abandoned")
                 self._chunks.put(None)
                 return b""
+            self._loop.call_soon_threadsafe(self._room.set)
             self._rest = chunk
             self._hash.update(chunk)
             self.size += len(chunk)
@@ -273,36 +291,33 @@ class ObjectStore:
 
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
+        # Threads of its own, and others for uploads: a few slow senders hold up nothing else.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
+        self._uploads = ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="upload")
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.to_thread(function, *args, **kwargs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
 
     async def put_stream(self, path: S3Path, source: AsyncIterable[bytes]) -> Stored:
         """Stores bytes as they arrive, holding a few parts at most. If `source` raises, nothing is stored."""
-        pipe = _Pipe()
-        upload = asyncio.create_task(asyncio.to_thread(self.objects.put_reader, path, cast(BinaryIO, pipe)))
+        loop = asyncio.get_running_loop()
+        pipe = _Pipe(loop)
+        upload = loop.run_in_executor(self._uploads, self.objects.put_reader, path, cast(BinaryIO, pipe))
+        upload.add_done_callback(pipe.desert)
         try:
             async for chunk in source:
-                if not pipe.feed_now(chunk):
-                    await self._feed(pipe, chunk, upload)
-            await self._feed(pipe, None, upload)
+                if not await pipe.feed(chunk):
+                    break
+            whole = await pipe.feed(None)
             await upload
+            if not whole:
+                raise Refused(RefusalCode.STORAGE_FAILED, "The object store ended the upload early")
         except BaseException:
             pipe.abort()
             with suppress(Exception):
                 await asyncio.shield(upload)
             raise
         return Stored(pipe.size, pipe.sha256())
-
-    async def _feed(self, pipe: _Pipe, chunk: bytes | None, upload: "asyncio.Task[None]") -> None:
-        while True:
-            if upload.done():
-                upload.result()
-                raise Refused(RefusalCode.STORAGE_FAILED, "The object store ended the upload early")
-            try:
-                return await asyncio.to_thread(pipe.feed, chunk, 0.5)
-            except queue.Full:
-                continue
 
     async def get_stream(self, path: S3Path, offset: int = 0, length: int = 0) -> AsyncGenerator[bytes, None]:
         """The object's bytes in chunks of about 1 MiB. An object that is not there is refused before the first."""
