@@ -184,10 +184,23 @@ async def test_a_file_that_the_registry_refuses_goes_again(
     assert (answered, body["error"]) == (status, error)
 
 
-async def test_a_file_that_no_registry_hears_of_goes_again(gateway: Gateway, peers: Peers) -> None:
+async def test_a_file_that_no_registry_hears_of_is_left_to_the_sweeper(
+    gateway: Gateway, peers: Peers, objects: ObjectStore
+) -> None:
     await peers.buses.pop("registry").close()
     status, body = await send(gateway, form())
     assert (status, body["error"]) == (503, "UNAVAILABLE")
+    assert await objects.remove_prefix(BUCKET) == 1
+
+
+async def test_a_file_that_the_registry_may_still_be_entering_stays(
+    gateway: Gateway, peers: Peers, objects: ObjectStore
+) -> None:
+    peers.answer(REGISTER_DATASET, Refused(RefusalCode.TIMEOUT, "The deadline of the request passed"))
+    status, body = await send(gateway, form())
+    assert (status, body["error"]) == (504, "TIMEOUT")
+    assert await objects.get_bytes(S3Path.parse(peers.asked(REGISTER_DATASET).s3_path)) == CSV
+    await objects.remove_prefix(BUCKET)
 
 
 async def test_a_file_that_was_entered_although_no_answer_came_stays(

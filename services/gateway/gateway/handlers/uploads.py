@@ -27,6 +27,8 @@ _LONGEST_FORMAT = 64
 _FORM_OVERHEAD = 64 * 1024
 _MALFORMED = (ValueError, AssertionError, RuntimeError, HttpProcessingError)
 _UNSETTLED = (RefusalCode.TIMEOUT, RefusalCode.INTERNAL)
+_IN_DOUBT = (RefusalCode.TIMEOUT, RefusalCode.UNAVAILABLE)
+"""The registry may be entering the data set this very moment."""
 
 
 async def upload_dataset(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
@@ -85,13 +87,17 @@ class _Upload:
         )
 
     async def register(self, registration: RegisterDataset) -> Dataset:
-        """Enters the data set; if it is refused, the object goes again."""
+        """Enters the data set; if it is refused, the object goes again.
+
+        While that is in doubt the object stays: the registry removes it later, should no data set refer to it.
+        """
         try:
             return await self._deps.bus.ask(REGISTER_DATASET, registration)
         except Refused as refusal:
             if refusal.code in _UNSETTLED and (dataset := await self._entered_after_all()) is not None:
                 return dataset
-            await self.discard()
+            if refusal.code not in _IN_DOUBT:
+                await self.discard()
             raise
 
     async def discard(self) -> None:
