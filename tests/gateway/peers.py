@@ -9,7 +9,7 @@ from typing import Any
 from common.bus import Bus, Handlers
 from common.context import Call, current
 from common.settings import ServiceSettings
-from contracts import orchestrator, registry, router
+from contracts import engines, metrics, orchestrator, registry, router, tasks
 from contracts.base import ChunkT, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
 from contracts.orchestrator import Job, JobPage, JobProgress
 from contracts.registry import Dataset, DatasetAnalysis, LengthStats, Model, ModelPage
@@ -28,7 +28,11 @@ REPLY = ChatReply(
     simulated=False,
     seconds=0.1,
 )
-_OWNERS = {"registry": registry, "orchestrator": orchestrator, "llm_router": router}
+_OWNERS = {
+    "registry": (registry,),
+    "orchestrator": (orchestrator, tasks),
+    "llm_router": (router, engines, metrics),
+}
 
 
 class Peers:
@@ -109,10 +113,11 @@ def _handlers(module: Any) -> Handlers[Peers]:
 async def peers_on(settings_of: Callable[[str], ServiceSettings]) -> AsyncIterator[Peers]:
     """Connects all three as the services they stand for."""
     peers = Peers()
-    for service, module in _OWNERS.items():
+    for service, modules in _OWNERS.items():
         bus = await Bus.connect(settings_of(service), service)
         peers.buses[service] = bus
-        await bus.serve(_handlers(module), peers)
+        for module in modules:
+            await bus.serve(_handlers(module), peers)
     yield peers
     for bus in peers.buses.values():
         await bus.close(grace=0.5)

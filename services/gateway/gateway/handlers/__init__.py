@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from gateway.deps import Deps
-from gateway.handlers import ask, chat, description, downloads, keys, logs, states, uploads
+from gateway.handlers import ask, chat, description, downloads, keys, logs, metrics, states, uploads
 from gateway.routes.table import Route, Special
 
 Handler = Callable[[Deps, Route, web.Request], Awaitable[web.StreamResponse]]
@@ -30,6 +30,7 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.UPLOAD_DATASET: uploads.upload_dataset,
     Special.DOWNLOAD_MODEL: downloads.download_model,
     Special.STREAM_LOGS: logs.stream_logs,
+    Special.SERVER_METRICS: metrics.server_metrics,
 }
 
 

@@ -85,6 +85,7 @@ class Special(StrEnum):
     UPLOAD_DATASET = "upload_dataset"
     DOWNLOAD_MODEL = "download_model"
     STREAM_LOGS = "stream_logs"
+    SERVER_METRICS = "server_metrics"
 
 
 class Quota(StrEnum):

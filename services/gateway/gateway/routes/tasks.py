@@ -1,7 +1,31 @@
-"""Rows of document D: tasks, and the profiles and roles that they are done under."""
+"""Rows of document D: tasks, the profiles and roles that they are done under, and the server's metrics."""
+
+from typing import Literal
 
 from contracts import tasks
-from gateway.routes.table import Tag, asks
+from contracts.base import Empty, Message
+from gateway.routes.table import Route, Special, Tag, asks
+
+
+class ServerMetrics(Message):
+    """Document D's metrics. The server is offline when no engine can be asked.
+
+    `tokens_per_second`, `average_response_time` (seconds) and `success_rate` (percent of the tasks that ended) are of
+    the last five minutes and null when nothing happened in them. `total_requests` counts all completions of any route
+    that are kept, `api_costs` is what they cost in USD. `active_tasks` are being worked on, `queue_length` have not
+    begun.
+    """
+
+    server_status: Literal["online", "offline"]
+    llm_status: dict[str, str]
+    tokens_per_second: float | None
+    average_response_time: float | None
+    total_requests: int
+    active_tasks: int
+    queue_length: int
+    success_rate: float | None
+    api_costs: float | None
+
 
 TASKS = (
     asks(
@@ -42,4 +66,15 @@ TASKS = (
         description="Its system prompt says who answers. A task that has started keeps the one it started with.",
     ),
     asks("DELETE", "/api/v1/roles/{name}", tasks.DELETE_ROLE, tag=Tag.TASKS, summary="Delete a role"),
+    Route(
+        method="GET",
+        path="/api/v1/metrics",
+        tag=Tag.TASKS,
+        summary="Get the server's metrics",
+        description="Over all replicas. Rates and averages are of the last five minutes.",
+        role="viewer",
+        request=Empty,
+        response=ServerMetrics,
+        special=Special.SERVER_METRICS,
+    ),
 )

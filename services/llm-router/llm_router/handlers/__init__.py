@@ -1,6 +1,6 @@
 """What the router answers and listens to, one module per noun; all of them together are `HANDLERS`."""
 
-from llm_router.handlers import chat, configuration, engines, models
+from llm_router.handlers import chat, configuration, engines, metrics, models
 from llm_router.handlers.deps import HANDLERS, Deps
 
-__all__ = ["HANDLERS", "Deps", "chat", "configuration", "engines", "models"]
+__all__ = ["HANDLERS", "Deps", "chat", "configuration", "engines", "metrics", "models"]
