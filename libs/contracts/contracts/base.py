@@ -56,6 +56,7 @@ class RefusalCode(StrEnum):
     CONFLICT = "conflict"
     TOO_LARGE = "too_large"
     RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
     CONFIG_INVALID = "config_invalid"
     DATASET_INVALID = "dataset_invalid"
     TRAINING_FAILED = "training_failed"

@@ -42,4 +42,5 @@ class AllowanceWanted(EventBody):
 
 
 KEY_CHANGED = Event("events.gateway.key.changed", KeyChanged, stream="EVENTS")
+# Each service counts limits of its own, in its own schema.
 ALLOWANCE_WANTED = Event("events.gateway.allowance.wanted", AllowanceWanted, stream="EVENTS")

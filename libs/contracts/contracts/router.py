@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from contracts.base import Empty, Event, EventBody, Message, RefusalCode, Rpc, Stream, Timestamp
+from contracts.gateway import AllowanceWanted
 
 ProviderType = Literal["openai", "vllm", "ollama", "llamacpp", "koboldai", "local", "simulated"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
@@ -158,6 +159,8 @@ _COMPLETION_REFUSALS = (
     RefusalCode.ENGINE_FAILED,
     RefusalCode.ENGINE_UNAVAILABLE,
     RefusalCode.RATE_LIMITED,
+    RefusalCode.QUOTA_EXHAUSTED,
+    RefusalCode.FORBIDDEN,
     RefusalCode.TIMEOUT,
 )
 
@@ -274,6 +277,9 @@ class ConfigChanged(EventBody):
 
 
 CONFIG_CHANGED = Event("events.router.config.changed", ConfigChanged, stream="EVENTS")
+
+
+BUDGET_WANTED = Event("events.router.budget.wanted", AllowanceWanted, stream="EVENTS")
 
 
 # Interactions

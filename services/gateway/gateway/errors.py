@@ -44,7 +44,7 @@ OUTCOMES: Mapping[RefusalCode, Outcome] = {
         ("Send a key as `Authorization: Bearer <key>` or `X-API-Key: <key>`.", "Ask an admin whether it was revoked."),
     ),
     RefusalCode.FORBIDDEN: Outcome(
-        403, "FORBIDDEN", ("permission_error", "forbidden"), ("Use a key whose role allows this.",)
+        403, "FORBIDDEN", ("permission_error", "forbidden"), ("Use a key that allows this.",)
     ),
     RefusalCode.NOT_FOUND: Outcome(
         404, "NOT_FOUND", (_REQUEST, "not_found"), ("List what there is and check the name or id.",)
@@ -63,6 +63,12 @@ OUTCOMES: Mapping[RefusalCode, Outcome] = {
         ("Wait for the seconds that `Retry-After` names.",),
         temporary=True,
         retry_after=1,
+    ),
+    RefusalCode.QUOTA_EXHAUSTED: Outcome(
+        429,
+        "QUOTA_EXCEEDED",
+        ("insufficient_quota", "insufficient_quota"),
+        ("Ask an admin for a larger budget, or wait until its period ends.", "Ask for fewer tokens (max_tokens)."),
     ),
     RefusalCode.CONFIG_INVALID: Outcome(
         400, "CONFIG_ERROR", (_REQUEST, "invalid_config"), ("Correct the configuration that the message names.",)
@@ -256,7 +262,10 @@ def _field_errors(refusal: Refused) -> list[tuple[str, str]]:
 
 def _headers(refusal: Refused, outcome: Outcome) -> dict[str, str]:
     headers: dict[str, str] = {}
-    if outcome.status in (429, 503):
+    if refusal.code is RefusalCode.QUOTA_EXHAUSTED:
+        # OpenAI's clients would try again: it costs them time and changes nothing.
+        headers["x-should-retry"] = "false"
+    elif outcome.status in (429, 503):
         headers["Retry-After"] = str(refusal.metadata.get("retry_after", outcome.retry_after or 1))
     if outcome.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="llm-platform"'

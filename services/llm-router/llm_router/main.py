@@ -1,14 +1,19 @@
 """Constructs the llm-router: `python -m llm_router.main`."""
 
+from decimal import Decimal
 from functools import partial
 
+from common.allowances import Allowances
 from common.database import Database
 from common.outbox import OutboxRelay
 from common.service import Service, run
+from contracts.engines import EVERY_MODEL
+from contracts.router import BUDGET_WANTED, Prices
 from contracts.topology import ROUTER_INTERACTIONS
 from llm_router.domain.catalogue import Catalogue
 from llm_router.domain.engines import EngineSpec
 from llm_router.engine.adapters import Adapters
+from llm_router.engine.budgets import Budgets
 from llm_router.engine.completions import Completions, Patience
 from llm_router.engine.koboldai import KoboldEngine
 from llm_router.engine.models import Models
@@ -23,6 +28,7 @@ from llm_router.settings import RouterSettings
 from llm_router.store import engines
 
 NAME = "llm_router"
+_FREE = Prices(input=Decimal(0), output=Decimal(0))
 _FLUSH_SECONDS = 5.0
 _DRAIN_SECONDS = 10.0
 
@@ -41,6 +47,9 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.stack.push_async_callback(adapters.close)
     trained = TrainedModels(bus)
     router_models = Models(catalogue, pool, trained)
+    allowances = Allowances(database, bus, BUDGET_WANTED, strict=True, idle_seconds=settings.budget_idle_seconds)
+    service.stack.push_async_callback(allowances.close)
+    budgets = Budgets(allowances, partial(_prices_of, pool))
     patience = Patience(settings.engine_request_timeout, settings.engine_attempts)
     deps = Deps(
         bus=bus,
@@ -50,7 +59,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
         pool=pool,
         models=router_models,
         trained=trained,
-        completions=Completions(router_models, catalogue, pool, adapters, recorder, patience),
+        completions=Completions(router_models, catalogue, pool, adapters, recorder, budgets, patience),
         vault=vault,
     )
     await _declare_engines(database, settings)
@@ -63,12 +72,22 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.spawn("registry", partial(models.learn_all, deps))
     service.spawn("numbering", partial(models.keep_numbering, deps))
     service.spawn("recorder", recorder.run)
+    service.spawn("budgets", allowances.sweep)
+    service.spawn("budgets-wanted", allowances.follow_wanted)
     service.stack.push_async_callback(recorder.flush, _FLUSH_SECONDS)
     await bus.serve(HANDLERS, deps)
     # At the end what is being answered ends and is recorded, and only then do the parts above close.
     service.stack.push_async_callback(bus.drain, _DRAIN_SECONDS)
     # Ends before all: what is recorded from then on is left to another replica or the next start.
     service.spawn("interactions", lambda: bus.consume(ROUTER_INTERACTIONS, partial(interactions.keep, deps)))
+
+
+def _prices_of(pool: EnginePool, engine: str, model: str, _name: str) -> Prices | None:
+    for spec in pool.specs():
+        if spec.name == engine:
+            free = _FREE if spec.provider_type in ("local", "simulated") else None
+            return spec.prices.get(model) or spec.prices.get(EVERY_MODEL) or free
+    return None
 
 
 def _pool(settings: RouterSettings, catalogue: Catalogue) -> EnginePool:

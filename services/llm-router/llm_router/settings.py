@@ -32,6 +32,11 @@ class RouterSettings(ServiceSettings):
     engine_queue_timeout: float = Field(default=30.0, gt=0, description="Longest wait for a busy engine")
     breaker_failures: int = Field(default=5, ge=1, description="Failures in a row after which an engine is left alone")
     breaker_cooldown: float = Field(default=5.0, gt=0, description="For how long, at first; doubled up to a minute")
+    budget_idle_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="How long a router holds a part of a key's budget that nobody spends",
+    )
     interaction_buffer: int = Field(
         default=10_000, ge=1, description="Interactions held in memory while NATS is away; more go to the log"
     )

@@ -19,6 +19,7 @@ from llm_router.engine.adapters import Adapters
 from llm_router.engine.models import Models
 from llm_router.engine.observation import Observation
 from llm_router.engine.pool import EnginePool, Lease
+from llm_router.engine.budgets import Budgets
 from llm_router.engine.protocol import Engine
 from llm_router.engine.recorder import Recorder
 
@@ -53,6 +54,8 @@ class Completions:
     ) -> None:
         self._models = models
         self._catalogue = catalogue
+        budgets: Budgets,
+        prices: PriceList,
         self._pool = pool
         self._adapters = adapters
         self._recorder = recorder
@@ -60,6 +63,8 @@ class Completions:
 
     async def complete(self, question: Question) -> ChatReply:
         """The whole reply. Raises `EngineFailure`."""
+        self._budgets = budgets
+        self._prices = prices
         with Observation(question, self._recorder) as observation:
             deadline = self._deadline()
             route = await self._route(question, observation)
@@ -127,9 +132,39 @@ class Completions:
         return route
 
     async def _begin(
-        self, route: Route, observation: Observation, ask: Callable[[Engine], Awaitable[T]], deadline: float
-    ) -> tuple[Lease, T]:
-        """The first answer of an engine, with its lease, which the caller releases."""
+        self, asked: Asked, observation: Observation, ask: Callable[[Engine, str], Awaitable[T]]
+    ) -> tuple[Route, Lease, T]:
+        """The first answer of an engine, with its lease, which the caller releases.
+
+        Where the model cannot answer, its fallbacks are asked in their order, all before one deadline; when none can
+        either, the failure is that of the model that was asked for.
+        """
+        deadline = self._deadline()
+        try:
+            return await self._ask_model(asked.model, asked, observation, ask, deadline)
+        except EngineFailure as failure:
+            for name in self._models.fallbacks(asked.model) if not failure.trait.final else ():
+                if _left(deadline) == 0:
+                    break
+                observation.falling_back(failure)
+                # A fallback may fail in turn, or be one that the caller's key does not allow.
+                with suppress(Refused):
+                    return await self._ask_model(name, asked, observation, ask, deadline)
+            raise
+
+    async def _ask_model(
+        self,
+        name: str,
+        asked: Asked,
+        observation: Observation,
+        ask: Callable[[Engine, str], Awaitable[T]],
+        deadline: float,
+    ) -> tuple[Route, Lease, T]:
+        route = await self._models.route(name)
+        observation.routed(route)
+        self._budgets.permit(name, route)
+        observation.reserved(await self._budgets.reserve(asked, route))
+        prefix = prefix_keys(asked, route.model) if len(route.engines) > 1 else ()
         avoid: set[str] = set()
         for attempt in count(1):
             await self._prepare(route, deadline)

@@ -18,6 +18,7 @@ from llm_router.domain.engines import Answer, Asked, Delta
 from llm_router.domain.interactions import Outcome, Status, interaction, output_text
 from llm_router.engine import conventions, metrics
 from llm_router.engine.pool import Lease
+from llm_router.engine.budgets import Reservation
 from llm_router.engine.recorder import Recorder
 
 
@@ -35,6 +36,7 @@ class Observation:
         self._asked = self._started
         self._route: Route | None = None
         self._engine: str | None = None
+        self._reservation: Reservation | None = None
         self._answer: Answer | None = None
         self._pieces: list[str] = []
         self.time_to_first_token: float | None = None
@@ -68,6 +70,10 @@ class Observation:
         self._span.set_attributes(conventions.engine_attributes(lease.member.spec.provider_type, lease.name))
 
     def retrying(self, failure: Refused) -> None:
+    def reserved(self, reservation: Reservation | None) -> None:
+        """What the completion may cost at most, which its end settles, whatever that is."""
+        self._reservation = reservation
+
         kind = str(failure.metadata.get("type", failure.code))
         metrics.RETRIES.labels(self._engine or metrics.UNKNOWN, kind).inc()
         self._span.add_event("retry", {conventions.ERROR_TYPE: kind})
@@ -78,7 +84,18 @@ class Observation:
             self.time_to_first_token = time.perf_counter() - self._started
         self._pieces.append(delta.content)
 
-    def answered(self, answer: Answer) -> None:
+    def falling_back(self, failure: Refused) -> None:
+        """Another model is asked instead: nothing was spent on this one."""
+        if self._reservation is not None:
+            self._reservation.broken_off(self._engine, "", begun=False)
+            self._reservation = None
+        kind = str(failure.metadata.get("type", failure.code))
+        metrics.FALLBACKS.labels(self._model, kind).inc()
+        self._span.add_event("fallback", {conventions.ERROR_TYPE: kind})
+        self._engine = None
+
+    def answered(self, answer: Answer, cost: Decimal | None) -> None:
+        """`cost` in USD."""
         self._answer = answer
 
     def __enter__(self) -> "Observation":
@@ -113,7 +130,16 @@ class Observation:
                 created_at=self._created_at,
             )
         )
-        self._end_span(status, reason)
+
+    def _settle(self, output: str, status: Status) -> None:
+        if self._reservation is None:
+            return
+        if self._answer is not None:
+            self._reservation.answered(self._engine, self._answer.usage, output)
+        else:
+            # An engine that was asked and then left alone has read the input at least.
+            begun = bool(self._pieces) or (status == "cancelled" and self._engine is not None)
+            self._reservation.broken_off(self._engine, output, begun=begun)
 
     def _measure(self, reason: str, duration: float) -> None:
         model = self._route.name if self._route is not None else metrics.UNKNOWN

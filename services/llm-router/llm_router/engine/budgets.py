@@ -1,0 +1,140 @@
+"""Budgets of callers: a part is reserved before each completion, and what it really cost is settled at its end.
+
+Here, since every completion of every route passes the router, those of workflows and background tasks too.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from common.allowances import Allowances, Limit, Standing, Window
+from common.context import Principal, current
+from contracts.base import RefusalCode, Refused
+from contracts.gateway import Budget
+from contracts.router import Prices, Usage
+from llm_router.domain import budgets
+from llm_router.domain.budgets import NOTHING, Spending
+from llm_router.domain.catalogue import Route
+from llm_router.domain.engines import Asked
+
+PricesOf = Callable[[str, str, str], Prices | None]
+"""The prices of a model, by the engine's name, the name that the engine knows the model by, and the caller's for it."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What is reserved of one limit, and how the caller stood with it then."""
+
+    limit: Limit
+    standing: Standing
+    amount: int
+
+
+class Reservation:
+    """What one completion may spend of its caller's budget, until it is settled."""
+
+    def __init__(
+        self,
+        allowances: Allowances,
+        asked: Asked,
+        prices_of: Callable[[str], Prices | None],
+        parts: tuple[_Part | None, _Part | None],
+    ) -> None:
+        self._allowances = allowances
+        self._asked = asked
+        self._prices_of = prices_of
+        self._tokens, self._cost = parts
+
+    def answered(self, engine: str | None, usage: Usage, output: str) -> None:
+        """Settles with what the answer of `engine` cost, by its length where the engine did not count."""
+        if usage.total_tokens:
+            self._settle(budgets.spent(usage, self._prices(engine)))
+        else:
+            self.broken_off(engine, output, begun=True)
+
+    def broken_off(self, engine: str | None, output: str, *, begun: bool) -> None:
+        """Settles with what was seen of an answer that never became whole; nothing was spent if it never began."""
+        self._settle(budgets.broken_off(self._asked, output, self._prices(engine)) if begun else NOTHING)
+
+    def _prices(self, engine: str | None) -> Prices | None:
+        return None if engine is None else self._prices_of(engine)
+
+    def _settle(self, spent: Spending) -> None:
+        if self._tokens is not None:
+            self._allowances.correct(self._tokens.limit, self._tokens.standing, spent.tokens - self._tokens.amount)
+        if self._cost is not None and spent.cost is not None:
+            self._allowances.correct(self._cost.limit, self._cost.standing, spent.cost - self._cost.amount)
+        self._tokens = self._cost = None
+
+
+class Budgets:
+    """Holds callers to the models and the budget that they have."""
+
+    def __init__(self, allowances: Allowances, prices_of: PricesOf) -> None:
+        self._allowances = allowances
+        self._prices_of = prices_of
+
+    def permit(self, name: str, route: Route) -> None:
+        """Raises `Refused(FORBIDDEN)` unless the caller may ask the model, by the name it was asked by or its own."""
+        principal = current().principal
+        if principal is not None and not (principal.may_ask(name) or principal.may_ask(route.name)):
+            raise Refused(
+                RefusalCode.FORBIDDEN, f"This key may not ask the model {name!r}", {"param": "model", "model": name}
+            )
+
+    async def reserve(self, asked: Asked, route: Route) -> Reservation | None:
+        """What the completion may cost at most, taken from the caller's budget. None where the caller has none.
+
+        Raises `Refused`: QUOTA_EXHAUSTED when too little is left, FORBIDDEN when a budget in dollars cannot be held
+        because nobody knows the price, UNAVAILABLE when the budget cannot be checked.
+        """
+        principal = current().principal
+        if principal is None or principal.budget is None:
+            return None
+        budget = principal.budget
+        prices = [self._prices_of(engine, route.model, route.name) for engine in route.engines]
+        most = budgets.most(asked, budgets.dearest(prices))
+        usd = budgets.nanodollars(budget)
+        if usd is not None and most.cost is None:
+            raise Refused(
+                RefusalCode.FORBIDDEN,
+                f"This key has a budget in dollars, and no price is known for {route.name!r}",
+                {"param": "model", "model": route.name},
+            )
+
+        def reservation(tokens: _Part | None, cost: _Part | None) -> Reservation:
+            return Reservation(
+                self._allowances, asked, lambda engine: self._prices_of(engine, route.model, route.name), (tokens, cost)
+            )
+
+        tokens = await self._take(principal, budget, "tokens", budget.tokens, most.tokens)
+        try:
+            cost = await self._take(principal, budget, "usd", usd, most.cost or 0)
+        except BaseException:
+            reservation(tokens, None).broken_off(None, "", begun=False)
+            raise
+        return reservation(tokens, cost)
+
+    async def _take(
+        self, principal: Principal, budget: Budget, unit: str, limit: int | None, amount: int
+    ) -> _Part | None:
+        if limit is None:
+            return None
+        window: Window = budget.period
+        asked = Limit(f"budget:{principal.id}:{budget.period}:{unit}", limit, window)
+        standing = await self._allowances.take(asked, amount)
+        if not standing.admitted:
+            raise _exhausted(budget, unit, standing)
+        return _Part(asked, standing, amount)
+
+
+def _exhausted(budget: Budget, unit: str, standing: Standing) -> Refused:
+    whole = f"{budget.usd} US dollars" if unit == "usd" else f"{budget.tokens} tokens"
+    period = "in all" if budget.period == "total" else f"a {budget.period}"
+    metadata: dict[str, object] = {"unit": unit, "period": budget.period}
+    if standing.resets_at is not None:
+        metadata["retry_after"] = max(1, math.ceil(standing.resets_at - time.time()))
+    return Refused(
+        RefusalCode.QUOTA_EXHAUSTED, f"Too little is left of this key's budget of {whole} {period}", metadata
+    )
