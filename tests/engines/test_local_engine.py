@@ -1,19 +1,24 @@
 """The local engine over HTTP, asked with OpenAI's own client, against what transformers answers itself."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
+import jsonschema_rs
 import openai
 import pytest
+import torch
 
 from engines.local.catalogue import Catalogue
 
 from .conftest import CONTEXT_LENGTH, Serve, Served, TinyModel, make_model
 
 QUESTION = "what does the fox do"
+MESSAGES: Any = [{"role": "user", "content": QUESTION}]
 
 
 async def ask(served: Served, model: str = "tiny", question: str = QUESTION, **parameters: object) -> str:
@@ -119,6 +124,125 @@ class TestAnswers:
         assert completion.usage is not None
         assert completion.usage.total_tokens == CONTEXT_LENGTH
         assert completion.choices[0].finish_reason == "length"
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "fox": {"type": "boolean"},
+        "colour": {"enum": ["brown", "red"]},
+        "jumps": {"type": "integer", "minimum": 0, "maximum": 9},
+        "over": {"type": "array", "items": {"const": "dog"}, "minItems": 2, "maxItems": 2},
+    },
+    "required": ["fox", "colour", "jumps", "over"],
+    "additionalProperties": False,
+}
+FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "fox", "schema": SCHEMA, "strict": True}}
+
+
+class TestWhatItAnswersWith:
+    @pytest.mark.parametrize("temperature", [0, 1.5])
+    async def test_json_of_a_schema_whatever_the_model_would_say(self, served: Served, temperature: float) -> None:
+        answer = await served.client.chat.completions.create(
+            model="tiny", messages=MESSAGES, response_format=FORMAT, temperature=temperature, max_tokens=150
+        )
+        assert answer.choices[0].finish_reason == "stop"
+        jsonschema_rs.validate(SCHEMA, json.loads(answer.choices[0].message.content or ""))
+
+    async def test_a_schema_it_cannot_follow_is_refused(self, served: Served) -> None:
+        wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
+        with pytest.raises(openai.BadRequestError, match="schema") as refused:
+            await served.client.chat.completions.create(model="tiny", messages=MESSAGES, response_format=wanted)
+        assert refused.value.param == "response_format"
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_several_choices(self, served: Served, stream: bool) -> None:
+        asked: Any = {"model": "tiny", "messages": MESSAGES, "n": 3, "seed": 5, "temperature": 1.5, "max_tokens": 12}
+        one = await served.client.chat.completions.create(**asked | {"n": 1})
+        if stream:
+            chunks = [chunk async for chunk in await served.client.chat.completions.create(**asked, stream=True)]
+            texts = ["", "", ""]
+            for choice in (choice for chunk in chunks for choice in chunk.choices):
+                texts[choice.index] += choice.delta.content or ""
+            assert sum(choice.finish_reason is not None for chunk in chunks for choice in chunk.choices) == 3
+        else:
+            answer = await served.client.chat.completions.create(**asked)
+            texts = [choice.message.content or "" for choice in answer.choices]
+            assert answer.usage is not None
+            assert one.usage is not None
+            assert answer.usage.prompt_tokens == one.usage.prompt_tokens
+            assert answer.usage.completion_tokens > one.usage.completion_tokens
+        assert texts[0] == one.choices[0].message.content
+        assert len(set(texts)) == 3
+
+    async def test_how_likely_each_token_was(self, served: Served, tiny: TinyModel) -> None:
+        answer = await served.client.chat.completions.create(
+            model="tiny", messages=MESSAGES, temperature=0, max_tokens=6, logprobs=True, top_logprobs=2
+        )
+        told = answer.choices[0].logprobs
+        assert told is not None
+        assert told.content is not None
+        ids = torch.tensor([tiny.chat_ids(MESSAGES[0]["content"])])
+        with torch.inference_mode():
+            expected = torch.log_softmax(tiny.model(ids).logits[0, -1], dim=-1)
+        assert told.content[0].logprob == pytest.approx(float(expected.max()), abs=1e-4)
+        assert [top.logprob for top in told.content[0].top_logprobs] == pytest.approx(
+            expected.topk(2).values.tolist(), abs=1e-4
+        )
+        # The likeliest was taken at every place, since the temperature was 0.
+        assert all(token.top_logprobs[0].token == token.token for token in told.content)
+        chunks = [
+            chunk
+            async for chunk in await served.client.chat.completions.create(
+                model="tiny", messages=MESSAGES, temperature=0, max_tokens=6, logprobs=True, top_logprobs=2, stream=True
+            )
+        ]
+        streamed = [
+            token for chunk in chunks if (said := chunk.choices[0].logprobs) is not None for token in said.content or ()
+        ]
+        assert streamed == told.content
+
+    async def test_a_bias_and_penalties_change_what_is_chosen(self, served: Served, tiny: TinyModel) -> None:
+        token = tiny.tokenizer.convert_tokens_to_ids("q")
+        asked: Any = {"model": "tiny", "messages": MESSAGES, "temperature": 0, "max_tokens": 8}
+        biased = await served.client.chat.completions.create(**asked, logit_bias={str(token): 100})
+        assert biased.choices[0].message.content == "q" * 8
+        varied = await served.client.chat.completions.create(
+            **asked, logit_bias={str(token): 3}, frequency_penalty=2, presence_penalty=2
+        )
+        assert varied.choices[0].message.content != biased.choices[0].message.content
+
+    async def test_several_prompts_are_continued_each(self, served: Served, tiny: TinyModel) -> None:
+        prompts = ["the quick", "over the"]
+        answer = await served.client.completions.create(model="tiny", prompt=prompts, temperature=0, max_tokens=5)
+        ids = [tiny.tokenizer(prompt)["input_ids"] for prompt in prompts]
+        assert [choice.text for choice in answer.choices] == [tiny.greedy(prompt, 5) for prompt in ids]
+        as_tokens = await served.client.completions.create(model="tiny", prompt=ids, temperature=0, max_tokens=5)
+        assert [choice.text for choice in as_tokens.choices] == [choice.text for choice in answer.choices]
+
+    async def test_embeddings_are_the_mean_of_the_last_hidden_states(self, served: Served, tiny: TinyModel) -> None:
+        texts = ["the quick brown fox", "the lazy dog"]
+        got = await served.client.embeddings.create(model="tiny", input=texts)
+        numbers = await served.client.embeddings.create(model="tiny", input=texts, encoding_format="float")
+        for text, embedding, plain in zip(texts, got.data, numbers.data, strict=True):
+            ids = torch.tensor([tiny.tokenizer(text)["input_ids"]])
+            with torch.inference_mode():
+                states = tiny.model.model(ids).last_hidden_state[0].mean(dim=0)
+            expected = (states / states.norm()).tolist()
+            assert embedding.embedding == pytest.approx(expected, abs=1e-5)
+            assert plain.embedding == pytest.approx(expected, abs=1e-5)
+        assert got.usage.prompt_tokens == sum(len(tiny.tokenizer(text)["input_ids"]) for text in texts)
+        with pytest.raises(openai.BadRequestError, match="32 dimensions"):
+            await served.client.embeddings.create(model="tiny", input=texts, dimensions=8)
+
+    async def test_an_adapter_has_vectors_of_its_own(self, served: Served, adapters: list[Path]) -> None:
+        await load(served, "mine", adapters[0])
+        base, mine, again = [
+            (await served.client.embeddings.create(model=model, input="the fox")).data[0].embedding
+            for model in ("tiny", "mine", "tiny")
+        ]
+        assert base == again
+        assert base != pytest.approx(mine, abs=1e-3)
 
 
 class TestRefusals:

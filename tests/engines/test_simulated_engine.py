@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import aiohttp
+import jsonschema_rs
 import openai
 import pytest
 
@@ -206,3 +207,107 @@ def test_an_answer_has_the_length_that_is_asked_for() -> None:
         assert len(reply.tokens) == limit
         assert len(reply.text.split()) == limit
         assert reply.reason == "length"
+
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "title": {"type": "string", "minLength": 30},
+        "tags": {"type": "array", "items": {"$ref": "#/$defs/tag"}, "minItems": 2},
+        "score": {"type": "number", "exclusiveMinimum": 3},
+        "parent": {"anyOf": [{"type": "null"}, {"$ref": "#"}]},
+        "both": {"allOf": [{"$ref": "#/$defs/tag"}, {"required": ["weight"]}]},
+    },
+    "required": ["title", "tags", "score"],
+    "additionalProperties": False,
+    "$defs": {
+        "tag": {
+            "type": "object",
+            "properties": {"name": {"enum": ["a", "b"]}, "weight": {"type": "integer", "minimum": 2}},
+            "required": ["name"],
+        }
+    },
+}
+
+
+class TestWhatOpenAICanDo:
+    async def test_json_of_a_schema_says_that_it_is_simulated(self, serve: Serve) -> None:
+        wanted: Any = {"type": "json_schema", "json_schema": {"name": "post", "schema": SCHEMA}}
+        async with serve() as (client, _):
+            answer = await client.chat.completions.create(
+                model="simulated-small", messages=MESSAGES, response_format=wanted
+            )
+            streamed_text = text_of(await streamed(client, response_format=wanted))
+            cut = await client.chat.completions.create(
+                model="simulated-small", messages=MESSAGES, response_format=wanted, max_tokens=3
+            )
+        content = answer.choices[0].message.content or ""
+        value = json.loads(content)
+        jsonschema_rs.validate(SCHEMA, value)
+        assert value["title"].startswith("[simulated] title")
+        assert streamed_text == content
+        assert cut.choices[0].finish_reason == "length"
+
+    async def test_a_schema_without_an_end_or_a_meaning_is_refused(self, serve: Serve) -> None:
+        async with serve() as (client, _):
+            for schema in ({"$ref": "#"}, {"$ref": "https://example.com/x"}, {"anyOf": [5]}):
+                wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+                with pytest.raises(openai.BadRequestError):
+                    await client.chat.completions.create(
+                        model="simulated-small", messages=MESSAGES, response_format=wanted
+                    )
+
+    @pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "search"}}])
+    async def test_a_tool_that_must_be_called_is_called(self, serve: Serve, choice: Any) -> None:
+        tools: Any = [
+            {
+                "type": "function",
+                "function": {
+                    "name": "search",
+                    "parameters": {"type": "object", "properties": {"query": {"type": "string"}}},
+                },
+            }
+        ]
+        async with serve() as (client, _):
+            free = await client.chat.completions.create(model="simulated-small", messages=MESSAGES, tools=tools)
+            forced = await client.chat.completions.create(
+                model="simulated-small", messages=MESSAGES, tools=tools, tool_choice=choice
+            )
+            chunks = await streamed(client, tools=tools, tool_choice=choice)
+        assert free.choices[0].message.tool_calls is None
+        (call,) = forced.choices[0].message.tool_calls or ()
+        assert (call.function.name, json.loads(call.function.arguments)) == ("search", {"query": "[simulated] query"})
+        assert forced.choices[0].finish_reason == chunks[-2].choices[0].finish_reason == "tool_calls"
+        assert chunks[1].choices[0].delta.tool_calls[0].function.name == "search"
+
+    async def test_several_choices_differ_and_keep_their_places(self, serve: Serve) -> None:
+        async with serve() as (client, _):
+            answer = await client.chat.completions.create(model="simulated-small", messages=MESSAGES, n=2)
+            chunks = await streamed(client, n=2)
+            texts = await client.completions.create(model="simulated-small", prompt=["a", "b"], n=2, logprobs=1)
+        said = [choice.message.content for choice in answer.choices]
+        assert len(set(said)) == 2
+        for index in (0, 1):
+            parts = [c.delta.content or "" for chunk in chunks for c in chunk.choices if c.index == index]
+            assert "".join(parts) == said[index]
+        assert answer.usage is not None
+        assert (answer.usage.prompt_tokens, chunks[-1].usage) == (7, answer.usage)
+        assert [choice.index for choice in texts.choices] == [0, 1, 2, 3]
+        assert texts.usage is not None
+        assert texts.usage.prompt_tokens == 2
+        told = texts.choices[0].logprobs
+        assert told is not None
+        assert "".join(told.tokens or ()) == texts.choices[0].text
+
+    async def test_vectors_are_the_same_every_time_and_say_what_they_are(self, serve: Serve) -> None:
+        async with serve() as (client, _):
+            got = await client.embeddings.create(
+                model="simulated-small", input=["the fox", "the fox jumps", "unlike"], dimensions=32
+            )
+            numbers = await client.embeddings.create(model="simulated-small", input="the fox", encoding_format="float")
+        first, near, far = (item.embedding for item in got.data)
+        assert len(first) == 32
+        assert sum(a * b for a, b in zip(first, near, strict=True)) > 0.5
+        assert abs(sum(a * b for a, b in zip(first, far, strict=True))) < 0.5
+        assert len(numbers.data[0].embedding) == 64
+        assert got.model_dump()["system_fingerprint"] == "simulated"

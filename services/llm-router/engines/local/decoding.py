@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessorList, StoppingCriteriaList
 
+from engines.local.grammar import Grammar
 from engines.local.loading import Weights
 from engines.local.sampling import Sampling, Scores, processors_of
 from engines.local.text_stream import IncrementalDecoder, StopMatcher
@@ -51,6 +52,8 @@ def decode(
     scores = Scores(weights.tokenizer, sampling.likeliest) if sampling.likeliest is not None else None
     watcher = _Watcher(weights.tokenizer, sampling.stops, end_tokens, emit, cancelled, scores)
     processors = processors_of(sampling, weights.model, len(prompt))
+    if sampling.json_schema is not None:
+        processors.insert(0, Grammar(weights.grammar_tokenizer, sampling.json_schema, len(prompt)))
     ids = torch.tensor([list(prompt)], device=weights.model.device)
     # transformers' own sampling draws from one generator for the whole process, so that a seed would mean nothing with
     # two models at work. It takes the likeliest token here, of scores that `sampling` has drawn from.

@@ -1,12 +1,15 @@
 """Brings a base model into memory: finds or downloads its files, then builds it from safetensors alone."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from llguidance import LLTokenizer
+from llguidance.hf import from_tokenizer
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from engines.local.catalogue import Source
@@ -30,6 +33,16 @@ class Weights:
     tokenizer: Any
     context_length: int
     end_tokens: frozenset[int]
+
+    @cached_property
+    def grammar_tokenizer(self) -> LLTokenizer:
+        """The tokenizer as grammars need it. Takes a second the first time. Raises ApiError (400) for a slow one."""
+        size = self.model.config.get_text_config().vocab_size
+        try:
+            return from_tokenizer(self.tokenizer, n_vocab=size, eos_token=sorted(self.end_tokens))
+        except ValueError as error:
+            message = f"This model's tokenizer cannot be kept to a format: {error}"
+            raise ApiError(400, message, param="response_format") from error
 
 
 def fetch(source: Source) -> Path:

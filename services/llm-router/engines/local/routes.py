@@ -22,7 +22,6 @@ from engines.openai_wire import (
     CompletionRequest,
     EmbeddingRequest,
     Kind,
-    ResponseFormat,
     Said,
     Wire,
     internal_error,
@@ -46,7 +45,6 @@ _ONLY_AS: dict[str, tuple[Any, ...]] = {
     "prediction": (),
     "reasoning_effort": ("none",),
     "repetition_penalty": (1,),
-    "response_format": (ResponseFormat(type="text"),),
     "suffix": ("",),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
@@ -185,6 +183,7 @@ def _sampling(asked: Request, number: int) -> Sampling:
         frequency_penalty=asked.frequency_penalty or 0.0,
         presence_penalty=asked.presence_penalty or 0.0,
         logit_bias=asked.logit_bias or {},
+        json_schema=asked.schema_of_answer if isinstance(asked, ChatCompletionRequest) else None,
         likeliest=asked.likeliest,
     )
 

@@ -9,7 +9,7 @@ from transformers import TemperatureLogitsWarper, TopKLogitsWarper
 from transformers.generation import TopPLogitsWarper
 
 from engines.logprobs import TokenLogprob
-from engines.openai_wire import ApiError
+from engines.openai_wire import ApiError, Json
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ class Sampling:
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     logit_bias: Mapping[int, float] = field(default_factory=dict)
+    json_schema: Json | None = None
+    """What the answer must be JSON of."""
     likeliest: int | None = None
     """How many of the likeliest tokens to tell at each place, besides the chosen one; None: tell nothing."""
 

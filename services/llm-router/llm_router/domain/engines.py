@@ -22,7 +22,7 @@ _USUAL_CONCURRENCY = 64
 PUBLIC_BASES: Mapping[ProviderType, str] = {"openai": "https://api.openai.com/v1"}
 """Where a hosted provider is reached when nobody says otherwise."""
 
-STRUCTURED_PROVIDERS: frozenset[ProviderType] = frozenset(("openai", "vllm", "ollama", "simulated"))
+STRUCTURED_PROVIDERS: frozenset[ProviderType] = frozenset(("openai", "vllm", "ollama", "local", "simulated"))
 """Engines that keep to a `response_format` by themselves."""
 
 Question = Chat | TextCompletion

@@ -24,6 +24,7 @@ class FailureKind(StrEnum):
     INVALID_REQUEST = "invalid_request"
     ENGINE_ERROR = "engine_error"
     INVALID_ANSWER = "invalid_answer"
+    FORMAT = "format_not_kept"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,14 @@ TRAITS: dict[FailureKind, Trait] = {
         temporary=True,
         retryable=True,
         breaks=True,
+    ),
+    FailureKind.FORMAT: Trait(
+        RefusalCode.ENGINE_FAILED,
+        (
+            "Ask for more tokens (max_tokens), so that the JSON is not cut off.",
+            "Use a model of an engine that keeps to response_format by itself, or a simpler schema.",
+        ),
+        answered=True,
     ),
     FailureKind.INVALID_ANSWER: Trait(
         RefusalCode.ENGINE_FAILED,

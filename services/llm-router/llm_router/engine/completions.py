@@ -15,6 +15,7 @@ from llm_router.domain.engines import Answer, Asked, Delta, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.domain.interactions import chat_delta, chat_reply
 from llm_router.domain.routing import pause_before_retry
+from llm_router.engine import formatted
 from llm_router.engine.adapters import Adapters
 from llm_router.engine.models import Models
 from llm_router.engine.observation import Observation
@@ -70,7 +71,7 @@ class Completions:
             route = await self._route(question, observation)
 
             async def ask(engine: Engine) -> Answer:
-                return await engine.complete(question, route.model)
+                return await formatted.complete(engine, question, route.model)
 
             lease, answer = await self._begin(route, observation, ask, deadline)
             lease.succeeded()
@@ -85,7 +86,7 @@ class Completions:
             route = await self._route(question, observation)
 
             async def ask(engine: Engine) -> tuple[Delta | Answer, AsyncGenerator[Delta | Answer, None]]:
-                items = engine.stream(question, route.model)
+                items = formatted.stream(engine, question, route.model)
                 return await anext(items), items
 
             lease, (item, items) = await self._begin(route, observation, ask, deadline)

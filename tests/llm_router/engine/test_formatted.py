@@ -1,0 +1,139 @@
+"""JSON from an engine that knows nothing of formats: asked for in words, checked, and put right once."""
+
+import json
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.base import RefusalCode
+from contracts.router import Chat, ChatMessage, Embed, Usage
+from llm_router.domain.engines import Answer, Delta, ModelCard, Question, Vectors
+from llm_router.domain.failures import EngineFailure, FailureKind
+from llm_router.engine import formatted
+
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"title": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}}},
+    "required": ["title", "tags"],
+}
+GOOD = '{"title": "A", "tags": ["b"]}'
+USAGE = Usage(prompt_tokens=3, completion_tokens=2, total_tokens=5)
+
+
+class Scripted:
+    """An engine that says what a test tells it to, one text for each question."""
+
+    keeps_format = False
+
+    def __init__(self, *texts: str) -> None:
+        self.texts = list(texts)
+        self.asked: list[Chat] = []
+
+    async def complete(self, question: Question, model: str) -> Answer:
+        assert isinstance(question, Chat)
+        assert model == "m"
+        self.asked.append(question)
+        return Answer("id", self.texts.pop(0), None, "stop", USAGE)
+
+    def stream(self, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
+        raise AssertionError("what has to be checked is not streamed")
+
+    async def embed(self, asked: Embed, model: str) -> Vectors:
+        raise AssertionError(asked)
+
+    async def models(self) -> list[ModelCard]:
+        return []
+
+    async def load_adapter(self, name: str, path: Path, base_model: str) -> None: ...
+
+    async def unload_adapter(self, name: str) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def chat(schema: Any = SCHEMA, *, system: str | None = None, **fields: Any) -> Chat:
+    messages = [ChatMessage(role="system", content=system)] if system else []
+    messages.append(ChatMessage(role="user", content="Write a post"))
+    wanted = {"type": "json_schema", "json_schema": {"name": "post", "schema": schema}}
+    return Chat(model="m", messages=messages, **({"response_format": wanted} | fields))
+
+
+async def test_the_schema_is_asked_for_in_words() -> None:
+    engine = Scripted(GOOD)
+    answer = await formatted.complete(engine, chat(system="Be brief."), "m")
+    assert (answer.content, answer.usage) == (GOOD, USAGE)
+    (asked,) = engine.asked
+    assert asked.response_format is None
+    assert [message.role for message in asked.messages] == ["system", "user"]
+    assert str(asked.messages[0].content).startswith("Be brief.\n\n")
+    assert json.dumps(SCHEMA) in str(asked.messages[0].content)
+
+
+@pytest.mark.parametrize(
+    "text", [f"Here you are:\n```json\n{GOOD}\n```", f"  {GOOD}  I hope that helps {{really}}.", GOOD]
+)
+async def test_json_is_found_in_what_models_put_around_it(text: str) -> None:
+    assert (await formatted.complete(Scripted(text), chat(), "m")).content == GOOD
+
+
+async def test_a_wrong_answer_is_sent_back_once_with_what_is_wrong() -> None:
+    engine = Scripted('{"title": "A", "tags": "b"}', GOOD)
+    answer = await formatted.complete(engine, chat(), "m")
+    assert answer.content == GOOD
+    assert answer.usage.total_tokens == 10
+    *_, said, told = engine.asked[1].messages
+    assert (said.role, said.content, told.role) == ("assistant", '{"title": "A", "tags": "b"}', "user")
+    assert 'tags: "b" is not of type "array"' in str(told.content)
+
+
+async def test_an_answer_that_is_wrong_twice_is_a_clear_failure() -> None:
+    engine = Scripted("I would rather not.", '{"title": "A"}')
+    with pytest.raises(EngineFailure, match='"tags" is a required property') as caught:
+        await formatted.complete(engine, chat(), "m")
+    assert (caught.value.kind, caught.value.code) == (FailureKind.FORMAT, RefusalCode.ENGINE_FAILED)
+    assert not caught.value.trait.retryable
+    assert not engine.texts
+
+
+async def test_any_object_will_do_where_no_schema_is_named() -> None:
+    engine = Scripted("[1]", '{"any": 1}')
+    answer = await formatted.complete(engine, chat(response_format={"type": "json_object"}), "m")
+    assert answer.content == '{"any": 1}'
+
+
+async def test_each_of_several_choices_is_checked() -> None:
+    answer = await formatted.complete(Scripted(GOOD, "no", '{"title": "B", "tags": []}'), chat(n=2), "m")
+    assert [answer.content, *(other.content for other in answer.others)] == [GOOD, '{"title": "B", "tags": []}']
+    assert answer.usage.total_tokens == 15
+
+
+async def test_a_stream_brings_the_checked_answer_in_one_piece() -> None:
+    items = [item async for item in formatted.stream(Scripted("no", GOOD), chat(), "m")]
+    assert [item.content for item in items] == [GOOD, GOOD]
+    assert isinstance(items[-1], Answer)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        ({"type": "json_schema", "json_schema": {"schema": {"type": "nonsense"}}}, "not valid"),
+        ({"type": "json_schema", "json_schema": {"schema": {"$ref": "http://127.0.0.1:1/x"}}}, "not valid"),
+        ({"type": "regex"}, "does not know the type"),
+    ],
+)
+async def test_a_format_that_means_nothing_is_the_callers_mistake(wanted: Any, why: str) -> None:
+    engine = Scripted()
+    with pytest.raises(EngineFailure, match=why) as caught:
+        await formatted.complete(engine, chat(response_format=wanted), "m")
+    assert caught.value.kind is FailureKind.INVALID_REQUEST
+    assert caught.value.metadata["param"] == "response_format"
+
+
+async def test_an_engine_that_keeps_formats_is_left_to_it() -> None:
+    engine = Scripted("whatever")
+    engine.keeps_format = True
+    question = chat()
+    assert (await formatted.complete(engine, question, "m")).content == "whatever"
+    assert engine.asked == [question]
