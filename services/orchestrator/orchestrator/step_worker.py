@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from common.telemetry import get_logger
+from common.telemetry import extracted, get_logger, tracer
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import StepCancelled, StepFailed, StepReleased
 from orchestrator import metrics
@@ -43,30 +43,40 @@ class StepWorker:
         self._name = f"orchestrator-{uuid.uuid4().hex[:8]}"
         self._held: dict[int, tuple[int, asyncio.Task[None]]] = {}
         self._told_to_stop: set[int] = set()
+        self._stopping = False
 
     async def run(self) -> None:
         """Works until cancelled, then gives back what it holds."""
+        self._stopping = False
+        taking, beating = asyncio.create_task(self._take()), asyncio.create_task(self._beat())
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._take())
-                group.create_task(self._beat())
+            ended, _ = await asyncio.wait({taking, beating}, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
+            # A claim that is under way is let through: cut off, its step would wait for the end of a lease.
+            self._stopping = True
+            self._deps.steps_ready.set()
+            await asyncio.wait({taking})
             working = [task for _, task in self._held.values()]
-            for task in working:
+            for task in (beating, *working):
                 task.cancel()
-            await asyncio.gather(*working, return_exceptions=True)
+            await asyncio.gather(beating, *working, return_exceptions=True)
 
     async def _take(self) -> None:
-        while True:
+        while not self._stopping:
             self._deps.steps_ready.clear()
             try:
-                while len(self._held) < self._concurrency and (claim := await self._claim()) is not None:
+                while self._has_room() and (claim := await self._claim()) is not None:
                     self._start(claim)
             except Refused as refusal:
                 _log.warning("worker_waits", error=refusal.message)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PAUSE):
                     await self._deps.steps_ready.wait()
+
+    def _has_room(self) -> bool:
+        return not self._stopping and len(self._held) < self._concurrency
 
     async def _claim(self) -> Claim | None:
         async with self._deps.database.transaction() as connection:
@@ -106,7 +116,9 @@ class StepWorker:
                     held[1].cancel()
 
     async def _do(self, claim: Claim) -> None:
-        result = await self._result(claim)
+        parent = extracted({"traceparent": claim.traceparent} if claim.traceparent else {})
+        with tracer().start_as_current_span(f"step {claim.kind}", context=parent):
+            result = await self._result(claim)
         while True:
             try:
                 await self._finish(claim, result)
