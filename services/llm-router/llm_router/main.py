@@ -23,7 +23,7 @@ from llm_router.engine.protocol import Engine, Timeouts
 from llm_router.engine.recorder import Recorder
 from llm_router.engine.tokens import TokenVault
 from llm_router.engine.trained import TrainedModels
-from llm_router.handlers import HANDLERS, Deps, configuration, interactions, models
+from llm_router.handlers import HANDLERS, Deps, configuration, interactions, models, once
 from llm_router.settings import RouterSettings
 from llm_router.store import engines
 
@@ -61,6 +61,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
         trained=trained,
         completions=Completions(router_models, catalogue, pool, adapters, recorder, budgets, patience),
         vault=vault,
+        keep_seconds=settings.idempotency_seconds,
     )
     await _declare_engines(database, settings)
     await configuration.read(deps)
@@ -71,6 +72,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.spawn("trained_models", partial(models.follow_registered, deps))
     service.spawn("registry", partial(models.learn_all, deps))
     service.spawn("numbering", partial(models.keep_numbering, deps))
+    service.spawn("kept_completions", partial(once.sweep, deps))
     service.spawn("recorder", recorder.run)
     service.spawn("budgets", allowances.sweep)
     service.spawn("budgets-wanted", allowances.follow_wanted)

@@ -37,6 +37,9 @@ class RouterSettings(ServiceSettings):
         gt=0,
         description="How long a router holds a part of a key's budget that nobody spends",
     )
+    idempotency_seconds: float = Field(
+        default=24 * 3600.0, gt=0, description="How long a completion is told again to the same Idempotency-Key"
+    )
     interaction_buffer: int = Field(
         default=10_000, ge=1, description="Interactions held in memory while NATS is away; more go to the log"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+from common.context import current
 from contracts.router import (
     CHAT_COMPLETE,
     CHAT_STREAM,
@@ -20,27 +21,29 @@ from contracts.router import (
     TestResult,
     TextCompletion,
 )
+from llm_router.domain.engines import Question
+from llm_router.handlers import once
 from llm_router.handlers.deps import HANDLERS, Deps
 
 
 @HANDLERS.on(CHAT_COMPLETE)
 async def complete(deps: Deps, chat: Chat) -> ChatReply:
-    return await deps.completions.complete(chat)
+    return await _complete(deps, chat)
 
 
 @HANDLERS.on_stream(CHAT_STREAM)
 def stream(deps: Deps, chat: Chat) -> AsyncIterator[ChatDelta | ChatReply]:
-    return deps.completions.stream(chat)
+    return _stream(deps, chat)
 
 
 @HANDLERS.on(TEXT_COMPLETE)
 async def complete_text(deps: Deps, text: TextCompletion) -> ChatReply:
-    return await deps.completions.complete(text)
+    return await _complete(deps, text)
 
 
 @HANDLERS.on_stream(TEXT_STREAM)
 def stream_text(deps: Deps, text: TextCompletion) -> AsyncIterator[ChatDelta | ChatReply]:
-    return deps.completions.stream(text)
+    return _stream(deps, text)
 
 
 @HANDLERS.on(EMBED)
@@ -61,3 +64,13 @@ async def test_prompt(deps: Deps, request: TestPrompt) -> TestResult:
         )
     )
     return TestResult(result=reply.content, model=reply.model, duration=reply.seconds)
+
+
+async def _complete(deps: Deps, question: Question) -> ChatReply:
+    key = current().idempotency_key
+    return await (deps.completions.complete(question) if key is None else once.complete(deps, question, key))
+
+
+def _stream(deps: Deps, question: Question) -> AsyncIterator[ChatDelta | ChatReply]:
+    key = current().idempotency_key
+    return deps.completions.stream(question) if key is None else once.stream(deps, question, key)

@@ -32,6 +32,8 @@ class Deps:
     trained: TrainedModels
     completions: Completions
     vault: TokenVault
+    keep_seconds: float
+    """How long a completion is kept under its idempotency key."""
     engines: dict[int, EngineRow] = field(default_factory=dict)
     numbers: dict[str, ModelNumber] = field(default_factory=dict)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -1,0 +1,151 @@
+"""Completions that are asked for with an idempotency key: made once, and told again to whoever asks again.
+
+Without a key none of this is touched. A failure is not kept: the same key may be tried again, with another question
+too. While one replica makes a completion, others that are asked for it wait; should it die, its lease runs out and
+one of them takes over.
+"""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from common.context import current
+from common.telemetry import get_logger
+from contracts.base import RefusalCode, Refused
+from contracts.router import ChatDelta, ChatReply, Choice
+from llm_router.domain.engines import Question
+from llm_router.handlers.deps import Deps
+from llm_router.store import kept
+
+_log = get_logger("idempotency")
+_LEASE_SECONDS = 15.0
+_RENEW_SECONDS = 5.0
+_LOOK_SECONDS = 0.2
+_SWEEP_SECONDS = 600.0
+
+
+async def complete(deps: Deps, question: Question, key: str) -> ChatReply:
+    """The completion of the key, made now if need be. Raises `Refused`: CONFLICT for a key of another question."""
+    async with _claimed(deps, question, key) as claim:
+        if isinstance(claim, ChatReply):
+            return claim
+        reply = await deps.completions.complete(question)
+        await claim.keep(reply)
+        return reply
+
+
+async def stream(deps: Deps, question: Question, key: str) -> AsyncGenerator[ChatDelta | ChatReply, None]:
+    """As `complete`. One that was made before comes in one piece for each choice."""
+    async with _claimed(deps, question, key) as claim:
+        if isinstance(claim, ChatReply):
+            for index, choice in enumerate((claim, *claim.others)):
+                yield _as_delta(index, choice)
+            yield claim
+            return
+        async with aclosing(deps.completions.stream(question)) as items:
+            async for item in items:
+                if isinstance(item, ChatReply):
+                    await claim.keep(item)
+                yield item
+
+
+async def sweep(deps: Deps) -> None:
+    """Forgets completions whose time is over, until cancelled."""
+    while True:
+        with suppress(Refused):
+            async with deps.database.connection() as connection:
+                await kept.forget_expired(connection)
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """The right to make the completion of a key."""
+
+    deps: Deps
+    principal: str
+    key: str
+    holder: uuid.UUID = field(default_factory=uuid.uuid4)
+
+    async def keep(self, reply: ChatReply) -> None:
+        """A completion that cannot be kept is still one: the caller gets it."""
+        try:
+            async with self.deps.database.connection() as connection:
+                await kept.keep(connection, self.principal, self.key, self.holder, reply.model_dump_json().encode())
+        except Refused as refused:
+            _log.warning("completion_not_kept", reason=refused.message)
+
+    async def renew(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            with suppress(Refused):
+                async with self.deps.database.connection() as connection:
+                    await kept.renew(connection, self.principal, self.key, self.holder, lease=_LEASE_SECONDS)
+
+    async def abandon(self) -> None:
+        with suppress(Refused):
+            async with self.deps.database.connection() as connection:
+                await kept.abandon(connection, self.principal, self.key, self.holder)
+
+
+@asynccontextmanager
+async def _claimed(deps: Deps, question: Question, key: str) -> AsyncIterator[_Claim | ChatReply]:
+    """The completion of the key, or the right to make it, which is given back if the block does not keep one."""
+    principal = current().principal
+    claim = _Claim(deps, principal.id if principal is not None else "", key)
+    if (reply := await _reply_or_claim(claim, question)) is not None:
+        yield reply
+        return
+    renewing = asyncio.create_task(claim.renew())
+    try:
+        yield claim
+    except BaseException:
+        # Also when the caller has left; a lease that cannot be given back runs out.
+        await claim.abandon()
+        raise
+    finally:
+        renewing.cancel()
+
+
+async def _reply_or_claim(claim: _Claim, question: Question) -> ChatReply | None:
+    """The finished completion; None once it is ours to make. Waits while somebody else makes it."""
+    fingerprint = _fingerprint(question)
+    while True:
+        async with claim.deps.database.connection() as connection:
+            if await kept.claim(
+                connection,
+                claim.principal,
+                claim.key,
+                fingerprint,
+                claim.holder,
+                lease=_LEASE_SECONDS,
+                keep=claim.deps.keep_seconds,
+            ):
+                return None
+            found = await kept.find(connection, claim.principal, claim.key)
+        if found is not None and found.fingerprint != fingerprint:
+            message = "This Idempotency-Key was used for another request"
+            raise Refused(RefusalCode.CONFLICT, message, {"param": "Idempotency-Key", "temporary": False})
+        if found is not None and found.reply is not None:
+            return ChatReply.model_validate_json(found.reply)
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _fingerprint(question: Question) -> bytes:
+    """The same for the same question, streamed or not."""
+    kind = type(question).__name__
+    return hashlib.sha256(f"{kind}:{question.model_dump_json(exclude_unset=True)}".encode()).digest()
+
+
+def _as_delta(index: int, choice: Choice) -> ChatDelta:
+    calls = [{"index": place, **call} for place, call in enumerate(choice.tool_calls or ())]
+    return ChatDelta(
+        index=index,
+        content=choice.content,
+        tool_calls=calls or None,
+        logprobs=choice.logprobs,
+        extra=choice.extra,
+    )

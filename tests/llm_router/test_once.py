@@ -1,0 +1,141 @@
+"""Completions with an idempotency key: made once, told again, and never mixed up."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+
+from common.context import Call, Principal, calling
+from contracts.base import RefusalCode, Refused
+from contracts.router import CHAT_COMPLETE, CHAT_STREAM, TEXT_COMPLETE, ChatDelta, ChatReply, TextCompletion
+from tests.llm_router import upstream as faults
+from tests.llm_router.conftest import House, Open, chat, soon
+
+
+@asynccontextmanager
+async def with_key(key: str, principal: str = "key_1") -> AsyncIterator[None]:
+    caller = Principal(id=principal, name="test", role="member")
+    with calling(Call(principal=caller, idempotency_key=key)):
+        yield
+
+
+async def ask(house: House, key: str, content: str = "Hello", principal: str = "key_1") -> ChatReply:
+    async with with_key(key, principal):
+        return await house.bus.ask(CHAT_COMPLETE, chat("m", content), timeout=20)
+
+
+async def stream(house: House, key: str, content: str = "Hello") -> list[ChatDelta | ChatReply]:
+    async with with_key(key):
+        return [item async for item in house.bus.stream(CHAT_STREAM, chat("m", content))]
+
+
+def new_key() -> str:
+    return uuid.uuid4().hex
+
+
+async def test_the_same_key_gets_the_same_completion(open_house: Open) -> None:
+    house = await open_house(replicas=2)
+    key = new_key()
+    first = await ask(house, key)
+    assert [await ask(house, key) for _ in range(4)] == [first] * 4
+    assert len(house.upstreams[0].requests) == 1
+
+
+async def test_a_key_belongs_to_who_used_it(open_house: Open) -> None:
+    house = await open_house()
+    key = new_key()
+    await ask(house, key)
+    await ask(house, key, principal="key_2")
+    await ask(house, new_key())
+    assert len(house.upstreams[0].requests) == 3
+
+
+async def test_another_question_with_the_same_key_is_a_conflict(open_house: Open) -> None:
+    house = await open_house()
+    key = new_key()
+    await ask(house, key)
+    with pytest.raises(Refused) as caught:
+        await ask(house, key, "Something else")
+    assert caught.value.code is RefusalCode.CONFLICT
+    async with with_key(key):
+        with pytest.raises(Refused, match="another request"):
+            await house.bus.ask(TEXT_COMPLETE, TextCompletion(model="m", prompt="Hello"))
+    assert len(house.upstreams[0].requests) == 1
+
+
+async def test_a_completion_is_told_again_as_a_stream_and_the_other_way_round(open_house: Open) -> None:
+    house = await open_house()
+    key = new_key()
+    *pieces, reply = await stream(house, key)
+    assert len(pieces) == 3
+    assert await stream(house, key) == [ChatDelta(content="One two three"), reply]
+    assert await ask(house, key) == reply
+    assert len(house.upstreams[0].requests) == 1
+
+
+async def test_who_asks_while_it_is_being_made_waits_for_it(open_house: Open) -> None:
+    house = await open_house(replicas=2)
+    upstream = house.upstreams[0]
+    upstream.faults.append(faults.hang)
+    key = new_key()
+    asked = [asyncio.create_task(ask(house, key)) for _ in range(3)]
+    await upstream.reached.wait()
+    await asyncio.sleep(0.3)
+    upstream.let_go.set()
+    first, *others = await asyncio.gather(*asked)
+    assert others == [first] * 2
+    assert len(upstream.requests) == 1
+
+
+async def test_a_failure_is_not_kept(open_house: Open) -> None:
+    house = await open_house()
+    house.upstreams[0].faults.append(faults.status(400))
+    key = new_key()
+    with pytest.raises(Refused):
+        await ask(house, key)
+    assert (await ask(house, key, "Another question")).content == "One two three"
+
+
+async def test_a_stream_that_was_left_can_be_asked_for_again(open_house: Open) -> None:
+    house = await open_house()
+    upstream = house.upstreams[0]
+    upstream.faults.append(faults.hang_after_a_word)
+    key = new_key()
+    async with with_key(key), aclosing(house.bus.stream(CHAT_STREAM, chat("m", "Hello"))) as items:
+        await anext(items)
+    await asyncio.wait_for(upstream.left.wait(), 3)
+    assert len(await stream(house, key)) == 4
+
+
+async def test_one_whose_maker_died_is_made_by_another(open_house: Open) -> None:
+    house = await open_house()
+    key = new_key()
+    async with house.database.connection() as connection:
+        await connection.execute(
+            "INSERT INTO kept_completions (principal, key, fingerprint, holder, held_until, expires_at)"
+            " VALUES ('key_1', $1, '', gen_random_uuid(), clock_timestamp() + interval '0.5 s',"
+            " clock_timestamp() + interval '1 day')",
+            key,
+        )
+    with pytest.raises(Refused):  # it is still held, for another question
+        await ask(house, key)
+    await asyncio.sleep(0.6)
+    assert (await ask(house, key)).content == "One two three"
+
+
+async def test_what_has_expired_is_made_anew_and_in_the_end_forgotten(open_house: Open) -> None:
+    house = await open_house(idempotency_seconds=0.2)
+    key = new_key()
+    await ask(house, key)
+    await asyncio.sleep(0.3)
+    await ask(house, key)
+    assert len(house.upstreams[0].requests) == 2
+    await asyncio.sleep(0.3)
+    await open_house()  # a router that starts sweeps
+
+    async def gone() -> bool:
+        return not await house.rows("SELECT FROM kept_completions WHERE key = $1", key)
+
+    assert await soon(gone)
