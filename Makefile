@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 PACKAGES := libs/contracts libs/common libs/embedded services tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-only lint format bench lock clean
+.PHONY: help setup run demo test test-only lint format bench bench-gateway lock clean
 
 help: ## list these habits
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements/services.txt requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
@@ -45,6 +45,15 @@ format: $(READY) ## format the code and sort the imports
 bench: $(READY) ## measure, side by side with a bare peer where there is one
 	@$(BIN)/python -m tests.bench
 
+bench-gateway: $(READY) $(VENV)-litellm $(VENV)-tensorzero ## measure beside other LLM gateways, in one run
+	@$(BIN)/python -m tests.bench.gateways --litellm $(VENV)-litellm --tensorzero $(VENV)-tensorzero $(ARGS)
+
+$(VENV)-%: requirements/bench-%.txt
+	@echo "Installing $* into $@ (once) ..."
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
 lock: ## pin every package that requirements/*.in bring
 	@$(PYTHON) -m venv $(VENV)-lock
 	@$(VENV)-lock/bin/python -m pip install --quiet -r requirements/services.in
@@ -54,5 +63,5 @@ lock: ## pin every package that requirements/*.in bring
 	@rm -rf $(VENV)-lock
 
 clean: ## remove the environment, caches and the data of `make run`
-	@rm -rf $(VENV) .platform .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	@rm -rf $(VENV) $(VENV)-* .platform .mypy_cache .ruff_cache .pytest_cache build *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,7 +39,7 @@ async def measure(names: list[str], console: Console) -> list[Comparison]:
 
 
 def main() -> None:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     names = sys.argv[1:] or list(BENCHES)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         comparisons = runner.run(measure(names, console))
