@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from nats.aio.msg import Msg
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from common.bus import Bus, Delivered, Handlers
+from common.bus import Bus, BusDown, Delivered, Handlers
 from common.context import Call, Principal, calling, current
 from common.settings import ServiceSettings
 from common.telemetry import tracer
@@ -267,3 +268,76 @@ async def test_a_service_may_not_speak_for_another(asker: Bus) -> None:
     publishing = asker.publish(orchestrator.STEP_READY, record, message_id=uuid.uuid4().hex)
     with pytest.raises(Exception, match="JetStream did not take"):
         await publishing
+
+
+async def test_a_stream_that_lost_a_chunk_on_the_way_does_not_look_finished(asker: Bus, answerer: Bus) -> None:
+    async def lose_one_of_two(message: Msg) -> None:
+        await answerer._client.publish(message.reply, ChatDelta(content="b").model_dump_json().encode())
+        headers = {"Frame": "final", "Chunks": "2"}
+        await answerer._client.publish(message.reply, FINAL.model_dump_json().encode(), headers=headers)
+
+    await answerer._client.subscribe(router.CHAT_STREAM.subject, queue="llm_router", cb=lose_one_of_two)
+    stream = asker.stream(router.CHAT_STREAM, CHAT)
+    assert await anext(stream) == ChatDelta(content="b")
+    with pytest.raises(Refused) as refused:
+        await anext(stream)
+    assert refused.value.code is RefusalCode.UNAVAILABLE
+
+
+async def test_long_answers_on_one_subject_do_not_hold_up_another(
+    asker: Bus, settings_of: Callable[[str], ServiceSettings]
+) -> None:
+    busy = await Bus.connect(settings_of("llm_router").model_copy(update={"max_concurrency": 1}), "llm_router")
+    await busy.serve(handlers(), Seen())
+    stream = asker.stream(router.CHAT_STREAM, CHAT.model_copy(update={"model": "slow"}))
+    await anext(stream)
+    assert await asker.ask(router.GET_CONFIG, Empty(), timeout=2) == CONFIG
+    await stream.aclose()
+    await busy.close()
+
+
+async def test_a_question_that_fits_only_without_its_headers_is_refused_and_costs_no_connection(asker: Bus) -> None:
+    room = asker._client.max_payload - len(registry.GetDataset(dataset_id="").model_dump_json())
+    with pytest.raises(Refused) as refused:
+        await asker.ask(registry.GET_DATASET, registry.GetDataset(dataset_id="x" * (room - 10)), timeout=1)
+    assert refused.value.code is RefusalCode.TOO_LARGE
+
+
+async def test_messages_that_are_too_large_do_not_use_up_what_may_be_under_way(orchestrating: Bus) -> None:
+    run_id = uuid.uuid4().hex
+    subject, large = f"logs.v1.run.{run_id}", b"x" * (orchestrating._client.max_payload + 1)
+    for number in range(4001):
+        with pytest.raises(BusDown):
+            await orchestrating.publish_raw_many([(subject, large, {}, f"{run_id}.{number}")])
+    await orchestrating.publish(orchestrator.LOG_RECORDED, log(run_id, "small"), key=run_id, message_id=run_id)
+
+
+async def test_following_passes_over_what_cannot_be_read(asker: Bus, orchestrating: Bus) -> None:
+    run_id = uuid.uuid4().hex
+    subject = orchestrator.LOG_RECORDED.subject_for(run_id)
+    await orchestrating.publish_raw_many([(subject, b"{}", {}, f"{run_id}.bad")])
+    await orchestrating.publish(orchestrator.LOG_RECORDED, log(run_id, "good"), key=run_id, message_id=run_id)
+    async with asyncio.timeout(5):
+        first = await anext(asker.follow(orchestrator.LOG_RECORDED, key=run_id, after=0))
+    assert first.body.message == "good"
+
+
+async def test_a_message_that_cannot_be_handled_holds_up_no_other(orchestrating: Bus) -> None:
+    run_id = uuid.uuid4().hex
+    handled: set[str] = set()
+    done = asyncio.Event()
+
+    async def handle(batch: list[Delivered[LogRecord]]) -> None:
+        messages = {d.body.message for d in batch if d.body.run_id == run_id}
+        if "bad" in messages and len(handled) < 4:
+            raise RuntimeError("not this one")
+        handled.update(messages)
+        if len(handled) == 5:
+            done.set()
+
+    records = [(run_id, f"{run_id}.{name}", log(run_id, name)) for name in ("a", "b", "bad", "c", "d")]
+    await orchestrating.publish_many(orchestrator.LOG_RECORDED, records)
+    consuming = asyncio.create_task(orchestrating.consume(ORCHESTRATOR_LOGS, handle))
+    await asyncio.wait_for(done.wait(), 10)
+    consuming.cancel()
+    await asyncio.gather(consuming, return_exceptions=True)

@@ -23,16 +23,20 @@ TRANSIENT = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    # What asyncpg says of a connection that dies while it goes back to the pool.
+    asyncpg.InternalClientError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
 )
 """Failures that say nothing about the request: it may go better in a moment."""
 
 _SHARED_MIGRATIONS = "common"
+_IDLE_IN_TRANSACTION = "30s"
 _log = get_logger("database")
 
 
@@ -54,7 +58,12 @@ class Database:
                         min_size=1,
                         max_size=size,
                         init=_set_codecs,
-                        server_settings={"search_path": schema, "application_name": schema},
+                        server_settings={
+                            "search_path": schema,
+                            "application_name": schema,
+                            # A host that vanishes in the middle of a transaction must not keep its locks for hours.
+                            "idle_in_transaction_session_timeout": _IDLE_IN_TRANSACTION,
+                        },
                         command_timeout=60,
                     )
                     return cls(pool, schema)
@@ -75,6 +84,9 @@ class Database:
             async with self._pool.acquire(timeout=10) as connection:
                 yield connection
         except TRANSIENT as error:
+            if isinstance(error, ValueError):
+                # asyncpg's word for an argument that the statement cannot take, which it counts as an InterfaceError.
+                raise
             _log.warning("postgres_unavailable", error=repr(error))
             raise Refused(RefusalCode.UNAVAILABLE, "The database is not available at the moment") from error
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from common.bus import Bus, BusDown
 from common.database import Connection, Database
 from common.telemetry import get_logger, inject
-from contracts.base import BodyT, Event, Refused
+from contracts.base import BodyT, Event, RefusalCode, Refused
 
 _log = get_logger("outbox")
 _BATCH = 500
+_MOST_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,11 @@ class Told:
 
 
 def telling(event: Event[BodyT], body: BodyT, *, message_id: str, key: str | None = None) -> Told:
-    return Told(event.subject_for(key), message_id, body.model_dump_json().encode())
+    """Raises `Refused(TOO_LARGE)` for what the bus would never take: it would hold up all that is told after it."""
+    payload = body.model_dump_json().encode()
+    if len(payload) > _MOST_BYTES:
+        raise Refused(RefusalCode.TOO_LARGE, f"{event.subject} cannot be told of {len(payload)} bytes")
+    return Told(event.subject_for(key), message_id, payload)
 
 
 async def add(
@@ -45,7 +50,7 @@ async def add_many(connection: Connection, events: Sequence[Told]) -> None:
 
 
 class OutboxRelay:
-    """Publishes outbox rows in order and deletes them. Any number of replicas may run: rows are locked, never shared.
+    """Publishes outbox rows and deletes them, each replica its own in order: rows are locked, never shared.
 
     `kick()` after a commit makes it look at once; without, it looks every `interval` seconds.
     """

@@ -9,12 +9,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
+from nats.js.api import PubAck
 from opentelemetry.trace import SpanKind
 
 from common.bus.connection import BusDown, connect
-from common.bus.frames import NO_RESPONDERS, STATUS, Frame, encode, refusal_in
+from common.bus.frames import CHUNKS, NO_RESPONDERS, STATUS, Frame, encode, fits, refusal_in
 from common.bus.handlers import DepsT, Handlers
-from common.bus.jetstream import Delivered, Puller, acknowledge, follow
+from common.bus.jetstream import Delivered, Puller, follow, settle
+from common.bus.posting import Poster
 from common.bus.serving import Server
 from common.context import current
 from common.settings import ServiceSettings
@@ -38,6 +40,7 @@ class Bus:
         self._service = service
         self._max_concurrency = max_concurrency
         self._servers: list[Server[object]] = []
+        self._poster = Poster(client)
 
     @classmethod
     async def connect(cls, settings: ServiceSettings, service: str) -> "Bus":
@@ -129,6 +132,7 @@ class Bus:
             unheard_until = time.monotonic() + patience
             await self._client.publish(stream.subject, data, reply=inbox, headers=headers)
             last_content = time.monotonic()
+            chunks = 0
             while True:
                 message = await self._next_frame(frames, stream.owner)
                 kind = (message.headers or {}).get(Header.FRAME)
@@ -143,6 +147,8 @@ class Bus:
                         raise Refused(RefusalCode.TIMEOUT, f"The {stream.owner} sent nothing for too long")
                 elif kind == Frame.FINAL:
                     ended = True
+                    if chunks != int((message.headers or {}).get(CHUNKS, chunks)):
+                        raise Refused(RefusalCode.UNAVAILABLE, f"A part of the {stream.owner}'s answer was lost")
                     yield stream.final.model_validate_json(message.data)
                     return
                 elif kind == Frame.REFUSED:
@@ -152,6 +158,7 @@ class Bus:
                     raise refusal
                 else:
                     last_content = time.monotonic()
+                    chunks += 1
                     yield stream.chunk.model_validate_json(message.data)
         finally:
             with suppress(NatsError):
@@ -177,9 +184,8 @@ class Bus:
         return min(timeout, remaining)
 
     def _fitting(self, data: bytes) -> bytes:
-        if len(data) > self._client.max_payload:
-            limit = self._client.max_payload
-            raise Refused(RefusalCode.TOO_LARGE, f"The request has {len(data)} bytes; {limit} are allowed")
+        if not fits(data, self._client):
+            raise Refused(RefusalCode.TOO_LARGE, f"The request is too large: it has {len(data)} bytes")
         return data
 
     # Events
@@ -187,6 +193,15 @@ class Bus:
     async def publish(self, event: Event[BodyT], body: BodyT, *, message_id: str, key: str | None = None) -> None:
         """Tells `body` and waits until JetStream has it. Raises BusDown. A repeated `message_id` is kept once."""
         await self.publish_raw_many([(event.subject_for(key), encode(body), inject({}), message_id)])
+
+    async def post(self, event: Event[BodyT], body: BodyT, *, message_id: str) -> "asyncio.Future[None]":
+        """As `publish`, without the wait: the future is done once JetStream has `body`, and fails with BusDown.
+
+        What this connection sends after it arrives after it, so that nobody sees the answer to a question before the
+        event that was posted first is safe from a crash of this process. Bound the wait for the future, and cancel it.
+        """
+        headers = {**inject({}), _MESSAGE_ID: message_id}
+        return await self._poster.post(event.subject_for(None), self._fitting(encode(body)), headers)
 
     async def publish_many(self, event: Event[BodyT], bodies: Sequence[tuple[str | None, str, BodyT]]) -> None:
         """As `publish`, for several `(key, message id, body)`, in order, in one round trip."""
@@ -197,17 +212,27 @@ class Bus:
 
     async def publish_raw_many(self, messages: Sequence[tuple[str, bytes, Mapping[str, str], str]]) -> None:
         """Publishes `(subject, payload, headers, message id)`; raises BusDown unless JetStream took all of them."""
+        # While there is no connection nats-py would keep them for later, and the caller will tell them again anyway.
+        await self.ping()
+        for subject, payload, _, message_id in messages:
+            if not fits(payload, self._client):
+                raise BusDown(f"JetStream will not take {message_id} for {subject}: it has {len(payload)} bytes")
+        acks: list[asyncio.Future[PubAck]] = []
         try:
-            acks = [
-                await self._context.publish_async(
-                    subject, payload, wait_stall=_PUBLISH_TIMEOUT, headers={**headers, _MESSAGE_ID: message_id}
+            for subject, payload, headers, message_id in messages:
+                acks.append(
+                    await self._context.publish_async(
+                        subject, payload, wait_stall=_PUBLISH_TIMEOUT, headers={**headers, _MESSAGE_ID: message_id}
+                    )
                 )
-                for subject, payload, headers, message_id in messages
-            ]
             async with asyncio.timeout(_PUBLISH_TIMEOUT):
                 await asyncio.gather(*acks)
         except (NatsError, OSError, TimeoutError) as error:
             raise BusDown(f"JetStream did not take a message: {error!r}") from error
+        finally:
+            # One that is never answered would count as under way for ever, and there may only be so many.
+            for ack in acks:
+                ack.cancel()
 
     def follow(
         self, event: Event[BodyT], *, key: str | None = None, after: int | None = None
@@ -227,22 +252,12 @@ class Bus:
         batch: int = 500,
         wait: float = 1.0,
     ) -> None:
-        """Hands on batches until cancelled. A batch whose handler raises comes again: handlers must be idempotent."""
+        """Hands on batches until cancelled. What its handler raises for comes again: handlers must be idempotent."""
         puller = self.puller(consumer)
         try:
             while True:
-                pulled = await puller.fetch(batch, wait)
-                if not pulled:
-                    continue
-                try:
-                    await handle([delivery.delivered for delivery in pulled])
-                except Exception as error:
-                    _log.warning("consumer_failed", consumer=consumer.name, error=repr(error))
-                    for delivery in pulled:
-                        await delivery.again(after=1.0)
-                    await asyncio.sleep(0.5)
-                else:
-                    await acknowledge(pulled)
+                if pulled := await puller.fetch(batch, wait):
+                    await settle(consumer.name, pulled, handle)
         finally:
             await puller.close()
 

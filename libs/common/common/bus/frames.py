@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
+from nats.aio.client import Client
 from pydantic import BaseModel, ValidationError
 
 from contracts.base import Message, RefusalBody, RefusalCode, Refused
@@ -17,8 +18,13 @@ class Frame(StrEnum):
     PING = "ping"
 
 
+CHUNKS = "Chunks"
+"""Header of a final frame: how many chunks came before it, so that one lost on the way does not go unnoticed."""
+
 NO_RESPONDERS = "503"
 STATUS = "Status"
+_HEADERS = 64 * 1024
+"""Room for the headers of a message, in bytes: a principal that names many models is the longest."""
 
 # Any contract may be refused for these: the bus itself raises them.
 BUS_REFUSALS = frozenset(
@@ -35,6 +41,11 @@ BUS_REFUSALS = frozenset(
 def encode(message: BaseModel) -> bytes:
     # With its nulls: a field that is required but may be null (`step: ClaimedStep | None`) must arrive.
     return message.model_dump_json().encode()
+
+
+def fits(data: bytes, client: Client) -> bool:
+    """Whether the server takes it. One above its limit, which counts headers too, would cost the whole connection."""
+    return len(data) + _HEADERS <= client.max_payload
 
 
 def refusal_in(headers: Mapping[str, str] | None, data: bytes) -> Refused | None:

@@ -1,8 +1,7 @@
 """Reading what JetStream keeps: shared durable consumers for work, and private readers that follow a stream."""
 
 import asyncio
-import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic
@@ -15,13 +14,15 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
 from common.telemetry import get_logger
-from contracts.base import BodyT, Event
+from contracts.base import BodyT, Event, Refused
 from contracts.topology import Consumer
 
 _log = get_logger("jetstream")
 _FOLLOW_BATCH = 256
 _FOLLOW_WAIT = 5.0
 _INACTIVE = 30.0
+_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Pulled(Generic[BodyT]):
     async def ack(self) -> None:
         """Done: it never comes again."""
         await self.message.ack()
+
+    @property
+    def attempt(self) -> int:
+        """How often it has come, this time included."""
+        return self.message.metadata.num_delivered or 1
 
     async def again(self, after: float = 0.0) -> None:
         """Not now: it comes again, to anyone, after that many seconds."""
@@ -93,7 +99,7 @@ class Puller(Generic[BodyT]):
     async def _decoded(self, message: Msg) -> Pulled[BodyT] | None:
         try:
             return Pulled(decode(self._consumer.event, message), message)
-        except (ValidationError, json.JSONDecodeError) as error:
+        except ValidationError as error:
             _log.error("message_unreadable", subject=message.subject, error=str(error))
             await message.term()
             return None
@@ -104,9 +110,33 @@ class Puller(Generic[BodyT]):
                 await self._subscription.unsubscribe()
 
 
-async def acknowledge(pulled: Sequence[Pulled[BodyT]]) -> None:
-    for delivery in pulled:
-        await delivery.ack()
+async def settle(
+    consumer: str, pulled: Sequence[Pulled[BodyT]], handle: Callable[[list[Delivered[BodyT]]], Awaitable[None]]
+) -> None:
+    """Hands a batch on, and acknowledges it. One that fails is halved until what is at fault stands alone.
+
+    That comes again after a pause that grows, for as long as the stream keeps it, while all others go on.
+    """
+    try:
+        await handle([delivery.delivered for delivery in pulled])
+    except Refused as refusal:
+        # Nothing is wrong with the messages: a part that the handler needs is away.
+        _log.warning("consumer_waits", consumer=consumer, error=refusal.message)
+        for delivery in pulled:
+            await delivery.again(after=_PAUSE)
+        await asyncio.sleep(_PAUSE / 2)
+    except Exception as error:
+        if len(pulled) > 1:
+            half = len(pulled) // 2
+            await settle(consumer, pulled[:half], handle)
+            await settle(consumer, pulled[half:], handle)
+            return
+        (delivery,) = pulled
+        _log.warning("message_not_handled", consumer=consumer, attempt=delivery.attempt, error=repr(error))
+        await delivery.again(after=min(_PAUSE * 2.0 ** min(delivery.attempt - 1, 10), _LONGEST_PAUSE))
+    else:
+        for delivery in pulled:
+            await delivery.ack()
 
 
 async def follow(
@@ -121,17 +151,21 @@ async def follow(
         subscription: JetStreamContext.PullSubscription | None = None
         try:
             subscription = await _private_reader(context, event.stream, subject, after)
+            if after is None:
+                # From here on there is a place to go on from, also if the reader is gone before it has seen anything.
+                after = await _place(subscription)
             async for message in _messages(subscription):
-                delivered = decode(event, message)
-                after = delivered.sequence
-                yield delivered
+                after = message.metadata.sequence.stream
+                try:
+                    delivered = decode(event, message)
+                except ValidationError as error:
+                    _log.error("message_unreadable", subject=message.subject, error=str(error))
+                else:
+                    yield delivered
         except (TimeoutError, NatsError) as error:
             if client.is_closed:
                 return
             _log.info("follow_again", subject=subject, error=repr(error))
-            if after is None:
-                # Nothing was seen yet and the reader is gone: what comes from now on is all that was promised.
-                _log.debug("follow_restarts_at_now", subject=subject)
             await asyncio.sleep(0.25)
         finally:
             if subscription is not None:
@@ -150,6 +184,12 @@ async def _private_reader(
         mem_storage=True,
     )
     return await context.pull_subscribe(subject, stream=stream, config=config)
+
+
+async def _place(subscription: JetStreamContext.PullSubscription) -> int | None:
+    """The sequence right before the first that a reader which has read nothing will see."""
+    delivered = (await subscription.consumer_info()).delivered
+    return None if delivered is None else delivered.stream_seq
 
 
 async def _messages(subscription: JetStreamContext.PullSubscription) -> AsyncGenerator[Msg, None]:

@@ -3,17 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from typing import Any, Generic
 
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import BaseModel, ValidationError
 
-from common.bus.frames import BUS_REFUSALS, Frame, encode, invalid
+from common.bus.frames import BUS_REFUSALS, CHUNKS, Frame, encode, fits, invalid
 from common.bus.handlers import Answer, DepsT, Handlers
 from common.context import Call, calling
 from common.telemetry import SECONDS, Counter, Gauge, Histogram, extracted, get_logger, hop
@@ -38,7 +37,7 @@ class Server(Generic[DepsT]):
         self._service = service
         self._handlers = handlers
         self._deps = deps
-        self._slots = asyncio.Semaphore(max_concurrency)
+        self._max_concurrency = max_concurrency
         self._tasks: set[asyncio.Task[None]] = set()
         self._streams: dict[str, asyncio.Task[None]] = {}
         self._subscriptions: list[Any] = []
@@ -68,30 +67,36 @@ class Server(Generic[DepsT]):
 
     async def stop(self, grace: float) -> None:
         """Takes nothing new, then waits up to `grace` seconds for what is being answered."""
-        for subscription in self._subscriptions:
-            with suppress(NatsError):
-                await subscription.drain()
-        if self._tasks:
-            _, pending = await asyncio.wait(set(self._tasks), timeout=grace)
-            for task in pending:
+        try:
+            async with asyncio.timeout(grace):
+                if self._client.is_connected:
+                    await asyncio.gather(*(one.drain() for one in self._subscriptions), return_exceptions=True)
+                if self._tasks:
+                    await asyncio.wait(self._tasks)
+        except TimeoutError:
+            left = set(self._tasks)
+            for task in left:
                 task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await asyncio.gather(*left, return_exceptions=True)
 
     def _receiver(self, answer: Answer[DepsT]) -> Any:
+        # Of each subject its own: long answers on one never keep short ones on another waiting.
+        slots = asyncio.Semaphore(self._max_concurrency)
+
         async def receive(message: Msg) -> None:
             # Callbacks of one subscription run one after another, so the work itself becomes a task. Waiting for a slot
             # holds back this subject alone, and what waits is dropped unanswered once its deadline has passed.
-            await self._slots.acquire()
+            await slots.acquire()
             work = (
                 self._answer_stream(answer, message)
                 if isinstance(answer.contract, Stream)
                 else self._answer_rpc(answer, message)
             )
-            self._spawn(work, message)
+            self._spawn(work, message, slots)
 
         return receive
 
-    def _spawn(self, work: Coroutine[Any, Any, None], message: Msg) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None], message: Msg, slots: asyncio.Semaphore) -> None:
         task = asyncio.create_task(work)
         stream_id = (message.headers or {}).get(Header.STREAM_ID)
         if stream_id:
@@ -101,7 +106,7 @@ class Server(Generic[DepsT]):
 
         def done(task: asyncio.Task[None]) -> None:
             IN_FLIGHT.dec()
-            self._slots.release()
+            slots.release()
             self._tasks.discard(task)
             if stream_id:
                 self._streams.pop(stream_id, None)
@@ -141,10 +146,15 @@ class Server(Generic[DepsT]):
             source: AsyncIterator[BaseModel] = answer.function(self._deps, request)
             async with asyncio.TaskGroup() as group:
                 pinger = group.create_task(self._ping(message.reply, lost))
+                chunks = 0
                 async with aclosing(source) as items:  # type: ignore[type-var]
                     async for item in items:
-                        headers = {Header.FRAME.value: Frame.FINAL.value} if isinstance(item, contract.final) else None
-                        await self._client.publish(message.reply, encode(item), reply=lost, headers=headers)
+                        headers = None
+                        if isinstance(item, contract.final):
+                            headers = {Header.FRAME.value: Frame.FINAL.value, CHUNKS: str(chunks)}
+                        chunks += 1
+                        data = self._fitting(encode(item))
+                        await self._client.publish(message.reply, data, reply=lost, headers=headers)
                 pinger.cancel()
 
         await self._within(contract, message, respond)
@@ -190,10 +200,12 @@ class Server(Generic[DepsT]):
                 DURATION.labels(contract.subject).observe(time.perf_counter() - started)
 
     async def _reply(self, message: Msg, reply: BaseModel) -> None:
-        data = encode(reply)
-        if len(data) > self._client.max_payload:
+        await self._client.publish(message.reply, self._fitting(encode(reply)))
+
+    def _fitting(self, data: bytes) -> bytes:
+        if not fits(data, self._client):
             raise Refused(RefusalCode.TOO_LARGE, "The answer is too large to be sent at once")
-        await self._client.publish(message.reply, data)
+        return data
 
     async def _refuse(self, message: Msg, refusal: Refused) -> None:
         if message.reply:
