@@ -34,6 +34,12 @@ class KeyChanged(EventBody):
     key_id: str
 
 
+class PersonChanged(EventBody):
+    """A user was changed or removed, or some of the user's sessions ended."""
+
+    user_id: str
+
+
 class AllowanceWanted(EventBody):
     """A process has nothing left of a limit: whoever holds unspent parts of it gives them back."""
 
@@ -42,5 +48,6 @@ class AllowanceWanted(EventBody):
 
 
 KEY_CHANGED = Event("events.gateway.key.changed", KeyChanged, stream="EVENTS")
+PERSON_CHANGED = Event("events.gateway.person.changed", PersonChanged, stream="EVENTS")
 # Each service counts limits of its own, in its own schema.
 ALLOWANCE_WANTED = Event("events.gateway.allowance.wanted", AllowanceWanted, stream="EVENTS")

@@ -12,6 +12,9 @@ from gateway.edge.admission import Admission
 from gateway.endings import Endings
 from gateway.health import HealthMonitor
 from gateway.keyring import Keyring
+from gateway.limits import Proxies, Rates
+from gateway.people.passwords import Passwords
+from gateway.people.sessions import Sessions
 from gateway.settings import GatewaySettings
 
 
@@ -26,6 +29,10 @@ class Deps:
     relay: OutboxRelay
     keyring: Keyring
     admission: Admission
+    rates: Rates
+    proxies: Proxies
+    passwords: Passwords
+    sessions: Sessions
     endings: Endings
     health: HealthMonitor
     readiness: Callable[[], Awaitable[dict[str, str]]]

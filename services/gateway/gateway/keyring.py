@@ -11,8 +11,8 @@ from common.database import Database
 from common.telemetry import Gauge, get_logger
 from contracts.base import RefusalCode, Refused
 from contracts.gateway import KEY_CHANGED
-from gateway import store
 from gateway.domain.keys import StoredKey, opens, parse
+from gateway.store import keys as store
 
 _log = get_logger("keyring")
 

@@ -14,6 +14,8 @@ from gateway.endings import Endings
 from gateway.health import HealthMonitor
 from gateway.keyring import Keyring
 from gateway.limits import Proxies, Rates
+from gateway.people.passwords import Passwords
+from gateway.people.sessions import Sessions
 from gateway.settings import GatewaySettings
 
 
@@ -27,6 +29,8 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     endings = Endings(bus)
     allowances = Allowances(database, bus, ALLOWANCE_WANTED, strict=False)
     service.stack.push_async_callback(allowances.close)
+    rates, proxies = Rates(allowances, settings), Proxies(settings.trusted_proxies)
+    sessions = Sessions(database, bus, settings.session_idle_seconds)
     deps = Deps(
         settings=settings,
         bus=bus,
@@ -34,9 +38,11 @@ async def build(service: Service, settings: GatewaySettings) -> None:
         objects=objects,
         relay=relay,
         keyring=keyring,
-        admission=Admission(
-            Doorkeeper(settings.admin_key, keyring), Rates(allowances, settings), Proxies(settings.trusted_proxies)
-        ),
+        admission=Admission(Doorkeeper(settings.admin_key, keyring, sessions), rates, proxies),
+        rates=rates,
+        proxies=proxies,
+        passwords=Passwords(),
+        sessions=sessions,
         endings=endings,
         health=HealthMonitor(bus, database, objects),
         readiness=service.readiness,
@@ -45,6 +51,7 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     service.spawn("keys", keyring.follow_changes)
     service.spawn("keys-again", partial(keyring.reload_every, settings.keys_reload_seconds))
     service.spawn("endings", endings.run)
+    service.spawn("people", sessions.follow_changes)
     service.spawn("limits", allowances.sweep)
     service.spawn("limits-wanted", allowances.follow_wanted)
     await serve(service, create_app(deps), deps)

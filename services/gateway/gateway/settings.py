@@ -30,6 +30,17 @@ class GatewaySettings(ServiceSettings):
     executions_per_day: int = Field(
         default=1000, ge=0, description="Actions executed a day by each caller; 0: no limit"
     )
+    logins_per_minute: int = Field(
+        default=10,
+        ge=0,
+        description="Tries to log in a minute, by name; three times as many by address; 0: no limit",
+    )
+    session_idle_seconds: float = Field(
+        default=12 * 3600, gt=0, description="A session that nobody uses for so long is over"
+    )
+    session_cap_seconds: float = Field(
+        default=7 * 24 * 3600, gt=0, description="After so long a session is over in any case"
+    )
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
         default=(), description='Networks whose X-Forwarded-For says where requests come from, as `["10.0.0.0/8"]`'
     )

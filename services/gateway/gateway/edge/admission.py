@@ -4,12 +4,15 @@ from aiohttp import web
 
 from common.context import Principal
 from contracts.base import RefusalCode, Refused
-from gateway.domain import keys
+from gateway.domain import keys, people
 from gateway.edge.access import Doorkeeper
-from gateway.edge.observing import PRINCIPAL, STANDING
+from gateway.edge.cookies import CSRF_HEADER
+from gateway.edge.observing import PRINCIPAL, SESSION, STANDING
 from gateway.limits import Caller, Proxies, Rates
 from gateway.limits.rates import refusal
 from gateway.routes.table import Route
+
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Admission:
@@ -25,7 +28,7 @@ class Admission:
 
         Raises `Refused`: RATE_LIMITED, UNAUTHENTICATED without a valid key, FORBIDDEN with one of a lesser role.
         """
-        caller, unknown = self._identified(request)
+        caller, unknown = await self._identified(request)
         # Those without a valid key are counted by address, so keys cannot be guessed quickly.
         origin = "" if caller is not None else self._proxies.origin(request)
         standing = await self._rates.count(caller, origin, route)
@@ -35,18 +38,28 @@ class Admission:
                 raise refusal(standing)
         if caller is not None:
             request[PRINCIPAL] = caller.principal
+            if caller.session_token is not None:
+                request[SESSION] = caller.session_token
+                if route is not None and route.role is not None:
+                    _check_csrf(request, caller.session_token)
         if route is not None and route.role is not None:
             if caller is None:
-                raise unknown or Refused(RefusalCode.UNAUTHENTICATED, "An API key is required")
+                raise unknown or Refused(RefusalCode.UNAUTHENTICATED, "An API key or a session is required")
             if not keys.may(caller.principal.role, route.role):
                 raise Refused(
                     RefusalCode.FORBIDDEN,
-                    f"This needs the role {route.role}; the key's role is {caller.principal.role}",
+                    f"This needs the role {route.role}; the caller's role is {caller.principal.role}",
                 )
         return None if caller is None else caller.principal
 
-    def _identified(self, request: web.Request) -> tuple[Caller | None, Refused | None]:
+    async def _identified(self, request: web.Request) -> tuple[Caller | None, Refused | None]:
         try:
-            return self._doorkeeper.identify(request.headers), None
+            return await self._doorkeeper.identify(request), None
         except Refused as refused:
             return None, refused
+
+
+def _check_csrf(request: web.Request, token: str) -> None:
+    """Another site's page can make a browser send the cookie, but knows nothing that follows from it."""
+    if request.method not in _SAFE and not people.is_csrf_token(request.headers.get(CSRF_HEADER, ""), token):
+        raise Refused(RefusalCode.FORBIDDEN, f"In a session this needs the header {CSRF_HEADER} (see GET /api/v1/me)")

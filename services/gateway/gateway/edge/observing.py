@@ -21,6 +21,7 @@ from gateway.routes.table import family_of
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
 STANDING = web.RequestKey("standing", Standing)
+SESSION = web.RequestKey("session", str)
 STARTED = web.RequestKey("started", web.StreamResponse)
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])

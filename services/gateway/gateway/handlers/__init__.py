@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from gateway.deps import Deps
-from gateway.handlers import ask, chat, description, downloads, keys, logs, metrics, states, uploads
+from gateway.handlers import ask, chat, description, downloads, keys, login, logs, metrics, states, uploads, users
 from gateway.routes.table import Route, Special
 
 Handler = Callable[[Deps, Route, web.Request], Awaitable[web.StreamResponse]]
@@ -23,6 +23,16 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.REPLACE_KEY: keys.replace_key,
     Special.CHANGE_KEY: keys.change_key,
     Special.REVOKE_KEY: keys.revoke_key,
+    Special.CREATE_USER: users.create_user,
+    Special.LIST_USERS: users.list_users,
+    Special.GET_USER: users.get_user,
+    Special.CHANGE_USER: users.change_user,
+    Special.REMOVE_USER: users.remove_user,
+    Special.LOG_IN: login.log_in,
+    Special.LOG_OUT: login.log_out,
+    Special.LOG_OUT_EVERYWHERE: login.log_out_everywhere,
+    Special.ME: login.who_am_i,
+    Special.CHANGE_PASSWORD: login.change_password,
     Special.CHAT: chat.complete_chat,
     Special.TEXT: chat.complete_text,
     Special.EMBEDDINGS: chat.embed,

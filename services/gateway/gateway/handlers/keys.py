@@ -7,7 +7,6 @@ from aiohttp import web
 
 from common.context import current
 from contracts.base import RefusalCode, Refused
-from gateway import store
 from gateway.deps import Deps
 from gateway.domain.keys import (
     ApiKey,
@@ -23,6 +22,7 @@ from gateway.domain.keys import (
 from gateway.edge.reading import read_request
 from gateway.edge.responses import respond
 from gateway.routes.table import Route
+from gateway.store import keys as store
 
 
 async def create_key(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:

@@ -30,6 +30,12 @@ class Proxies:
                     break
         return _site(peer)
 
+    def is_https(self, request: web.Request) -> bool:
+        """Whether the browser speaks TLS, here or with a trusted proxy."""
+        if self._trusted and self._is_trusted(request.remote or ""):
+            return request.headers.get("X-Forwarded-Proto", request.scheme).lower() == "https"
+        return request.secure
+
     def _is_trusted(self, text: str) -> bool:
         address = _parsed(text)
         return address is not None and any(address in network for network in self._trusted)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from common.allowances import Allowances, Limit, Standing, Window
 from common.context import Principal
@@ -13,10 +13,14 @@ from gateway.settings import GatewaySettings
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks. `requests_per_minute` is a limit of its own in place of the usual one."""
+    """Who asks. `requests_per_minute` is a limit of its own in place of the usual one.
+
+    `session_token` is there where the caller came with a session and not with a key.
+    """
 
     principal: Principal
     requests_per_minute: int | None = None
+    session_token: str | None = field(default=None, repr=False)
 
 
 class Rates:
@@ -26,6 +30,7 @@ class Rates:
         self._allowances = allowances
         self._user = settings.user_requests_per_minute
         self._address = settings.address_requests_per_minute
+        self._logins = settings.logins_per_minute
         self._quotas: dict[Quota, tuple[Window, int]] = {
             Quota.TEST: ("minute", settings.tests_per_minute),
             Quota.EXECUTION: ("day", settings.executions_per_day),
@@ -46,6 +51,17 @@ class Rates:
             if not standing.admitted:
                 break
         return nearest
+
+    async def count_login(self, name: str, origin: str) -> None:
+        """A try to log in, right or wrong. Raises `Refused(RATE_LIMITED)`."""
+        if not self._logins:
+            return
+        by_name = Limit(f"login:{name.lower()}", self._logins, "minute")
+        by_address = Limit(f"login-address:{origin}", 3 * self._logins, "minute")
+        for limit in (by_name, by_address):
+            standing = await self._allowances.take(limit)
+            if not standing.admitted:
+                raise refusal(standing)
 
     def _limits(self, caller: Caller | None, origin: str, route: Route | None) -> list[Limit]:
         if caller is None:

@@ -60,6 +60,7 @@ class Tag(StrEnum):
     LLM = "LLM"
     TASKS = "Tasks"
     KEYS = "API keys"
+    PEOPLE = "Users and sessions"
     PLATFORM = "Platform"
 
 
@@ -78,6 +79,16 @@ class Special(StrEnum):
     REPLACE_KEY = "replace_key"
     CHANGE_KEY = "change_key"
     REVOKE_KEY = "revoke_key"
+    CREATE_USER = "create_user"
+    LIST_USERS = "list_users"
+    GET_USER = "get_user"
+    CHANGE_USER = "change_user"
+    REMOVE_USER = "remove_user"
+    LOG_IN = "log_in"
+    LOG_OUT = "log_out"
+    LOG_OUT_EVERYWHERE = "log_out_everywhere"
+    ME = "me"
+    CHANGE_PASSWORD = "change_password"  # noqa: S105 - a name
     CHAT = "chat"
     TEXT = "text"
     EMBEDDINGS = "embeddings"

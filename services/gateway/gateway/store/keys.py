@@ -1,4 +1,4 @@
-"""The gateway's memory: its API keys. Every function takes a connection, and returns the domain's types."""
+"""API keys. The secret itself is never here."""
 
 import uuid
 

@@ -1,0 +1,142 @@
+"""Rows of the people who log in: users, and their sessions."""
+
+from contracts.base import Empty, RefusalCode
+from gateway.domain.people import (
+    ChangedPassword,
+    ChangedUser,
+    Credentials,
+    ListUsers,
+    LoggedIn,
+    LoggedOut,
+    Me,
+    NamedUser,
+    NewUser,
+    User,
+    UserPage,
+)
+from gateway.routes.table import Route, Special, Tag
+
+USERS = (
+    Route(
+        method="POST",
+        path="/api/v1/users",
+        tag=Tag.PEOPLE,
+        summary="Let a person in",
+        role="admin",
+        request=NewUser,
+        response=User,
+        special=Special.CREATE_USER,
+        status=201,
+        refusals=(RefusalCode.CONFLICT,),
+        example={"name": "ada", "password": "correct horse battery", "role": "member"},
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/users",
+        tag=Tag.PEOPLE,
+        summary="List users",
+        role="admin",
+        request=ListUsers,
+        response=UserPage,
+        special=Special.LIST_USERS,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/users/{user_id}",
+        tag=Tag.PEOPLE,
+        summary="Get a user",
+        role="admin",
+        request=NamedUser,
+        response=User,
+        special=Special.GET_USER,
+        refusals=(RefusalCode.NOT_FOUND,),
+    ),
+    Route(
+        method="PATCH",
+        path="/api/v1/users/{user_id}",
+        tag=Tag.PEOPLE,
+        summary="Change a user",
+        description="A new password, another role or `disabled` ends all sessions of the user.",
+        role="admin",
+        request=ChangedUser,
+        response=User,
+        special=Special.CHANGE_USER,
+        refusals=(RefusalCode.NOT_FOUND, RefusalCode.CONFLICT),
+    ),
+    Route(
+        method="DELETE",
+        path="/api/v1/users/{user_id}",
+        tag=Tag.PEOPLE,
+        summary="Remove a user and all sessions",
+        role="admin",
+        request=NamedUser,
+        response=User,
+        special=Special.REMOVE_USER,
+        refusals=(RefusalCode.NOT_FOUND,),
+    ),
+)
+
+SESSIONS = (
+    Route(
+        method="POST",
+        path="/api/v1/login",
+        tag=Tag.PEOPLE,
+        summary="Log in",
+        description=(
+            "Begins a session, whose cookie comes with the answer. In a session, requests that change something carry"
+            " `csrf_token` as the header `X-CSRF-Token`."
+        ),
+        role=None,
+        request=Credentials,
+        response=LoggedIn,
+        special=Special.LOG_IN,
+        refusals=(RefusalCode.UNAUTHENTICATED, RefusalCode.FORBIDDEN, RefusalCode.UNAVAILABLE),
+        example={"name": "ada", "password": "correct horse battery"},
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/logout",
+        tag=Tag.PEOPLE,
+        summary="End this session",
+        role="viewer",
+        request=Empty,
+        response=LoggedOut,
+        special=Special.LOG_OUT,
+        refusals=(RefusalCode.CONFLICT,),
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/logout-everywhere",
+        tag=Tag.PEOPLE,
+        summary="End all sessions of the caller",
+        role="viewer",
+        request=Empty,
+        response=LoggedOut,
+        special=Special.LOG_OUT_EVERYWHERE,
+        refusals=(RefusalCode.CONFLICT,),
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/me",
+        tag=Tag.PEOPLE,
+        summary="Who calls",
+        role="viewer",
+        request=Empty,
+        response=Me,
+        special=Special.ME,
+    ),
+    Route(
+        method="PUT",
+        path="/api/v1/me/password",
+        tag=Tag.PEOPLE,
+        summary="Change the caller's password",
+        description="Ends all other sessions.",
+        role="viewer",
+        request=ChangedPassword,
+        response=User,
+        special=Special.CHANGE_PASSWORD,
+        refusals=(RefusalCode.CONFLICT,),
+    ),
+)
+
+PEOPLE = (*SESSIONS, *USERS)

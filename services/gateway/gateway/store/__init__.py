@@ -1,0 +1,1 @@
+"""The gateway's memory. Every function takes a connection, and returns the domain's types."""
