@@ -227,7 +227,7 @@ async def database(servers: Endpoints) -> AsyncIterator[Database]:
     database = await Database.connect(url, NAME, size=2)
     await database.migrate(NAME)
     async with database.transaction() as connection:
-        await connection.execute("TRUNCATE engines, served_models, interactions, outbox")
+        await connection.execute("TRUNCATE engines, served_models, model_settings, interactions, usage_by_day, outbox")
         await connection.execute("UPDATE config SET engine = NULL, model = NULL, revision = 0")
     yield database
     await database.close()

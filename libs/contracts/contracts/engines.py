@@ -135,3 +135,31 @@ DELETE_ENGINE = Rpc(
     EngineRemoved,
     refusals=(RefusalCode.FORBIDDEN, RefusalCode.NOT_FOUND, RefusalCode.CONFLICT),
 )
+
+
+# What is said about single models
+
+
+class ModelSettings(Message):
+    """Of the model that is asked for by this name. `fallbacks` are asked in this order when it cannot answer.
+
+    `context_size` in tokens and `capabilities` replace what the engines and the price list say; null leaves it to them.
+    """
+
+    model: ModelName
+    fallbacks: list[ModelName] = Field(default=[], max_length=20)
+    context_size: int | None = Field(default=None, ge=1, le=2**31 - 1)
+    capabilities: list[Annotated[str, Field(min_length=1, max_length=50)]] | None = Field(default=None, max_length=50)
+
+
+class NamedModel(Message):
+    model: ModelName
+
+
+GET_MODEL_SETTINGS = Rpc("router.v1.model_settings.get", NamedModel, ModelSettings)
+PUT_MODEL_SETTINGS = Rpc(
+    "router.v1.model_settings.put",
+    ModelSettings,
+    ModelSettings,
+    refusals=(RefusalCode.INVALID, RefusalCode.FORBIDDEN),
+)

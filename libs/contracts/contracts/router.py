@@ -1,15 +1,17 @@
 """What the llm-router answers and tells: completions, engines, configuration (documents A, B, D; OpenAI's API)."""
 
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainSerializer, model_validator
 
 from contracts.base import Empty, Event, EventBody, Message, RefusalCode, Rpc, Stream, Timestamp
 from contracts.gateway import AllowanceWanted
 
 ProviderType = Literal["openai", "vllm", "ollama", "llamacpp", "koboldai", "local", "simulated"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
+Usd = Annotated[Decimal, PlainSerializer(lambda usd: f"{usd:f}", return_type=str, when_used="json")]
+"""US dollars, exactly: in JSON a decimal number as a string."""
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
@@ -125,6 +127,7 @@ class ChatReply(Choice):
     simulated: bool
     seconds: float
     time_to_first_token: float | None = None
+    cost: Usd | None = None
     others: list[Choice] = []
 
 
@@ -150,6 +153,7 @@ class Embeddings(Message):
     engine: str
     simulated: bool
     seconds: float
+    cost: Usd | None = None
 
 
 _COMPLETION_REFUSALS = (
@@ -177,8 +181,8 @@ EMBED = Rpc("router.v1.embeddings.make", Embed, Embeddings, refusals=_COMPLETION
 class Prices(Message):
     """USD for a million tokens."""
 
-    input: Decimal = Field(ge=0, le=1_000_000, max_digits=16, decimal_places=10)
-    output: Decimal = Field(ge=0, le=1_000_000, max_digits=16, decimal_places=10)
+    input: Usd = Field(ge=0, le=1_000_000, max_digits=16, decimal_places=10)
+    output: Usd = Field(ge=0, le=1_000_000, max_digits=16, decimal_places=10)
 
 
 class ServedModel(Message):
@@ -305,7 +309,7 @@ class Interaction(EventBody):
     error_type: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    cost: Decimal | None = None
+    cost: Usd | None = None
     duration: float
     time_to_first_token: float | None = None
     principal: str | None = None

@@ -1,14 +1,12 @@
 """Constructs the llm-router: `python -m llm_router.main`."""
 
-from decimal import Decimal
 from functools import partial
 
 from common.allowances import Allowances
 from common.database import Database
 from common.outbox import OutboxRelay
 from common.service import Service, run
-from contracts.engines import EVERY_MODEL
-from contracts.router import BUDGET_WANTED, Prices
+from contracts.router import BUDGET_WANTED
 from contracts.topology import ROUTER_INTERACTIONS
 from llm_router.domain.catalogue import Catalogue
 from llm_router.domain.engines import EngineSpec
@@ -19,6 +17,7 @@ from llm_router.engine.koboldai import KoboldEngine
 from llm_router.engine.models import Models
 from llm_router.engine.openai import OpenAIEngine
 from llm_router.engine.pool import EnginePool, PoolLimits
+from llm_router.engine.prices import PriceList
 from llm_router.engine.protocol import Engine, Timeouts
 from llm_router.engine.recorder import Recorder
 from llm_router.engine.tokens import TokenVault
@@ -28,7 +27,6 @@ from llm_router.settings import RouterSettings
 from llm_router.store import engines
 
 NAME = "llm_router"
-_FREE = Prices(input=Decimal(0), output=Decimal(0))
 _FLUSH_SECONDS = 5.0
 _DRAIN_SECONDS = 10.0
 
@@ -45,11 +43,12 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.stack.push_async_callback(pool.close)
     adapters = Adapters(service.object_store(), catalogue, settings.adapters, settings.model_load_timeout)
     service.stack.push_async_callback(adapters.close)
+    prices = PriceList(pool)
     trained = TrainedModels(bus)
     router_models = Models(catalogue, pool, trained)
     allowances = Allowances(database, bus, BUDGET_WANTED, strict=True, idle_seconds=settings.budget_idle_seconds)
     service.stack.push_async_callback(allowances.close)
-    budgets = Budgets(allowances, partial(_prices_of, pool))
+    budgets = Budgets(allowances, prices.prices_of)
     patience = Patience(settings.engine_request_timeout, settings.engine_attempts)
     deps = Deps(
         bus=bus,
@@ -59,8 +58,10 @@ async def build(service: Service, settings: RouterSettings) -> None:
         pool=pool,
         models=router_models,
         trained=trained,
-        completions=Completions(router_models, catalogue, pool, adapters, recorder, budgets, patience),
+        completions=Completions(router_models, catalogue, pool, adapters, recorder, budgets, prices, patience),
         vault=vault,
+        prices=prices,
+        retention_days=settings.interaction_retention_days,
         keep_seconds=settings.idempotency_seconds,
     )
     await _declare_engines(database, settings)
@@ -81,15 +82,8 @@ async def build(service: Service, settings: RouterSettings) -> None:
     # At the end what is being answered ends and is recorded, and only then do the parts above close.
     service.stack.push_async_callback(bus.drain, _DRAIN_SECONDS)
     # Ends before all: what is recorded from then on is left to another replica or the next start.
+    service.spawn("days", partial(interactions.keep_days, deps))
     service.spawn("interactions", lambda: bus.consume(ROUTER_INTERACTIONS, partial(interactions.keep, deps)))
-
-
-def _prices_of(pool: EnginePool, engine: str, model: str, _name: str) -> Prices | None:
-    for spec in pool.specs():
-        if spec.name == engine:
-            free = _FREE if spec.provider_type in ("local", "simulated") else None
-            return spec.prices.get(model) or spec.prices.get(EVERY_MODEL) or free
-    return None
 
 
 def _pool(settings: RouterSettings, catalogue: Catalogue) -> EnginePool:

@@ -40,6 +40,9 @@ class RouterSettings(ServiceSettings):
     idempotency_seconds: float = Field(
         default=24 * 3600.0, gt=0, description="How long a completion is told again to the same Idempotency-Key"
     )
+    interaction_retention_days: int | None = Field(
+        default=90, ge=1, le=3650, description="Days for which interactions are kept; `null` keeps them for ever"
+    )
     interaction_buffer: int = Field(
         default=10_000, ge=1, description="Interactions held in memory while NATS is away; more go to the log"
     )

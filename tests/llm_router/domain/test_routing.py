@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from llm_router.domain.failures import EngineFailure, FailureKind
-from llm_router.domain.routing import least_outstanding, pause_before_retry
+from llm_router.domain.routing import choose, pause_before_retry
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,12 @@ class Seen:
     outstanding: int
     concurrency: int = 4
     turn: int = 0
+    priority: int = 0
+    weight: float = 1.0
 
 
-def chosen(*candidates: Seen) -> str | None:
-    found = least_outstanding(candidates)
+def chosen(*candidates: Seen, holders: tuple[str, ...] = ()) -> str | None:
+    found = choose(candidates, holders)
     return found.name if found is not None else None
 
 
@@ -35,6 +37,23 @@ def test_a_full_engine_is_never_chosen() -> None:
     assert chosen() is None
 
 
+def test_the_highest_priority_with_room_is_chosen() -> None:
+    assert chosen(Seen("a", 3, priority=1), Seen("b", 0)) == "a"
+    assert chosen(Seen("a", 4, priority=1), Seen("b", 3)) == "b"
+
+
+def test_a_weightier_engine_gets_more_of_the_work() -> None:
+    assert chosen(Seen("a", 3, concurrency=9, weight=3), Seen("b", 1)) == "a"
+    assert chosen(Seen("a", 6, concurrency=9, weight=3), Seen("b", 1)) == "b"
+
+
+def test_an_engine_that_knows_the_beginning_is_chosen_unless_it_is_much_busier() -> None:
+    assert chosen(Seen("a", 4, concurrency=9), Seen("b", 0), holders=("a",)) == "a"
+    assert chosen(Seen("a", 5, concurrency=9), Seen("b", 0), holders=("a",)) == "b"
+    assert chosen(Seen("a", 4), Seen("b", 0), holders=("a",)) == "b"
+    assert chosen(Seen("a", 0), Seen("b", 0, priority=1), holders=("a",)) == "b"
+
+
 def test_pauses_grow_and_are_spread() -> None:
     failure = EngineFailure(FailureKind.CONNECTION, "gone")
     pauses = [pause_before_retry(failure, attempt, elsewhere=False, chance=0.999) for attempt in range(1, 8)]
@@ -48,8 +67,14 @@ def test_pauses_grow_and_are_spread() -> None:
 
 
 def test_what_is_permanent_is_not_tried_again() -> None:
-    for kind in (FailureKind.INVALID_REQUEST, FailureKind.CONTEXT_LENGTH, FailureKind.AUTHENTICATION):
+    for kind in (FailureKind.INVALID_REQUEST, FailureKind.CONTEXT_LENGTH):
         assert pause_before_retry(EngineFailure(kind, "no"), 1, elsewhere=True, chance=0.5) is None
+
+
+def test_what_another_engine_may_do_better_is_tried_there_alone() -> None:
+    for kind in (FailureKind.AUTHENTICATION, FailureKind.QUOTA, FailureKind.TIMEOUT, FailureKind.INVALID_ANSWER):
+        assert pause_before_retry(EngineFailure(kind, "no"), 1, elsewhere=True, chance=0.5) is not None
+        assert pause_before_retry(EngineFailure(kind, "no"), 1, elsewhere=False, chance=0.5) is None
 
 
 def test_an_engine_that_asks_for_time_gets_it_if_it_is_short() -> None:

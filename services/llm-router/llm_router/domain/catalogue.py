@@ -35,14 +35,21 @@ class Route:
 
 @dataclass(frozen=True)
 class Entry:
-    """A name that can be asked for, as lists show it. `engines` is empty when none can answer."""
+    """A name that can be asked for, as lists show it. `engines` is empty when none can answer.
+
+    `context_size` is None when no engine says it; `max_tokens` is what to count on then.
+    """
 
     name: str
     provider: ProviderType
-    max_tokens: int
+    context_size: int | None
     engines: tuple[str, ...]
     parent: str | None = None
     model_id: str | None = None
+
+    @property
+    def max_tokens(self) -> int:
+        return self.context_size or UNKNOWN_CONTEXT
 
 
 @dataclass(frozen=True)
@@ -143,15 +150,14 @@ class Catalogue:
     def _engine_entry(self, card: ModelCard) -> Entry:
         engines = self._serving(card.name)
         spec = self._listings[engines[0]].spec
-        limit = card.max_tokens or UNKNOWN_CONTEXT
-        return Entry(card.name, spec.provider_type, limit, engines, parent=card.parent)
+        return Entry(card.name, spec.provider_type, card.max_tokens, engines, parent=card.parent)
 
     def _trained_entry(self, name: str, model: TrainedModel) -> Entry:
         engines = self._capable(model)
         provider: ProviderType = self._listings[engines[0]].spec.provider_type if engines else "local"
         # A base that was named by its path is listed under its name; the adapter's own card knows the context then.
         cards = (self._listings[e].cards.get(known) for e in engines for known in (model.base_model, model.model_id))
-        limit = next((card.max_tokens for card in cards if card is not None and card.max_tokens), UNKNOWN_CONTEXT)
+        limit = next((card.max_tokens for card in cards if card is not None and card.max_tokens), None)
         return Entry(name, provider, limit, engines, parent=model.base_model, model_id=model.model_id)
 
     def _find(self, name: str) -> Route | None:

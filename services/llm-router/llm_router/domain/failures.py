@@ -32,16 +32,18 @@ class Trait:
     """What holds for every failure of a kind.
 
     `temporary`: the same request may succeed later. `retryable`: the router may try again itself, because no token was
-    made or none was seen. `breaks`: it counts against the engine's circuit breaker. `answered`: it shows that the
-    engine works, if only to refuse.
+    made or none was seen. `movable`: another engine may do better. `breaks`: it counts against the engine's circuit
+    breaker. `answered`: it shows that the engine works, if only to refuse. `final`: no other model does better either.
     """
 
     code: RefusalCode
     steps: tuple[str, ...]
     temporary: bool = False
     retryable: bool = False
+    movable: bool = False
     breaks: bool = False
     answered: bool = False
+    final: bool = False
 
 
 TRAITS: dict[FailureKind, Trait] = {
@@ -50,9 +52,10 @@ TRAITS: dict[FailureKind, Trait] = {
         (
             "Try again: a model that is loaded for the first time answers faster afterwards.",
             "Ask for fewer tokens (max_tokens), or stream the answer.",
-            "See whether the engine is busy: GET /api/llm/instances.",
+            "See whether the engine is busy: GET /api/v1/llm/engines.",
         ),
         temporary=True,
+        movable=True,
     ),
     FailureKind.CONNECTION: Trait(
         RefusalCode.ENGINE_UNAVAILABLE,
@@ -80,11 +83,13 @@ TRAITS: dict[FailureKind, Trait] = {
     FailureKind.QUOTA: Trait(
         RefusalCode.RATE_LIMITED,
         ("Check the plan and the billing of the account behind the provider's token.",),
+        movable=True,
         answered=True,
     ),
     FailureKind.AUTHENTICATION: Trait(
         RefusalCode.ENGINE_FAILED,
-        ("Set a valid auth_token for the provider: POST /api/v1/llm/config.",),
+        ("Set a valid auth_token for the engine: PUT /api/v1/llm/engines/{engine_id}, or POST /api/v1/llm/config.",),
+        movable=True,
         answered=True,
     ),
     FailureKind.MODEL_NOT_FOUND: Trait(
@@ -98,6 +103,7 @@ TRAITS: dict[FailureKind, Trait] = {
             "Check that the model has an adapter export whose files are complete.",
             "Check that its base model is the one that the engine serves.",
         ),
+        movable=True,
     ),
     FailureKind.STORAGE: Trait(
         RefusalCode.ENGINE_UNAVAILABLE,
@@ -114,6 +120,7 @@ TRAITS: dict[FailureKind, Trait] = {
         RefusalCode.INVALID,
         ("Correct the parameter that the message names.",),
         answered=True,
+        final=True,
     ),
     FailureKind.ENGINE_ERROR: Trait(
         RefusalCode.ENGINE_FAILED,
@@ -132,7 +139,8 @@ TRAITS: dict[FailureKind, Trait] = {
     ),
     FailureKind.INVALID_ANSWER: Trait(
         RefusalCode.ENGINE_FAILED,
-        ("Check that api_base is the root of an OpenAI-compatible API, which mostly ends in /v1.",),
+        ("Check that api_base is the root of the API of the engine's type; OpenAI's mostly ends in /v1.",),
+        movable=True,
         breaks=True,
     ),
 }

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from contracts.router import Chat, ChatDelta, ChatReply, Embed, Interaction
@@ -18,7 +19,10 @@ _TEXTS = {"model", "messages", "prompt", "inputs", "route", "extra"}
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a completion went. Durations in seconds; `output` is what there was when it ended."""
+    """How a completion went. Durations in seconds, `cost` in USD; `output` is what there was when it ended.
+
+    `error_type` is document B's type of a failure.
+    """
 
     status: Status
     model: str
@@ -26,6 +30,8 @@ class Outcome:
     output: str
     duration: float
     error: str | None = None
+    error_type: str | None = None
+    cost: Decimal | None = None
     answer: Answer | None = None
     time_to_first_token: float | None = None
 
@@ -45,14 +51,17 @@ def interaction(
         interaction_id=interaction_id,
         route=asked.route,
         model=storable(outcome.model),
+        requested_model=storable(asked.model),
         engine=outcome.engine,
         input_text=storable(input_text(asked)),
         output_text=storable(outcome.output),
         parameters=parameters(asked),
         status=outcome.status,
         error_message=storable(outcome.error) if outcome.error is not None else None,
+        error_type=outcome.error_type,
         prompt_tokens=usage.prompt_tokens if usage is not None else 0,
         completion_tokens=usage.completion_tokens if usage is not None else 0,
+        cost=outcome.cost,
         duration=outcome.duration,
         time_to_first_token=outcome.time_to_first_token,
         principal=principal,
@@ -120,6 +129,7 @@ def chat_reply(
     created: int,
     seconds: float,
     time_to_first_token: float | None = None,
+    cost: Decimal | None = None,
 ) -> ChatReply:
     """The reply under the name that the caller asked for, whatever the engine calls the model."""
     return ChatReply(
@@ -137,4 +147,5 @@ def chat_reply(
         simulated=simulated,
         seconds=seconds,
         time_to_first_token=time_to_first_token,
+        cost=cost,
     )

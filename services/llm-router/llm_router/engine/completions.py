@@ -3,13 +3,15 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
 from common.context import current
+from contracts.base import Refused
 from contracts.router import ChatDelta, ChatReply, Embed, Embeddings
+from llm_router.domain.affinity import prefix_keys
 from llm_router.domain.catalogue import Catalogue, Route
 from llm_router.domain.engines import Answer, Asked, Delta, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
@@ -17,10 +19,11 @@ from llm_router.domain.interactions import chat_delta, chat_reply
 from llm_router.domain.routing import pause_before_retry
 from llm_router.engine import formatted
 from llm_router.engine.adapters import Adapters
+from llm_router.engine.budgets import Budgets
 from llm_router.engine.models import Models
 from llm_router.engine.observation import Observation
 from llm_router.engine.pool import EnginePool, Lease
-from llm_router.engine.budgets import Budgets
+from llm_router.engine.prices import PriceList
 from llm_router.engine.protocol import Engine
 from llm_router.engine.recorder import Recorder
 
@@ -51,45 +54,40 @@ class Completions:
         pool: EnginePool,
         adapters: Adapters,
         recorder: Recorder,
+        budgets: Budgets,
+        prices: PriceList,
         patience: Patience,
     ) -> None:
         self._models = models
         self._catalogue = catalogue
-        budgets: Budgets,
-        prices: PriceList,
         self._pool = pool
         self._adapters = adapters
         self._recorder = recorder
+        self._budgets = budgets
+        self._prices = prices
         self._patience = patience
 
     async def complete(self, question: Question) -> ChatReply:
         """The whole reply. Raises `EngineFailure`."""
-        self._budgets = budgets
-        self._prices = prices
-        with Observation(question, self._recorder) as observation:
-            deadline = self._deadline()
-            route = await self._route(question, observation)
+        async with Observation(question, self._recorder) as observation:
 
-            async def ask(engine: Engine) -> Answer:
-                return await formatted.complete(engine, question, route.model)
+            async def ask(engine: Engine, model: str) -> Answer:
+                return await formatted.complete(engine, question, model)
 
-            lease, answer = await self._begin(route, observation, ask, deadline)
+            route, lease, answer = await self._begin(question, observation, ask)
             lease.succeeded()
             lease.release()
-            observation.answered(answer)
-            return self._reply(route, lease, answer, observation)
+            return self._answered(route, lease, answer, observation)
 
     async def stream(self, question: Question) -> AsyncGenerator[ChatDelta | ChatReply, None]:
         """Pieces, then the whole reply. Closing it stops the engine. Raises `EngineFailure`, also half-way."""
-        with Observation(question, self._recorder) as observation:
-            deadline = self._deadline()
-            route = await self._route(question, observation)
+        async with Observation(question, self._recorder) as observation:
 
-            async def ask(engine: Engine) -> tuple[Delta | Answer, AsyncGenerator[Delta | Answer, None]]:
-                items = formatted.stream(engine, question, route.model)
+            async def ask(engine: Engine, model: str) -> tuple[Delta | Answer, AsyncGenerator[Delta | Answer, None]]:
+                items = formatted.stream(engine, question, model)
                 return await anext(items), items
 
-            lease, (item, items) = await self._begin(route, observation, ask, deadline)
+            route, lease, (item, items) = await self._begin(question, observation, ask)
             try:
                 async with aclosing(items):
                     while isinstance(item, Delta):
@@ -102,35 +100,30 @@ class Completions:
             finally:
                 lease.release()
             lease.succeeded()
-            observation.answered(item)
-            yield self._reply(route, lease, item, observation)
+            reply = self._answered(route, lease, item, observation)
+        # Recorded first: once a caller has the end of an answer, no crash of ours can lose the record of it.
+        yield reply
 
     async def embed(self, asked: Embed) -> Embeddings:
         """The vectors of the inputs. Raises `EngineFailure`."""
-        with Observation(asked, self._recorder) as observation:
-            deadline = self._deadline()
-            route = await self._route(asked, observation)
+        async with Observation(asked, self._recorder) as observation:
 
-            async def ask(engine: Engine) -> Vectors:
-                return await engine.embed(asked, route.model)
+            async def ask(engine: Engine, model: str) -> Vectors:
+                return await engine.embed(asked, model)
 
-            lease, vectors = await self._begin(route, observation, ask, deadline)
+            route, lease, vectors = await self._begin(asked, observation, ask)
             lease.succeeded()
             lease.release()
-            observation.answered(Answer("", "", None, None, vectors.usage))
+            reply = self._answered(route, lease, Answer("", "", None, None, vectors.usage), observation)
             return Embeddings(
-                model=route.name,
+                model=reply.model,
                 vectors=vectors.vectors,
                 usage=vectors.usage,
-                engine=lease.name,
-                simulated=self._catalogue.is_simulated(lease.name, route.model),
-                seconds=observation.seconds,
+                engine=reply.engine,
+                simulated=reply.simulated,
+                seconds=reply.seconds,
+                cost=reply.cost,
             )
-
-    async def _route(self, asked: Asked, observation: Observation) -> Route:
-        route = await self._models.route(asked.model)
-        observation.routed(route)
-        return route
 
     async def _begin(
         self, asked: Asked, observation: Observation, ask: Callable[[Engine, str], Awaitable[T]]
@@ -169,12 +162,12 @@ class Completions:
         avoid: set[str] = set()
         for attempt in count(1):
             await self._prepare(route, deadline)
-            lease = await self._pool.lease(route, avoid=avoid, timeout=_left(deadline))
+            lease = await self._pool.lease(route, avoid=avoid, prefix=prefix, timeout=_left(deadline))
             observation.asking(lease)
             try:
                 with observation.calling():
-                    async with _until(deadline):
-                        return lease, await self._ask(route, lease, ask)
+                    async with _until(deadline, lease.member.spec.timeout):
+                        return route, lease, await self._ask(route, lease, ask)
             except EngineFailure as failure:
                 lease.failed(failure)
                 lease.release()
@@ -203,19 +196,19 @@ class Completions:
             if not failure.trait.retryable:
                 raise
 
-    async def _ask(self, route: Route, lease: Lease, ask: Callable[[Engine], Awaitable[T]]) -> T:
+    async def _ask(self, route: Route, lease: Lease, ask: Callable[[Engine, str], Awaitable[T]]) -> T:
         if route.adapter is None:
-            return await ask(lease.engine)
+            return await ask(lease.engine, route.model)
         if self._catalogue.holds(lease.name, route.model):
             try:
-                return await ask(lease.engine)
+                return await ask(lease.engine, route.model)
             except EngineFailure as failure:
                 if failure.kind is not FailureKind.MODEL_NOT_FOUND:
                     raise
             # The engine was started again since, and holds adapters in memory only.
             self._catalogue.adapter_lost(lease.name, route.adapter)
         await self._adapters.load(lease.name, lease.engine, route.adapter)
-        return await ask(lease.engine)
+        return await ask(lease.engine, route.model)
 
     def _pause(self, route: Route, failure: EngineFailure, attempt: int, avoid: set[str]) -> float | None:
         if attempt >= self._patience.attempts:
@@ -223,7 +216,9 @@ class Completions:
         elsewhere = self._pool.has_alternative(route, avoid)
         return pause_before_retry(failure, attempt, elsewhere=elsewhere, chance=random.random())  # noqa: S311
 
-    def _reply(self, route: Route, lease: Lease, answer: Answer, observation: Observation) -> ChatReply:
+    def _answered(self, route: Route, lease: Lease, answer: Answer, observation: Observation) -> ChatReply:
+        cost = self._prices.cost(lease.member.spec, route.model, route.name, answer.usage)
+        observation.answered(answer, cost)
         return chat_reply(
             answer,
             name=route.name,
@@ -232,6 +227,7 @@ class Completions:
             created=observation.created,
             seconds=observation.seconds,
             time_to_first_token=observation.time_to_first_token,
+            cost=cost,
         )
 
     def _deadline(self) -> float:
@@ -248,10 +244,14 @@ def _left(deadline: float) -> float:
 
 
 @asynccontextmanager
-async def _until(deadline: float) -> AsyncIterator[None]:
-    """Ends the block at the deadline. Raises `EngineFailure(TIMEOUT)`."""
+async def _until(deadline: float, attempt: float | None = None) -> AsyncIterator[None]:
+    """Ends the block at the deadline, or after the seconds of an `attempt`. Raises `EngineFailure(TIMEOUT)`."""
+    own_end = asyncio.get_running_loop().time() + attempt if attempt is not None else deadline
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(min(deadline, own_end)):
             yield
     except TimeoutError:
-        raise EngineFailure(FailureKind.TIMEOUT, "No answer came before the deadline of the request") from None
+        message = "No answer came before the deadline of the request"
+        if own_end < deadline:
+            message = f"The engine did not answer within its timeout of {attempt:g} s"
+        raise EngineFailure(FailureKind.TIMEOUT, message) from None

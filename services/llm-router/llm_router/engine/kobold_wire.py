@@ -3,7 +3,7 @@
 Source: https://lite.koboldai.net/koboldcpp_api
 """
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -54,8 +54,8 @@ def read_result(data: bytes) -> tuple[str, FinishReason, Usage | None]:
     first = results[0] if isinstance(results, list) and results else None
     if not isinstance(first, dict) or not isinstance(first.get("text"), str):
         raise invalid_answer("is no generation")
-    counts = (first.get("prompt_tokens"), first.get("completion_tokens"))
-    usage = tokens(*counts) if all(isinstance(count, int) and count >= 0 for count in counts) else None
+    prompt, made = first.get("prompt_tokens"), first.get("completion_tokens")
+    usage = tokens(prompt, made) if _is_count(prompt) and _is_count(made) else None
     return first["text"], _reason(first.get("finish_reason")) or "stop", usage
 
 
@@ -84,6 +84,10 @@ def read_value(data: bytes) -> int | None:
 
 def tokens(prompt: int, made: int) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=made, total_tokens=prompt + made)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and value >= 0
 
 
 def _reason(reason: object) -> FinishReason | None:

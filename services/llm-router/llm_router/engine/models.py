@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from contracts.base import RefusalCode, Refused
@@ -9,6 +10,7 @@ from contracts.router import DEFAULT_MODEL
 from llm_router.domain.catalogue import Catalogue, Route
 from llm_router.domain.configuration import Default, Selection, default_of
 from llm_router.domain.failures import EngineFailure, FailureKind, model_not_found
+from llm_router.domain.model_settings import ModelSettings
 from llm_router.engine.pool import EnginePool
 from llm_router.engine.trained import TrainedModels
 
@@ -17,7 +19,7 @@ _MOST_MISSES = 10_000
 
 
 class Models:
-    """What names mean now. `selection` is the stored configuration, which this replica has read last."""
+    """What names mean now. `selection` and `settings` of models are what this replica has read last."""
 
     def __init__(self, catalogue: Catalogue, pool: EnginePool, trained: TrainedModels) -> None:
         self._catalogue = catalogue
@@ -25,6 +27,14 @@ class Models:
         self._trained = trained
         self._misses: dict[str, float] = {}
         self.selection = Selection()
+        self.settings: Mapping[str, ModelSettings] = {}
+
+    def fallbacks(self, name: str) -> tuple[str, ...]:
+        """The models to ask when the one of that name cannot answer."""
+        if name == DEFAULT_MODEL and name not in self.settings and (default := self.default()) is not None:
+            name = default.model
+        known = self.settings.get(name)
+        return known.fallbacks if known is not None else ()
 
     def default(self) -> Default | None:
         """The engine and model that answer when a request names none."""

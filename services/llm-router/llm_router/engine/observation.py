@@ -5,6 +5,7 @@ import time
 import uuid
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import TracebackType
 
 from opentelemetry import trace
@@ -17,8 +18,8 @@ from llm_router.domain.catalogue import Route
 from llm_router.domain.engines import Answer, Asked, Delta
 from llm_router.domain.interactions import Outcome, Status, interaction, output_text
 from llm_router.engine import conventions, metrics
-from llm_router.engine.pool import Lease
 from llm_router.engine.budgets import Reservation
+from llm_router.engine.pool import Lease
 from llm_router.engine.recorder import Recorder
 
 
@@ -35,9 +36,10 @@ class Observation:
         self._started = time.perf_counter()
         self._asked = self._started
         self._route: Route | None = None
-        self._engine: str | None = None
         self._reservation: Reservation | None = None
+        self._engine: str | None = None
         self._answer: Answer | None = None
+        self._cost: Decimal | None = None
         self._pieces: list[str] = []
         self.time_to_first_token: float | None = None
         self._span = tracer().start_span(
@@ -45,6 +47,11 @@ class Observation:
             kind=SpanKind.CLIENT,
             attributes=conventions.request_attributes(asked),
         )
+
+    @property
+    def _model(self) -> str:
+        """The label of the model."""
+        return self._route.name if self._route is not None else metrics.UNKNOWN
 
     @property
     def created(self) -> int:
@@ -63,6 +70,10 @@ class Observation:
     def routed(self, route: Route) -> None:
         self._route = route
 
+    def reserved(self, reservation: Reservation | None) -> None:
+        """What the completion may cost at most, which its end settles, whatever that is."""
+        self._reservation = reservation
+
     def asking(self, lease: Lease) -> None:
         """An attempt begins."""
         self._engine = lease.name
@@ -70,10 +81,6 @@ class Observation:
         self._span.set_attributes(conventions.engine_attributes(lease.member.spec.provider_type, lease.name))
 
     def retrying(self, failure: Refused) -> None:
-    def reserved(self, reservation: Reservation | None) -> None:
-        """What the completion may cost at most, which its end settles, whatever that is."""
-        self._reservation = reservation
-
         kind = str(failure.metadata.get("type", failure.code))
         metrics.RETRIES.labels(self._engine or metrics.UNKNOWN, kind).inc()
         self._span.add_event("retry", {conventions.ERROR_TYPE: kind})
@@ -97,17 +104,19 @@ class Observation:
     def answered(self, answer: Answer, cost: Decimal | None) -> None:
         """`cost` in USD."""
         self._answer = answer
+        self._cost = cost
 
-    def __enter__(self) -> "Observation":
+    async def __aenter__(self) -> "Observation":
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         status, reason, message = _outcome(error, answered=self._answer is not None)
         duration = time.perf_counter() - self._started
         self._measure(reason, duration)
         output = output_text(self._answer) if self._answer is not None else "".join(self._pieces)
+        self._settle(output, status)
         outcome = Outcome(
             status=status,
             model=self._route.name if self._route is not None else self._request.model,
@@ -115,12 +124,15 @@ class Observation:
             output=output,
             duration=duration,
             error=message,
+            error_type=reason if status == "failed" else None,
+            cost=self._cost,
             answer=self._answer,
             time_to_first_token=self.time_to_first_token,
         )
         principal = current().principal
         context = self._span.get_span_context()
-        self._recorder.record(
+        self._end_span(status, reason)
+        await self._recorder.record(
             interaction(
                 self._request,
                 outcome,
@@ -142,8 +154,7 @@ class Observation:
             self._reservation.broken_off(self._engine, output, begun=begun)
 
     def _measure(self, reason: str, duration: float) -> None:
-        model = self._route.name if self._route is not None else metrics.UNKNOWN
-        engine = self._engine or metrics.UNKNOWN
+        model, engine = self._model, self._engine or metrics.UNKNOWN
         metrics.COMPLETIONS.labels(model, engine, reason).inc()
         metrics.DURATION.labels(engine).observe(duration)
         if self.time_to_first_token is not None:
@@ -151,6 +162,8 @@ class Observation:
         if self._answer is not None:
             metrics.TOKENS.labels(model, engine, "input").inc(self._answer.usage.prompt_tokens)
             metrics.TOKENS.labels(model, engine, "output").inc(self._answer.usage.completion_tokens)
+        if self._cost:
+            metrics.COST.labels(model, engine).inc(float(self._cost))
 
     def _end_span(self, status: Status, reason: str) -> None:
         if self._answer is not None and self._route is not None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from common.telemetry import get_logger
+from llm_router.domain.affinity import Prefixes
 from llm_router.domain.breaker import Breaker
 from llm_router.domain.catalogue import Catalogue, Route
 from llm_router.domain.engines import EngineSpec, ModelCard
 from llm_router.domain.failures import EngineFailure, FailureKind
-from llm_router.domain.routing import least_outstanding
+from llm_router.domain.routing import choose, load
 from llm_router.engine.metrics import ENGINE_UP, OUTSTANDING, QUEUE_LENGTH, QUEUE_SECONDS
 from llm_router.engine.protocol import Engine
 
@@ -58,6 +59,14 @@ class Member:
     def concurrency(self) -> int:
         return self.spec.concurrency
 
+    @property
+    def priority(self) -> int:
+        return self.spec.priority
+
+    @property
+    def weight(self) -> float:
+        return self.spec.weight
+
     def usable(self, now: float) -> bool:
         return self.up and not self.retired and self.breaker.allows(now)
 
@@ -100,6 +109,7 @@ class Lease:
 @dataclass(eq=False)
 class _Waiter:
     route: Route
+    prefix: Sequence[int]
     lease: "asyncio.Future[Lease]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -115,6 +125,7 @@ class EnginePool:
         self._limits = limits
         self._members: dict[str, Member] = {}
         self._waiting: deque[_Waiter] = deque()
+        self._prefixes = Prefixes()
         self._turns = 0
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshed_at = 0.0
@@ -167,24 +178,27 @@ class EnginePool:
         """The engine that suits best, whether or not it has room; None when none is usable."""
         now = time.monotonic()
         usable = [member for member in self._candidates(route) if member.usable(now)]
-        return min(usable, key=lambda m: (m.outstanding, m.turn), default=None)
+        return min(usable, key=lambda member: (-member.priority, *load(member)), default=None)
 
     # Leases
 
-    async def lease(self, route: Route, *, avoid: Collection[str] = (), timeout: float) -> Lease:
+    async def lease(
+        self, route: Route, *, avoid: Collection[str] = (), prefix: Sequence[int] = (), timeout: float
+    ) -> Lease:
         """An engine for one request: at once, or after a wait of `timeout` seconds at most.
 
-        `avoid`ed engines are taken only if no other can. Raises `EngineFailure`: OVERLOADED when the line is full or
-        the wait too long, CONNECTION when every engine of the route has been down for a while.
+        `avoid`ed engines are taken only if no other can, and one that has seen the `prefix` before others. Raises
+        `EngineFailure`: OVERLOADED when the line is full or the wait too long, CONNECTION when every engine of the
+        route has been down for a while.
         """
-        if (lease := self._try(route, avoid)) is not None:
+        if (lease := self._try(route, prefix, avoid)) is not None:
             return lease
         patience = self._patience(route)
         if patience <= 0:
             raise self._unavailable(route)
         if len(self._waiting) >= self._limits.queue:
             raise EngineFailure(FailureKind.OVERLOADED, "Too many requests wait for an engine", retry_after=1.0)
-        return await self._wait(route, min(patience, timeout))
+        return await self._wait(_Waiter(route, prefix), min(patience, timeout))
 
     def release(self, member: Member) -> None:
         member.outstanding -= 1
@@ -200,8 +214,7 @@ class EnginePool:
         """A connection failed: nothing more goes there until its health check, which follows at once, succeeds."""
         self._set_up(member, False)
 
-    async def _wait(self, route: Route, timeout: float) -> Lease:
-        waiter = _Waiter(route)
+    async def _wait(self, waiter: _Waiter, timeout: float) -> Lease:
         self._waiting.append(waiter)
         QUEUE_LENGTH.set(len(self._waiting))
         started = time.monotonic()
@@ -219,7 +232,7 @@ class EnginePool:
             QUEUE_LENGTH.set(len(self._waiting))
             QUEUE_SECONDS.observe(time.monotonic() - started)
         if waiter.lease.cancelled():
-            raise self._unavailable(route)
+            raise self._unavailable(waiter.route)
         return waiter.lease.result()
 
     def _unavailable(self, route: Route) -> EngineFailure:
@@ -251,13 +264,16 @@ class EnginePool:
         holding = [m for m in members if self._catalogue.holds(m.name, route.model) and m.usable(now)]
         return holding or members
 
-    def _try(self, route: Route, avoid: Collection[str] = ()) -> Lease | None:
+    def _try(self, route: Route, prefix: Sequence[int], avoid: Collection[str] = ()) -> Lease | None:
         now = time.monotonic()
         usable = [member for member in self._candidates(route) if member.usable(now)]
         preferred = [member for member in usable if member.name not in avoid] if avoid else usable
-        member = least_outstanding(preferred) or least_outstanding(usable)
+        holders = self._prefixes.holders(prefix) if prefix else ()
+        member = choose(preferred, holders) or choose(usable, holders)
         if member is None:
             return None
+        if prefix:
+            self._prefixes.note(prefix, member.name)
         self._turns += 1
         member.turn = self._turns
         member.outstanding += 1
@@ -269,7 +285,7 @@ class EnginePool:
     def _dispatch(self) -> None:
         """Gives what has become free to those who wait, first come first served."""
         for waiter in list(self._waiting):
-            if not waiter.lease.done() and (lease := self._try(waiter.route)) is not None:
+            if not waiter.lease.done() and (lease := self._try(waiter.route, waiter.prefix)) is not None:
                 self._waiting.remove(waiter)
                 waiter.lease.set_result(lease)
         QUEUE_LENGTH.set(len(self._waiting))

@@ -56,7 +56,9 @@ async def read(deps: Deps) -> None:
             selection = await engines.read_selection(connection)
             rows = await engines.list_engines(connection)
             numbers = await models.list_models(connection)
+            settings = await models.list_settings(connection)
         deps.models.selection = selection
+        deps.models.settings = settings
         deps.engines.clear()
         deps.engines.update({row.id: row for row in rows})
         deps.numbers.update({number.name: number for number in numbers})

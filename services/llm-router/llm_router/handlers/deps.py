@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import date
 
 from common.bus import Bus, Handlers
 from common.database import Database
@@ -10,6 +11,7 @@ from llm_router.domain.catalogue import Catalogue
 from llm_router.engine.completions import Completions
 from llm_router.engine.models import Models
 from llm_router.engine.pool import EnginePool
+from llm_router.engine.prices import PriceList
 from llm_router.engine.tokens import TokenVault
 from llm_router.engine.trained import TrainedModels
 from llm_router.store.engines import EngineRow
@@ -20,7 +22,8 @@ from llm_router.store.models import ModelNumber
 class Deps:
     """Made once by `main`. `engines` are those this replica has read last, by id, disabled ones too; `numbers` are the
 
-    lasting numbers of models that it has seen given.
+    lasting numbers of models that it has seen given; `days` those that are known to have a partition. Interactions are
+    kept for `retention_days`, or for ever where that is None.
     """
 
     bus: Bus
@@ -32,10 +35,13 @@ class Deps:
     trained: TrainedModels
     completions: Completions
     vault: TokenVault
+    prices: PriceList
+    retention_days: int | None
     keep_seconds: float
     """How long a completion is kept under its idempotency key."""
     engines: dict[int, EngineRow] = field(default_factory=dict)
     numbers: dict[str, ModelNumber] = field(default_factory=dict)
+    days: set[date] = field(default_factory=set)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 

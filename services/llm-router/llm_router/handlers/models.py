@@ -6,7 +6,9 @@ from common.telemetry import get_logger
 from contracts.base import Empty, Refused
 from contracts.registry import MODEL_REGISTERED
 from contracts.router import LIST_SERVED_MODELS, ServedModel, ServedModels
+from llm_router.domain.capabilities import capabilities_of
 from llm_router.domain.catalogue import Entry
+from llm_router.domain.model_settings import ModelSettings
 from llm_router.engine.trained import registered
 from llm_router.handlers.deps import HANDLERS, Deps
 from llm_router.store import models as store
@@ -15,6 +17,7 @@ from llm_router.store.models import ModelNumber
 _log = get_logger("models")
 _RETRY_SECONDS = 1.0
 _NUMBERING_SECONDS = 2.0
+_NOTHING_SAID = ModelSettings()
 
 
 @HANDLERS.on(LIST_SERVED_MODELS)
@@ -81,15 +84,28 @@ def _engine(entry: Entry) -> str | None:
 
 def _served(deps: Deps, entry: Entry, number: ModelNumber) -> ServedModel:
     up = [name for name in entry.engines if deps.pool.is_up(name)]
+    engine = (up or entry.engines or ("",))[0]
+    settings = deps.models.settings.get(entry.name, _NOTHING_SAID)
+    context_size = settings.context_size or entry.context_size or _listed_context(deps, engine, entry.name)
     return ServedModel(
         id=number.id,
         name=entry.name,
         provider=entry.provider,
-        max_tokens=entry.max_tokens,
+        max_tokens=context_size or entry.max_tokens,
         status="active" if up else "unavailable",
-        engine=(up or entry.engines or ("",))[0],
+        engine=engine,
         parent=entry.parent,
         model_id=entry.model_id,
+        context_size=context_size,
+        prices=deps.prices.prices_of(engine, entry.model_id or entry.name, entry.name),
+        capabilities=list(settings.capabilities or capabilities_of(entry.provider)),
+        fallbacks=list(settings.fallbacks),
         created_at=number.created_at,
         updated_at=number.updated_at,
     )
+
+
+def _listed_context(deps: Deps, engine: str, model: str) -> int | None:
+    """What a hosted provider says about its model, whose API does not."""
+    member = deps.pool.member(engine)
+    return deps.prices.context_size(member.spec, model) if member is not None else None

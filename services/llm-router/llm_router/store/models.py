@@ -6,6 +6,7 @@ from datetime import datetime
 
 from common.database import Connection, Record
 from llm_router.domain.catalogue import Entry
+from llm_router.domain.model_settings import ModelSettings
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,28 @@ async def list_models(connection: Connection) -> list[ModelNumber]:
         "SELECT id, name, provider, max_tokens, engine, parent, model_id, created_at, updated_at FROM served_models"
     )
     return [ModelNumber(**row) for row in rows]
+
+
+async def list_settings(connection: Connection) -> dict[str, ModelSettings]:
+    """What was said about models, by name."""
+    rows = await connection.fetch("SELECT model, fallbacks, context_size, capabilities FROM model_settings")
+    return {
+        row["model"]: ModelSettings(
+            fallbacks=tuple(row["fallbacks"]),
+            context_size=row["context_size"],
+            capabilities=tuple(row["capabilities"]) if row["capabilities"] is not None else None,
+        )
+        for row in rows
+    }
+
+
+async def put_settings(connection: Connection, model: str, settings: ModelSettings) -> None:
+    await connection.execute(
+        "INSERT INTO model_settings (model, fallbacks, context_size, capabilities) VALUES ($1, $2, $3, $4)"
+        " ON CONFLICT (model) DO UPDATE SET fallbacks = $2, context_size = $3, capabilities = $4,"
+        " updated_at = clock_timestamp()",
+        model,
+        list(settings.fallbacks),
+        settings.context_size,
+        list(settings.capabilities) if settings.capabilities is not None else None,
+    )

@@ -1,0 +1,119 @@
+"""Reading what was asked and answered (document B's interaction tracking), and what it used."""
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.router import Usd
+
+InteractionStatus = Literal["completed", "failed", "cancelled"]
+ModelName = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class KeptInteraction(Message):
+    """One completion of any route. Durations are seconds, `cost` is USD and null when no price is known.
+
+    `key` is the id of the caller's key. In lists the texts are cut after 2,000 characters, which `truncated` says.
+    """
+
+    interaction_id: str
+    route: str
+    model: str
+    requested_model: str | None
+    engine: str | None
+    input_text: str
+    output_text: str
+    truncated: bool
+    parameters: dict[str, Any]
+    status: InteractionStatus
+    error_message: str | None
+    error_type: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cost: Usd | None
+    duration: float
+    time_to_first_token: float | None
+    key: str | None
+    trace_id: str | None
+    created_at: Timestamp
+
+
+class ListInteractions(Message):
+    """Newest first: those that began from `since` on and before `until`.
+
+    `cursor` is the `next_cursor` of the page before: deep pages come as fast as the first, and nothing shifts.
+    """
+
+    model: ModelName | None = None
+    status: InteractionStatus | None = None
+    since: Timestamp | None = None
+    until: Timestamp | None = None
+    limit: int = Field(default=20, ge=1, le=100)
+    offset: int = Field(default=0, ge=0, le=100_000)
+    cursor: str | None = Field(default=None, max_length=200)
+
+
+class InteractionPage(Message):
+    """`total` counts all that the filters let through, whatever the page."""
+
+    items: list[KeptInteraction]
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+    next_cursor: str | None
+
+
+class GetInteraction(Message):
+    interaction_id: str = Field(min_length=1, max_length=64)
+
+
+class GetUsage(Message):
+    """Days are those of UTC, the first and the last one included; without them, the last 30 days."""
+
+    model: ModelName | None = None
+    since: date | None = None
+    until: date | None = None
+    limit: int = Field(default=100, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0, le=100_000)
+
+
+class UsageRow(Message):
+    """What one model was used for on one day. `mean_duration` in seconds; `errors` are failed requests.
+
+    `cost` in USD is the sum of what is known; `unpriced` requests are those whose price nobody knows.
+    """
+
+    day: date
+    model: str
+    requests: int
+    errors: int
+    cancelled: int
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    cost: Usd
+    unpriced: int
+    mean_duration: float
+
+
+class UsagePage(Message):
+    """Newest day first, then by model."""
+
+    items: list[UsageRow]
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
+
+
+LIST_INTERACTIONS = Rpc(
+    "router.v1.interactions.list", ListInteractions, InteractionPage, refusals=(RefusalCode.INVALID,), timeout=30.0
+)
+GET_INTERACTION = Rpc(
+    "router.v1.interactions.get", GetInteraction, KeptInteraction, refusals=(RefusalCode.NOT_FOUND,), timeout=30.0
+)
+GET_USAGE = Rpc("router.v1.usage.get", GetUsage, UsagePage, refusals=(RefusalCode.INVALID,))

@@ -1,0 +1,34 @@
+"""What tokens cost: an engine's own prices first, then what its kind costs, then the provider's list prices."""
+
+from decimal import Decimal
+
+from contracts.engines import EVERY_MODEL
+from contracts.router import Prices, ProviderType, Usage
+from llm_router.domain.engines import EngineSpec
+
+FREE = Prices(input=Decimal(0), output=Decimal(0))
+_OWN_MACHINES: frozenset[ProviderType] = frozenset(("vllm", "ollama", "llamacpp", "koboldai", "local", "simulated"))
+"""Engines that a team runs itself: its tokens cost nothing unless it says so."""
+_MILLION = Decimal(1_000_000)
+_PLACES = Decimal("1e-12")
+
+
+def own_prices(spec: EngineSpec, *names: str) -> Prices | None:
+    """What was said about the first of `names`, or about all models of the engine; else nothing for our own machines.
+
+    None leaves it to the provider's list.
+    """
+    for name in (*names, EVERY_MODEL):
+        if (prices := spec.prices.get(name)) is not None:
+            return prices
+    return FREE if spec.provider_type in _OWN_MACHINES else None
+
+
+def cost(prices: Prices, usage: Usage) -> Decimal:
+    """USD."""
+    return in_usd(prices.input * usage.prompt_tokens + prices.output * usage.completion_tokens)
+
+
+def in_usd(millionths: Decimal) -> Decimal:
+    """From prices for a million tokens times tokens to dollars, exact to 12 places."""
+    return (millionths / _MILLION).quantize(_PLACES).normalize() if millionths else Decimal(0)
