@@ -12,7 +12,14 @@ from orchestrator.domain.machine import Run, RunStatus, Step, Transition, cancel
 from orchestrator.domain.policy import Policy
 
 POLICY = Policy(
-    lease=10, cancel_grace=10, retry_base=1, retry_cap=60, hint_pause=5, task_attempts=3, task_step_timeout=60
+    lease=10,
+    cancel_grace=10,
+    retry_base=1,
+    retry_cap=60,
+    hint_pause=5,
+    task_attempts=3,
+    task_step_timeout=60,
+    action_timeout=60,
 )
 OPEN: set[StepStatus] = {"waiting", "ready", "running"}
 

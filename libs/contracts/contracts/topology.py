@@ -96,12 +96,15 @@ class Access:
 DATASETS_BUCKET = "datasets"
 ARTIFACTS_BUCKET = "artifacts"
 
+_PROMPTS = tuple(
+    f"orchestrator.v1.{noun}.*" for noun in ("prompts", "actions", "templates", "posts", "sections", "content")
+)
 _TASKS = ("orchestrator.v1.tasks.*", "orchestrator.v1.profiles.*", "orchestrator.v1.roles.*")
 
 ACCESS = (
     Access(
         "gateway",
-        asks=("registry.v1.>", "orchestrator.v1.jobs.*", "orchestrator.v1.logs.*", *_TASKS, "router.v1.>"),
+        asks=("registry.v1.>", "orchestrator.v1.jobs.*", "orchestrator.v1.logs.*", *_PROMPTS, *_TASKS, "router.v1.>"),
         publishes=("events.gateway.>",),
         follows=("EVENTS", "LOGS"),
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
@@ -118,7 +121,12 @@ ACCESS = (
     Access(
         "orchestrator",
         serves="orchestrator.v1.>",
-        asks=(registry.GET_DATASET.subject, registry.GET_MODEL.subject, "router.v1.chat.*"),
+        asks=(
+            registry.GET_DATASET.subject,
+            registry.GET_MODEL.subject,
+            router.LIST_SERVED_MODELS.subject,
+            "router.v1.chat.*",
+        ),
         publishes=("events.orchestrator.>", "work.>", orchestrator.LOG_RECORDED.filter),
         consumes=(ORCHESTRATOR_LOGS,),
         follows=("EVENTS",),

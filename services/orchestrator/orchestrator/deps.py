@@ -16,7 +16,7 @@ class Deps:
     """`relay` is kicked after each commit that tells something. `chance` draws numbers between 0 and 1, for jitter.
 
     `steps_ready` wakes the worker of this process: there may be a step for it. `answering` are the tasks that are being
-    answered directly here, by task id.
+    answered directly here, by task id; `executing` the actions that are executed here, by the id of their run.
     """
 
     database: Database
@@ -26,6 +26,7 @@ class Deps:
     chance: Callable[[], float] = random.random
     steps_ready: asyncio.Event = field(default_factory=asyncio.Event)
     answering: "dict[str, asyncio.Task[None]]" = field(default_factory=dict)
+    executing: "dict[int, asyncio.Task[None]]" = field(default_factory=dict)
 
 
 HANDLERS = Handlers[Deps]()

@@ -4,7 +4,7 @@ from functools import partial
 
 from common.outbox import OutboxRelay
 from common.service import Service, run
-from orchestrator import direct
+from orchestrator import direct, executions
 from orchestrator.deps import Deps
 from orchestrator.domain.tasks.plans import STEP_KIND
 from orchestrator.handlers import HANDLERS
@@ -30,7 +30,9 @@ async def build(service: Service, settings: Settings) -> None:
     service.spawn("log_retention", keeper.expire)
     service.spawn("step_worker", worker.run)
     service.spawn("answering", partial(direct.keep, deps))
+    service.spawn("executions", partial(executions.keep, deps))
     service.stack.push_async_callback(direct.stop_all, deps)
+    service.stack.push_async_callback(executions.stop_all, deps)
     await bus.serve(HANDLERS, deps)
     # At the end what is being answered may end, and only then do the parts above close.
     service.stack.push_async_callback(bus.drain)

@@ -29,6 +29,9 @@ class Settings(ServiceSettings):
     task_concurrency: int = Field(
         default=16, ge=1, le=1000, description="How many steps of tasks one process works on at once"
     )
+    action_timeout_seconds: float = Field(
+        default=300, gt=0, le=590, description="How long the execution of an action may take"
+    )
     reap_interval_seconds: float = Field(
         default=0.5, gt=0, le=60, description="How often expired leases and lost hints are looked for"
     )
@@ -44,4 +47,5 @@ class Settings(ServiceSettings):
             hint_pause=self.hint_pause_seconds,
             task_attempts=self.task_attempts,
             task_step_timeout=self.task_step_timeout_seconds,
+            action_timeout=self.action_timeout_seconds,
         )

@@ -1,0 +1,85 @@
+"""Content that a model writes: each kind is an action of its own, whose prompt anyone may edit (document B)."""
+
+from typing import Any
+
+from common.database import Connection
+from contracts import content as contract
+from contracts.content import (
+    ExpandSection,
+    Expansion,
+    GenerateIdea,
+    GenerateSocial,
+    Idea,
+    OptimizeSeo,
+    Post,
+    Section,
+    SeoSuggestions,
+    SocialPosts,
+)
+from orchestrator import executions
+from orchestrator.deps import HANDLERS, Deps
+from orchestrator.domain.actions.failures import not_found
+from orchestrator.domain.actions.purposes import Purpose
+from orchestrator.store import actions, posts
+
+_MOST_SECTIONS = 200
+"""Of a post that is optimised: no model reads more."""
+
+
+@HANDLERS.on(contract.GENERATE_IDEA)
+async def generate_idea(deps: Deps, request: GenerateIdea) -> Idea:
+    return Idea.model_validate(await _write(deps, Purpose.IDEA, request.model_dump()))
+
+
+@HANDLERS.on(contract.EXPAND_SECTION)
+async def expand_section(deps: Deps, request: ExpandSection) -> Expansion:
+    async with deps.database.connection() as connection:
+        post, section = await _section(connection, request.section_id)
+    values = {**_about(post, section), "tone": request.tone, "platforms": request.platforms}
+    return Expansion.model_validate(await _write(deps, Purpose.SECTION, values, post_id=post.id))
+
+
+@HANDLERS.on(contract.OPTIMIZE_SEO)
+async def optimize_seo(deps: Deps, request: OptimizeSeo) -> SeoSuggestions:
+    async with deps.database.connection() as connection:
+        post = await posts.get(connection, request.post_id)
+        if post is None:
+            raise not_found("Post", request.post_id)
+        sections, _ = await posts.sections(connection, post.id, limit=_MOST_SECTIONS, offset=0)
+    values = {
+        "post_title": post.title,
+        "summary": post.summary,
+        "content": "\n\n".join(f"## {section.title}\n\n{section.content}".rstrip() for section in sections),
+        "keywords": ", ".join(request.keywords),
+    }
+    return SeoSuggestions.model_validate(await _write(deps, Purpose.SEO, values, post_id=post.id))
+
+
+@HANDLERS.on(contract.GENERATE_SOCIAL)
+async def generate_social(deps: Deps, request: GenerateSocial) -> SocialPosts:
+    async with deps.database.connection() as connection:
+        post, section = await _section(connection, request.section_id)
+    values = {**_about(post, section), "platforms": request.platforms}
+    return SocialPosts(posts=await _write(deps, Purpose.SOCIAL, values, post_id=post.id))
+
+
+async def _section(connection: Connection, section_id: int) -> tuple[Post, Section]:
+    section = await posts.section(connection, section_id)
+    post = None if section is None else await posts.get(connection, section.post_id)
+    if section is None or post is None:
+        raise not_found("Section", section_id)
+    return post, section
+
+
+def _about(post: Post, section: Section) -> dict[str, Any]:
+    return {"post_title": post.title, "section_title": section.title, "content": section.content}
+
+
+async def _write(deps: Deps, purpose: Purpose, values: dict[str, Any], *, post_id: int | None = None) -> dict[str, Any]:
+    """What the model wrote, in the form of `purpose`. Raises `Refused`."""
+    async with deps.database.connection() as connection:
+        action = await actions.of_purpose(connection, purpose)
+    assert action is not None  # noqa: S101 - it is never deleted
+    run = await executions.execute(deps, action, values, post_id=post_id)
+    assert run.output_data is not None  # noqa: S101 - it has completed
+    return run.output_data
