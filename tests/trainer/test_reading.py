@@ -56,9 +56,9 @@ def test_json_lines_under_a_json_ending_are_recognised(tmp_path: Path) -> None:
 
 
 def test_text_gives_a_row_for_every_line_that_says_something(tmp_path: Path) -> None:
-    file = _file(tmp_path, "one\n\n  \ntwo\r\n")
+    file = _file(tmp_path, "one\n\n  \ntwo\u2028too\r\n")
     assert detect_format(file, "notes.txt") == "txt"
-    assert read_table(file, "txt").to_dicts() == [{"text": "one"}, {"text": "two"}]
+    assert read_table(file, "txt").to_dicts() == [{"text": "one"}, {"text": "two\u2028too"}]
 
 
 def test_semicolons_separate_where_the_header_says_so(tmp_path: Path) -> None:
