@@ -55,7 +55,7 @@ class Peers:
     def stream(
         self,
         stream: Stream[RequestT, ChunkT, FinalT],
-        source: Callable[[RequestT], AsyncIterator[ChunkT | FinalT]],
+        source: Exception | Callable[[RequestT], AsyncIterator[ChunkT | FinalT]],
     ) -> None:
         self._answers[stream.subject] = source
 

@@ -1,13 +1,18 @@
 """Answers have the forms of the documents: a client written from one of them finds what it reads."""
 
+from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any
 
+import orjson
+
 from contracts import orchestrator, registry, router
+from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import JobAccepted, JobCancelled, JobPage, LogEntry, LogPage, LogRecord
 from contracts.registry import DatasetPage, DatasetPreview, ModelCard, ModelPage, ModelSummary
 from contracts.router import Config, ConfigUpdated, ServedModels
 from tests.gateway.conftest import Gateway
-from tests.gateway.peers import CONFIG, MOMENT, Peers, dataset, job, model, served
+from tests.gateway.peers import CONFIG, MOMENT, REPLY, Peers, dataset, job, model, served
 
 TIME = "2026-01-02T03:04:05.000000Z"
 PIPELINE = {"nodes": [{"agent_name": "dataset", "agent_class": "DatasetAgent", "config": {"dataset_id": "ds_1"}}]}
@@ -161,3 +166,47 @@ async def test_document_b_tests_a_prompt(gateway: Gateway, peers: Peers) -> None
     body = await gateway.post("/api/v1/llm/test", {"prompt": "Say hi", "input": "now"})
     assert body == {"result": "Hi", "model": "m", "duration": 0.5}
     assert peers.asked(router.TEST_PROMPT).max_tokens == 1000
+
+
+async def test_a_prompt_s_test_streams_to_those_who_accept_events(gateway: Gateway, peers: Peers) -> None:
+    async def answer(_: router.TestPrompt) -> AsyncIterator[router.ChatDelta | router.ChatReply]:
+        yield router.ChatDelta(content="Hello")
+        yield router.ChatDelta(content=" there")
+        yield REPLY.model_copy(update={"content": "Hello there", "cost": Decimal("0.0002")})
+
+    peers.stream(router.TEST_STREAM, answer)
+    events = await trial(gateway)
+    assert [(name, body.get("content")) for name, body in events[:2]] == [("delta", "Hello"), ("delta", " there")]
+    name, result = events[2]
+    assert name == "result"
+    assert part(result, "result", "model", "duration", "cost") == {
+        "result": "Hello there",
+        "model": "m",
+        "duration": 0.1,
+        "cost": "0.0002",
+    }
+    assert result["usage"]["total_tokens"] == 5
+
+
+async def test_a_streamed_test_that_breaks_off_ends_with_an_error(gateway: Gateway, peers: Peers) -> None:
+    async def answer(_: router.TestPrompt) -> AsyncIterator[router.ChatDelta | router.ChatReply]:
+        yield router.ChatDelta(content="Hel")
+        raise Refused(RefusalCode.ENGINE_FAILED, "The engine broke off")
+
+    peers.stream(router.TEST_STREAM, answer)
+    _, (name, error) = await trial(gateway)
+    assert (name, error["error"]["type"]) == ("error", "engine_failed")
+    assert error["error"]["troubleshooting"]
+    peers.stream(router.TEST_STREAM, Refused(RefusalCode.NOT_FOUND, "There is no model 'x'"))
+    headers = {"Accept": "text/event-stream"}
+    status, body, _ = await gateway.call("POST", "/api/v1/llm/test", json={"prompt": "a"}, headers=headers)
+    assert (status, body["error"]["type"]) == (404, "not_found")
+
+
+async def trial(gateway: Gateway) -> list[tuple[str, Any]]:
+    """The events of a streamed test, by name."""
+    headers = {"Accept": "text/event-stream"}
+    status, text, got = await gateway.call("POST", "/api/v1/llm/test", json={"prompt": "Say hi"}, headers=headers)
+    assert (status, got.get("Content-Type")) == (200, "text/event-stream; charset=utf-8")
+    events = [event.split("\n", 1) for event in text.rstrip().split("\n\n")]
+    return [(name.removeprefix("event: "), orjson.loads(data.removeprefix("data: "))) for name, data in events]

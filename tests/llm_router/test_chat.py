@@ -15,6 +15,7 @@ from contracts.router import (
     CHAT_STREAM,
     DEFAULT_MODEL,
     TEST_PROMPT,
+    TEST_STREAM,
     Chat,
     ChatDelta,
     ChatMessage,
@@ -110,6 +111,15 @@ class TestTestPrompt:
         house = await open_house()
         await house.bus.ask(TEST_PROMPT, PromptToTest(prompt="Summarise", model_name="m"))
         assert house.upstreams[0].requests[0]["messages"][0]["content"] == "Summarise"
+
+    async def test_it_streams_too(self, open_house: Open) -> None:
+        house = await open_house()
+        asked = PromptToTest(prompt="Summarise", input="a text", model_name="m")
+        *pieces, reply = [item async for item in house.bus.stream(TEST_STREAM, asked)]
+        assert [piece.content for piece in pieces if isinstance(piece, ChatDelta)] == ["One", " two", " three"]
+        assert isinstance(reply, ChatReply)
+        assert reply.content == "One two three"
+        assert house.upstreams[0].requests[0]["messages"][0]["content"] == "Summarise\n\na text"
 
 
 class TestFaults:

@@ -272,6 +272,7 @@ UPDATE_CONFIG = Rpc(
     refusals=(RefusalCode.INVALID, RefusalCode.FORBIDDEN),
 )
 TEST_PROMPT = Rpc("router.v1.prompts.test", TestPrompt, TestResult, refusals=_COMPLETION_REFUSALS, timeout=600.0)
+TEST_STREAM = Stream("router.v1.prompts.test-stream", TestPrompt, ChatDelta, ChatReply, refusals=_COMPLETION_REFUSALS)
 
 
 class ConfigChanged(EventBody):

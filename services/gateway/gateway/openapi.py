@@ -13,6 +13,7 @@ from contracts.base import RefusalCode
 from gateway import API_VERSION
 from gateway.domain.chat import ChatCompletionChunk
 from gateway.domain.text import Completion
+from gateway.domain.trial import TrialResult
 from gateway.errors import FORMS, OUTCOMES
 from gateway.routes.pipeline import PresignedDownload
 from gateway.routes.table import Route, Special, Tag
@@ -31,6 +32,7 @@ _OVER_THE_BUS = (RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT)
 _FURTHER_ANSWERS: Mapping[Special, tuple[str, type[BaseModel]]] = {
     Special.CHAT: ("text/event-stream", ChatCompletionChunk),
     Special.TEXT: ("text/event-stream", Completion),
+    Special.TEST_PROMPT: ("text/event-stream", TrialResult),
     Special.DOWNLOAD_MODEL: (_JSON, PresignedDownload),
 }
 """What a row may answer with besides its own form."""

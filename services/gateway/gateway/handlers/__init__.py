@@ -5,7 +5,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from gateway.deps import Deps
-from gateway.handlers import ask, chat, description, downloads, keys, login, logs, metrics, states, uploads, users
+from gateway.handlers import (
+    ask,
+    chat,
+    description,
+    downloads,
+    keys,
+    login,
+    logs,
+    metrics,
+    states,
+    trial,
+    uploads,
+    users,
+)
 from gateway.routes.table import Route, Special
 
 Handler = Callable[[Deps, Route, web.Request], Awaitable[web.StreamResponse]]
@@ -37,6 +50,7 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.TEXT: chat.complete_text,
     Special.EMBEDDINGS: chat.embed,
     Special.SERVED_MODEL: chat.get_model,
+    Special.TEST_PROMPT: trial.test_prompt,
     Special.UPLOAD_DATASET: uploads.upload_dataset,
     Special.DOWNLOAD_MODEL: downloads.download_model,
     Special.STREAM_LOGS: logs.stream_logs,

@@ -5,7 +5,7 @@ from typing import Literal
 from contracts import router
 from contracts.base import Message
 from contracts.router import ServedModel, ServedModels
-from gateway.routes.table import Quota, Tag, asks, view
+from gateway.routes.table import Quota, Route, Special, Tag, asks, view
 
 
 class ModelsData(Message):
@@ -43,14 +43,21 @@ LLM = (
         role="admin",
         example={"provider_type": "openai", "api_base": "https://api.openai.com/v1", "model_name": "gpt-4o-mini"},
     ),
-    asks(
-        "POST",
-        "/api/v1/llm/test",
-        router.TEST_PROMPT,
+    Route(
+        method="POST",
+        path="/api/v1/llm/test",
         tag=Tag.LLM,
         summary="Test a prompt",
+        description=(
+            "Without `model_name` the configured model answers. With `Accept: text/event-stream` the answer comes as it"
+            " is made: events `delta` with more `content`, then `result`; or `error`, when it breaks off."
+        ),
+        role="member",
+        request=router.TestPrompt,
+        response=router.TestResult,
+        special=Special.TEST_PROMPT,
         quota=Quota.TEST,
-        description="Without `model_name` the configured model answers.",
+        refusals=router.TEST_PROMPT.refusals,
         example={"prompt": "Summarise in one sentence:", "input": "The quick brown fox jumps over the lazy dog."},
     ),
 )

@@ -93,6 +93,7 @@ class Special(StrEnum):
     TEXT = "text"
     EMBEDDINGS = "embeddings"
     SERVED_MODEL = "served_model"
+    TEST_PROMPT = "test_prompt"
     UPLOAD_DATASET = "upload_dataset"
     DOWNLOAD_MODEL = "download_model"
     STREAM_LOGS = "stream_logs"

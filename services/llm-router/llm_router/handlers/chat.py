@@ -9,6 +9,7 @@ from contracts.router import (
     DEFAULT_MODEL,
     EMBED,
     TEST_PROMPT,
+    TEST_STREAM,
     TEXT_COMPLETE,
     TEXT_STREAM,
     Chat,
@@ -53,17 +54,24 @@ async def embed(deps: Deps, asked: Embed) -> Embeddings:
 
 @HANDLERS.on(TEST_PROMPT)
 async def test_prompt(deps: Deps, request: TestPrompt) -> TestResult:
-    content = f"{request.prompt}\n\n{request.input}" if request.input else request.prompt
-    reply = await deps.completions.complete(
-        Chat(
-            model=request.model_name or DEFAULT_MODEL,
-            messages=[ChatMessage(role="user", content=content)],
-            temperature=request.temperature,
-            max_tokens=request.max_tokens,
-            route="test",
-        )
-    )
+    reply = await deps.completions.complete(_tested(request))
     return TestResult(result=reply.content, model=reply.model, duration=reply.seconds)
+
+
+@HANDLERS.on_stream(TEST_STREAM)
+def stream_test(deps: Deps, request: TestPrompt) -> AsyncIterator[ChatDelta | ChatReply]:
+    return deps.completions.stream(_tested(request))
+
+
+def _tested(request: TestPrompt) -> Chat:
+    content = f"{request.prompt}\n\n{request.input}" if request.input else request.prompt
+    return Chat(
+        model=request.model_name or DEFAULT_MODEL,
+        messages=[ChatMessage(role="user", content=content)],
+        temperature=request.temperature,
+        max_tokens=request.max_tokens,
+        route="test",
+    )
 
 
 async def _complete(deps: Deps, question: Question) -> ChatReply:
