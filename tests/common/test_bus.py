@@ -312,6 +312,29 @@ async def test_messages_that_are_too_large_do_not_use_up_what_may_be_under_way(o
     await orchestrating.publish(orchestrator.LOG_RECORDED, log(run_id, "small"), key=run_id, message_id=run_id)
 
 
+async def test_followers_that_are_cancelled_as_messages_come_all_end(asker: Bus, orchestrating: Bus) -> None:
+    run_id = uuid.uuid4().hex
+
+    async def follow() -> None:
+        async for _ in asker.follow(orchestrator.LOG_RECORDED, key=run_id):
+            pass
+
+    followers = [asyncio.create_task(follow()) for _ in range(40)]
+    await asyncio.sleep(0.5)
+    record = (run_id, run_id, log(run_id, "1"))
+    telling = asyncio.create_task(orchestrating.publish_many(orchestrator.LOG_RECORDED, [record]))
+    # Each is cancelled at another turn of the loop, so that some are at the very moment at which theirs arrives.
+    for follower in followers:
+        for _ in range(4):
+            await asyncio.sleep(0)
+        follower.cancel()
+    await telling
+    _, running = await asyncio.wait(followers, timeout=8)
+    for follower in running:
+        follower.cancel()
+    assert not running
+
+
 async def test_following_passes_over_what_cannot_be_read(asker: Bus, orchestrating: Bus) -> None:
     run_id = uuid.uuid4().hex
     subject = orchestrator.LOG_RECORDED.subject_for(run_id)

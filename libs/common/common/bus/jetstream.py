@@ -86,7 +86,7 @@ class Puller(Generic[BodyT]):
                 self._subscription = await self._context.pull_subscribe_bind(
                     durable=self._consumer.name, stream=self._consumer.event.stream
                 )
-            messages = await self._subscription.fetch(most, timeout=timeout)
+            messages = await _fetch(self._subscription, most, timeout)
         except TimeoutError:
             return []
         except NatsError as error:
@@ -192,10 +192,23 @@ async def _place(subscription: JetStreamContext.PullSubscription) -> int | None:
     return None if delivered is None else delivered.stream_seq
 
 
+async def _fetch(subscription: JetStreamContext.PullSubscription, most: int, timeout: float) -> list[Msg]:
+    """As the subscription's own, but a cancellation always ends it.
+
+    nats-py waits with `asyncio.wait_for`, which before Python 3.12 swallows a cancellation that comes with a message.
+    """
+    try:
+        return await subscription.fetch(most, timeout=timeout)
+    finally:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+
+
 async def _messages(subscription: JetStreamContext.PullSubscription) -> AsyncGenerator[Msg, None]:
     while True:
         try:
-            messages = await subscription.fetch(_FOLLOW_BATCH, timeout=_FOLLOW_WAIT)
+            messages = await _fetch(subscription, _FOLLOW_BATCH, _FOLLOW_WAIT)
         except TimeoutError:
             # Nothing new, or the consumer is gone: asking for it tells which, and raises in the second case.
             await subscription.consumer_info()
