@@ -3,17 +3,21 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
+import orjson
 import pytest
 
 from common.database import Database
 from contracts import orchestrator
 from embedded.endpoints import Endpoints
+from gateway.domain.people import digest
+from gateway.people.sessions import Sessions
+from gateway.store import people as store
 from tests.gateway.conftest import Answer, Gateway, Start
 from tests.gateway.peers import Peers
 
@@ -54,6 +58,19 @@ async def person(gateway: Gateway, **fields: Any) -> Any:
     return await gateway.post("/api/v1/users", new, status=201)
 
 
+@pytest.fixture
+async def database(servers: Endpoints) -> AsyncIterator[Database]:
+    """The gateway's own, beside it."""
+    connected = await Database.connect(servers["gateway"].database_url, "gateway", size=2)
+    yield connected
+    await connected.close()
+
+
+def token_of(headers: Mapping[str, str]) -> str:
+    """What a session's cookie holds."""
+    return headers["Set-Cookie"].split("=", 1)[1].split(";")[0]
+
+
 async def eventually(other: Browser, status: int) -> None:
     deadline = time.monotonic() + 5
     while await other.status() != status:
@@ -68,7 +85,7 @@ async def test_a_person_logs_in_and_works_in_the_session(gateway: Gateway, peers
         status, body, headers = await ada.log_in(user["name"].upper())
         assert (status, body["user"]) == (200, user)
         cookie = headers["Set-Cookie"]
-        assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+        assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= {part.strip() for part in cookie.split(";")}
         assert "Secure" not in cookie
         assert await ada.status("GET", "/api/v1/jobs") == 200
         principal = peers.call(orchestrator.LIST_JOBS).principal
@@ -87,19 +104,19 @@ async def test_behind_a_proxy_with_tls_the_cookie_is_for_tls_alone(start: Start)
             headers = {"X-Forwarded-Proto": scheme}
             _, _, answered = await ada.call("POST", "/api/v1/login", json=credentials, headers=headers)
             assert ("Secure" in answered["Set-Cookie"]) is secure
+    async with start(secure_cookies=True) as gateway, browser(gateway) as ada:
+        assert "Secure" in (await ada.log_in(user["name"]))[2]["Set-Cookie"]
 
 
-async def test_only_hashes_are_kept(gateway: Gateway, servers: Endpoints) -> None:
+async def test_only_hashes_are_kept(gateway: Gateway, database: Database) -> None:
     user = await person(gateway)
     async with browser(gateway) as ada:
         _, _, headers = await ada.log_in(user["name"])
-    token = headers["Set-Cookie"].split("=", 1)[1].split(";")[0]
-    database = await Database.connect(servers["gateway"].database_url, "gateway", size=1)
+    token = token_of(headers)
     async with database.connection() as connection:
         kept = await connection.fetchrow(
             "SELECT * FROM users JOIN sessions USING (user_id) WHERE user_id = $1", user["user_id"]
         )
-    await database.close()
     assert kept is not None
     assert kept["password"].startswith("$argon2id$")
     assert all(token not in str(value) and PASSWORD not in str(value) for value in kept.values())
@@ -113,8 +130,6 @@ async def test_what_changes_something_needs_the_token_that_only_our_pages_know(g
             status, body, _ = await ada.call("POST", "/api/v1/jobs", json={}, headers={"X-CSRF-Token": forged})
             assert (status, body["error"]) == (403, "FORBIDDEN")
         assert await ada.status("POST", "/api/v1/jobs", json={}) == 400
-        cross_site = {"Sec-Fetch-Site": "cross-site"}
-        assert await ada.status("POST", "/api/v1/login", json={"name": "a", "password": "b"}, headers=cross_site) == 403
 
 
 async def test_a_wrong_name_and_a_wrong_password_look_and_last_the_same(start: Start) -> None:
@@ -201,6 +216,84 @@ async def test_a_person_changes_the_password_and_stays_here_alone(gateway: Gatew
         assert await here.status("PUT", "/api/v1/me/password", json={**change, "password": PASSWORD}) == 200
         assert [await here.status(), await there.status()] == [200, 401]
         assert (await there.log_in(user["name"], "yet another password"))[0] == 200
+
+
+async def test_who_takes_a_role_away_while_the_password_changes_wins(gateway: Gateway) -> None:
+    user = await person(gateway, role="admin")
+    path, change = f"/api/v1/users/{user['user_id']}", {"password": PASSWORD, "new_password": "yet another password"}
+    async with browser(gateway) as ada:
+        await ada.log_in(user["name"])
+        changing = asyncio.create_task(ada.status("PUT", "/api/v1/me/password", json=change))
+        await asyncio.sleep(0.02)
+        await gateway.call("PATCH", path, json={"role": "viewer"})
+        await changing
+    assert (await gateway.get(path))["role"] == "viewer"
+
+
+async def test_a_password_that_is_replaced_while_somebody_logs_in_with_it_begins_no_session(
+    gateway: Gateway, database: Database
+) -> None:
+    user = await person(gateway)
+    async with database.connection() as connection:
+        found = await store.find_password(connection, user["name"])
+    assert found is not None
+    await gateway.call("PATCH", f"/api/v1/users/{user['user_id']}", json={"password": "another long password"})
+    async with database.transaction() as connection:
+        assert await store.begin_session(connection, b"token", user["user_id"], found[1], 60) is None
+        assert await store.replace_password(connection, user["user_id"], found[1], "a hash") is None
+        assert not await store.renew_hash(connection, user["user_id"], found[1], "a hash")
+
+
+async def test_a_session_that_ends_while_it_is_looked_up_is_not_remembered(
+    gateway: Gateway, database: Database, peers: Peers
+) -> None:
+    user = await person(gateway)
+    async with browser(gateway) as ada:
+        token = token_of((await ada.log_in(user["name"]))[2])
+    sessions = Sessions(database, peers.buses["registry"], idle_seconds=3600)
+    async with database.transaction() as connection:
+        await connection.execute("SELECT FROM sessions WHERE user_id = $1 FOR UPDATE", user["user_id"])
+        looking_up = asyncio.create_task(sessions.find(token))
+        await asyncio.sleep(0.1)
+        sessions.forget(user["user_id"])
+    assert await looking_up is not None
+    async with database.transaction() as connection:
+        await store.end_session(connection, digest(token))
+    assert await sessions.find(token) is None
+
+
+async def test_a_new_platform_has_a_first_administrator_whose_password_stays_changed(
+    start: Start, database: Database
+) -> None:
+    async with database.transaction() as connection:
+        await connection.execute("DELETE FROM users")
+    async with start(admin_password=PASSWORD) as gateway, start(admin_password=PASSWORD), browser(gateway) as admin:
+        assert (await admin.log_in("admin"))[1]["user"]["role"] == "admin"
+        change = {"password": PASSWORD, "new_password": "yet another password"}
+        assert await admin.status("PUT", "/api/v1/me/password", json=change) == 200
+    async with start(admin_password=PASSWORD) as gateway, browser(gateway) as admin:
+        assert (await admin.log_in("admin"))[0] == 401
+        assert (await admin.log_in("admin", "yet another password"))[0] == 200
+        assert (await gateway.get("/api/v1/users"))["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        ({"headers": {"Sec-Fetch-Site": "cross-site"}}, 403),
+        ({"headers": {"Sec-Fetch-Site": "same-site"}}, 403),
+        ({"headers": {"Content-Type": "text/plain"}}, 400),
+        ({"headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 400),
+    ],
+    ids=str,
+)
+async def test_another_site_s_page_logs_nobody_in(options: dict[str, Any], refused: int, gateway: Gateway) -> None:
+    user = await person(gateway)
+    async with browser(gateway) as ada:
+        data = orjson.dumps({"name": user["name"], "password": PASSWORD})
+        status, _, headers = await ada.call("POST", "/api/v1/login", data=data, **options)
+        assert status == refused
+        assert "Set-Cookie" not in headers
 
 
 async def test_users_are_listed_found_and_removed(gateway: Gateway) -> None:

@@ -14,6 +14,7 @@ from gateway.endings import Endings
 from gateway.health import HealthMonitor
 from gateway.keyring import Keyring
 from gateway.limits import Proxies, Rates
+from gateway.people.first import make_first_user
 from gateway.people.passwords import Passwords
 from gateway.people.sessions import Sessions
 from gateway.settings import GatewaySettings
@@ -31,6 +32,8 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     service.stack.push_async_callback(allowances.close)
     rates, proxies = Rates(allowances, settings), Proxies(settings.trusted_proxies)
     sessions = Sessions(database, bus, settings.session_idle_seconds)
+    passwords = Passwords()
+    await make_first_user(database, passwords, settings.admin_password)
     deps = Deps(
         settings=settings,
         bus=bus,
@@ -41,7 +44,7 @@ async def build(service: Service, settings: GatewaySettings) -> None:
         admission=Admission(Doorkeeper(settings.admin_key, keyring, sessions), rates, proxies),
         rates=rates,
         proxies=proxies,
-        passwords=Passwords(),
+        passwords=passwords,
         sessions=sessions,
         endings=endings,
         health=HealthMonitor(bus, database, objects),

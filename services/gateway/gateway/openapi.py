@@ -14,6 +14,7 @@ from gateway import API_VERSION
 from gateway.domain.chat import ChatCompletionChunk
 from gateway.domain.text import Completion
 from gateway.domain.trial import TrialResult
+from gateway.edge import cookies
 from gateway.errors import FORMS, OUTCOMES
 from gateway.routes.pipeline import PresignedDownload
 from gateway.routes.table import Route, Special, Tag
@@ -75,6 +76,12 @@ def document(routes: Sequence[Route]) -> bytes:
                 "securitySchemes": {
                     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key"},
                     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                    "session": {
+                        "type": "apiKey",
+                        "in": "cookie",
+                        "name": cookies.NAME,
+                        "description": "A session; what changes something also needs the header `X-CSRF-Token`",
+                    },
                 },
             },
         }
@@ -114,7 +121,7 @@ def _operation(route: Route, schemas: _Schemas, definitions: Json) -> Json:
         "summary": route.summary,
         "parameters": _parameters(route, properties),
         "responses": _responses(route, schemas),
-        "security": [] if route.role is None else [{"bearer": []}, {"apiKey": []}],
+        "security": [] if route.role is None else [{"bearer": []}, {"apiKey": []}, {"session": []}],
     }
     if description := _description(route):
         operation["description"] = description

@@ -1,8 +1,9 @@
 """Settings of the gateway, read from the environment under `PLATFORM_` like those that every service has."""
 
-from pydantic import Field, IPvAnyNetwork, SecretStr
+from pydantic import Field, IPvAnyNetwork, SecretStr, field_validator
 
 from common.settings import ServiceSettings
+from gateway.domain.people import SHORTEST_PASSWORD
 
 MIB = 1024 * 1024
 
@@ -14,6 +15,10 @@ class GatewaySettings(ServiceSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port the gateway answers at; 0 takes a free one")
     admin_key: SecretStr = Field(
         default=SecretStr(""), description="Key with the role admin that is in no database; empty means there is none"
+    )
+    admin_password: SecretStr = Field(
+        default=SecretStr(""),
+        description="Password of the user `admin`, who is made where there are no users; empty makes nobody",
     )
     max_body_bytes: int = Field(default=8 * MIB, ge=1024, description="Largest request body but for uploads")
     max_upload_bytes: int = Field(default=5 * 1024 * MIB, ge=1, description="Largest file of an upload")
@@ -33,13 +38,20 @@ class GatewaySettings(ServiceSettings):
     logins_per_minute: int = Field(
         default=10,
         ge=0,
-        description="Tries to log in a minute, by name; three times as many by address; 0: no limit",
+        description=(
+            "Tries to log in a minute with one name from one address; three times as many from one address, and ten"
+            " times as many with one name; 0: no limit"
+        ),
     )
     session_idle_seconds: float = Field(
         default=12 * 3600, gt=0, description="A session that nobody uses for so long is over"
     )
     session_cap_seconds: float = Field(
         default=7 * 24 * 3600, gt=0, description="After so long a session is over in any case"
+    )
+    secure_cookies: bool = Field(
+        default=False,
+        description="Marks sessions' cookies for TLS alone in any case, not only where TLS is seen or told of",
     )
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
         default=(), description='Networks whose X-Forwarded-For says where requests come from, as `["10.0.0.0/8"]`'
@@ -53,3 +65,10 @@ class GatewaySettings(ServiceSettings):
     shutdown_seconds: float = Field(
         default=10.0, ge=0, description="How long requests may finish when the gateway ends"
     )
+
+    @field_validator("admin_password")
+    @classmethod
+    def _is_long_enough(cls, password: SecretStr) -> SecretStr:
+        if 0 < len(password.get_secret_value()) < SHORTEST_PASSWORD:
+            raise ValueError(f"a password has at least {SHORTEST_PASSWORD} characters")
+        return password

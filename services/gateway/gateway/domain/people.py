@@ -12,7 +12,8 @@ from contracts.base import Message, Timestamp
 from contracts.gateway import ResponseStyle, Role
 
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
-NewPassword = Annotated[str, Field(min_length=12, max_length=1024)]
+SHORTEST_PASSWORD = 12
+NewPassword = Annotated[str, Field(min_length=SHORTEST_PASSWORD, max_length=1024)]
 _CSRF = b"csrf:"
 
 
@@ -107,10 +108,11 @@ class Me(Message):
 
 @dataclass(frozen=True)
 class Session:
-    """A session that holds now. `digest` names it."""
+    """A session that holds now. `digest` names it; in `seconds_left` it is over in any case."""
 
     digest: bytes
     user: User
+    seconds_left: float
 
 
 def new_token() -> str:

@@ -3,17 +3,17 @@
 from aiohttp import web
 
 CSRF_HEADER = "X-CSRF-Token"
-_NAME = "llmp_session"
+NAME = "llmp_session"
 
 
 def session_token(request: web.Request) -> str | None:
     """What the browser shows of its session."""
-    return request.cookies.get(_NAME) if "Cookie" in request.headers else None
+    return request.cookies.get(NAME) if "Cookie" in request.headers else None
 
 
 def begin(response: web.StreamResponse, token: str, *, seconds: int, secure: bool) -> None:
-    response.set_cookie(_NAME, token, max_age=seconds, httponly=True, samesite="Lax", secure=secure, path="/")
+    response.set_cookie(NAME, token, max_age=seconds, httponly=True, samesite="Strict", secure=secure, path="/")
 
 
-def end(response: web.StreamResponse) -> None:
-    response.del_cookie(_NAME, path="/", httponly=True, samesite="Lax")
+def end(response: web.StreamResponse, *, secure: bool) -> None:
+    response.del_cookie(NAME, path="/", httponly=True, samesite="Strict", secure=secure)

@@ -56,9 +56,11 @@ class Rates:
         """A try to log in, right or wrong. Raises `Refused(RATE_LIMITED)`."""
         if not self._logins:
             return
-        by_name = Limit(f"login:{name.lower()}", self._logins, "minute")
+        # Whoever guesses at a name from one place must not shut its owner out, who comes from another.
+        here = Limit(f"login:{name.lower()}@{origin}", self._logins, "minute")
         by_address = Limit(f"login-address:{origin}", 3 * self._logins, "minute")
-        for limit in (by_name, by_address):
+        by_name = Limit(f"login-name:{name.lower()}", 10 * self._logins, "minute")
+        for limit in (here, by_address, by_name):
             standing = await self._allowances.take(limit)
             if not standing.admitted:
                 raise refusal(standing)

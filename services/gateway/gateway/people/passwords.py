@@ -1,7 +1,7 @@
 """Passwords as argon2id hashes (RFC 9106, second recommended option), made and checked beside the event loop."""
 
 import asyncio
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -15,16 +15,18 @@ class Passwords:
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher()
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        # What the passwords of those who do not exist are compared to. Made now: the first of them waits no longer.
+        self._nobody_s = self._hasher.hash("nobody")
+        # Threads of its own: a client that gives up frees no slot while its hash is still being made.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="argon2")
 
     async def hash(self, password: str) -> str:
-        async with self._slots:
-            return await asyncio.to_thread(self._hasher.hash, password)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._hasher.hash, password)
 
     async def fits(self, password: str, kept: str | None) -> bool:
         """Whether `password` is the one kept. Without one to compare to it takes the same time to say no."""
-        async with self._slots:
-            fits = await asyncio.to_thread(_verify, self._hasher, kept or _nobody_s(), password)
+        loop = asyncio.get_running_loop()
+        fits = await loop.run_in_executor(self._threads, _verify, self._hasher, kept or self._nobody_s, password)
         return fits and kept is not None
 
     def is_outdated(self, kept: str) -> bool:
@@ -37,9 +39,3 @@ def _verify(hasher: PasswordHasher, kept: str, password: str) -> bool:
         return hasher.verify(kept, password)
     except (VerificationError, InvalidHashError):
         return False
-
-
-@cache
-def _nobody_s() -> str:
-    """What the passwords of those who do not exist are compared to."""
-    return PasswordHasher().hash("nobody")

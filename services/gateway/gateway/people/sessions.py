@@ -28,6 +28,7 @@ class Sessions:
         self._bus = bus
         self._idle_seconds = idle_seconds
         self._seen: dict[bytes, _Seen] = {}
+        self._changes = 0
 
     async def find(self, token: str) -> Session | None:
         """The session of the cookie `token`. Raises `Refused` when the database is away and it is not remembered."""
@@ -35,19 +36,26 @@ class Sessions:
         seen = self._seen.get(named)
         if seen is not None and time.monotonic() < seen.until:
             return seen.session
+        changes = self._changes
         async with self._database.connection() as connection:
             session = await store.see_session(connection, named, self._idle_seconds)
         if session is None:
             self._seen.pop(named, None)
             return None
+        # What changed while the database was asked may have ended this very session: it is asked again next time.
+        if changes == self._changes:
+            self._remember(named, session)
+        return session
+
+    def _remember(self, named: bytes, session: Session) -> None:
         if len(self._seen) >= _MOST_REMEMBERED:
             self._seen.clear()
-        remembered = min(_REMEMBERED_SECONDS, self._idle_seconds / 4)
-        self._seen[named] = _Seen(session, time.monotonic() + remembered)
-        return session
+        seconds = min(_REMEMBERED_SECONDS, self._idle_seconds / 4, session.seconds_left)
+        self._seen[named] = _Seen(session, time.monotonic() + seconds)
 
     def forget(self, user_id: str) -> None:
         """Looks at the user's sessions afresh."""
+        self._changes += 1
         self._seen = {named: seen for named, seen in self._seen.items() if seen.session.user.user_id != user_id}
 
     async def follow_changes(self) -> None:

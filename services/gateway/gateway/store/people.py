@@ -24,6 +24,24 @@ async def add_user(connection: Connection, user_id: str, new: NewUser, password:
     return _user(row)
 
 
+async def has_users(connection: Connection) -> bool:
+    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM users)")
+    return found
+
+
+async def add_first_user(connection: Connection, user_id: str, new: NewUser, password: str) -> bool:
+    """Adds the user where there is none, also when several processes do so at once; whether it was added."""
+    done = await connection.execute(
+        "INSERT INTO users (user_id, name, password, role) SELECT $1, $2, $3, $4"
+        " WHERE NOT EXISTS (SELECT FROM users) ON CONFLICT DO NOTHING",
+        user_id,
+        new.name,
+        password,
+        new.role,
+    )
+    return bool(done == "INSERT 0 1")
+
+
 async def get_user(connection: Connection, user_id: str, *, lock: bool = False) -> User | None:
     query = f"SELECT {_USER} FROM users WHERE user_id = $1{' FOR UPDATE' if lock else ''}"  # noqa: S608
     row = await connection.fetchrow(query, user_id)
@@ -68,17 +86,43 @@ async def find_password(connection: Connection, name: str) -> tuple[User, str] |
     return None if row is None else (_user(row), row["password"])
 
 
-async def put_password(connection: Connection, user_id: str, password: str) -> None:
-    """Keeps the same password under better parameters."""
-    await connection.execute("UPDATE users SET password = $2 WHERE user_id = $1", user_id, password)
+async def renew_hash(connection: Connection, user_id: str, kept: str, renewed: str) -> bool:
+    """Keeps the same password under better parameters; False when it is another password by now."""
+    query = "UPDATE users SET password = $3 WHERE user_id = $1 AND password = $2"
+    done: str = await connection.execute(query, user_id, kept, renewed)
+    return done == "UPDATE 1"
+
+
+async def replace_password(connection: Connection, user_id: str, kept: str, password: str) -> User | None:
+    """Puts another in the place of the password whose hash is `kept`; None when that is not the user's any more."""
+    row = await connection.fetchrow(
+        "UPDATE users SET password = $3, updated_at = clock_timestamp()"  # noqa: S608
+        f" WHERE user_id = $1 AND password = $2 AND NOT disabled RETURNING {_USER}",
+        user_id,
+        kept,
+        password,
+    )
+    if row is None:
+        return None
+    await _tell_change(connection, user_id)
+    return _user(row)
 
 
 # Sessions
 
 
-async def begin_session(connection: Connection, digest: bytes, user_id: str, cap_seconds: float) -> datetime:
-    """Begins a session and forgets those that are over; when it ends at the latest."""
+async def begin_session(
+    connection: Connection, digest: bytes, user_id: str, kept: str, cap_seconds: float
+) -> datetime | None:
+    """Begins a session and forgets those that are over; when it ends at the latest.
+
+    None when `kept` is not the hash of the user's password any more: what ended all sessions meanwhile also ends this.
+    """
     await connection.execute("DELETE FROM sessions WHERE ends_at < clock_timestamp()")
+    # The lock waits for whoever changes the user now, and then looks again.
+    query = "SELECT FROM users WHERE user_id = $1 AND password = $2 AND NOT disabled FOR SHARE"
+    if await connection.fetchrow(query, user_id, kept) is None:
+        return None
     ends_at: datetime = await connection.fetchval(
         "INSERT INTO sessions (digest, user_id, ends_at)"
         " VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3)) RETURNING ends_at",
@@ -95,11 +139,12 @@ async def see_session(connection: Connection, digest: bytes, idle_seconds: float
         "UPDATE sessions SET seen_at = clock_timestamp() FROM users"
         " WHERE digest = $1 AND users.user_id = sessions.user_id AND NOT disabled AND ends_at > clock_timestamp()"
         " AND seen_at > clock_timestamp() - make_interval(secs => $2)"
-        " RETURNING users.user_id, name, role, disabled, users.created_at, updated_at",
+        " RETURNING users.user_id, name, role, disabled, users.created_at, updated_at,"
+        " extract(epoch FROM ends_at - clock_timestamp())::float8 AS seconds_left",
         digest,
         idle_seconds,
     )
-    return None if row is None else Session(digest, _user(row))
+    return None if row is None else Session(digest, _user(row), row["seconds_left"])
 
 
 async def end_session(connection: Connection, digest: bytes) -> int:
