@@ -84,6 +84,7 @@ def test_the_administrators_key_is_told_to_the_gateway_alone(platform: Platform)
     assert environment_of(platform, "gateway")["PLATFORM_ADMIN_KEY"] == platform.admin_key
     for service in SERVICES[1:]:
         assert "PLATFORM_ADMIN_KEY" not in environment_of(platform, service)
+        assert "PLATFORM_ADMIN_PASSWORD" not in environment_of(platform, service)
 
 
 def test_the_router_is_told_which_engines_there_are(platform: Platform):

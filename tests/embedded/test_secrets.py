@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from embedded.errors import StartError
-from embedded.secrets import ADMIN_KEY_FILE, SECRETS_FILE, AdminKey, Secrets
+from embedded.secrets import ADMIN_KEY_FILE, ADMIN_PASSWORD_FILE, SECRETS_FILE, AdminKey, AdminPassword, Secrets
 
 USERS = [("nats", "gateway"), ("s3", "gateway")]
 
@@ -50,6 +50,16 @@ def test_an_administrators_key_is_made_once_and_kept_for_the_owner_alone(tmp_pat
     assert AdminKey.load(tmp_path, None) == key
     assert mode(tmp_path / ADMIN_KEY_FILE) == 0o600
     assert key.value not in repr(key)
+
+
+def test_the_first_user_s_password_is_made_once_and_kept_for_the_owner_alone(tmp_path: Path):
+    password = AdminPassword.load(tmp_path, None)
+    assert len(password.value) >= 12
+    assert AdminPassword.load(tmp_path, None) == password
+    assert mode(tmp_path / ADMIN_PASSWORD_FILE) == 0o600
+    assert password.value not in repr(password)
+    assert AdminPassword.load(tmp_path, SecretStr("chosen by a person")).value == "chosen by a person"
+    assert (tmp_path / ADMIN_PASSWORD_FILE).read_text().strip() == password.value
 
 
 def test_a_chosen_key_is_not_written_down(tmp_path: Path):

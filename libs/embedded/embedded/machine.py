@@ -10,7 +10,7 @@ from embedded.files import exclusive
 from embedded.log import Log
 from embedded.ports import choose
 from embedded.running import Running
-from embedded.secrets import AdminKey
+from embedded.secrets import AdminKey, AdminPassword
 from embedded.servers import PORTS_FILE, Servers
 from embedded.servers import port_requests as server_ports
 from embedded.services import GATEWAY, SIMULATED_ENGINES, ProcessTable
@@ -21,6 +21,7 @@ from embedded.supervisor import Stage, Supervisor
 _WELCOME = """
   LLM Platform is ready at {url} after {seconds:.1f} s.
   The administrator's key is {place}.
+  Prompts can be tried at {url}/llm/: log in as admin; the first password is {password_place}.
 
   Try:
     curl -s {url}/health
@@ -70,13 +71,16 @@ class Machine:
         began = time.monotonic()
         settings, supervisor = self._settings, self.supervisor
         admin_key = AdminKey.load(settings.data_dir, settings.admin_key)
+        admin_password = AdminPassword.load(settings.data_dir, settings.admin_password)
         requests = [
             *server_ports(settings.nats_port, settings.postgres_port, settings.s3_port),
             *service_ports(settings),
         ]
         self._ports = choose(requests, self._data_dir / PORTS_FILE)
         servers = Servers.of(self._data_dir, self._ports, fsync=True)
-        table = ProcessTable(settings, self._data_dir, self._ports, servers.endpoints, servers.secrets, admin_key)
+        table = ProcessTable(
+            settings, self._data_dir, self._ports, servers.endpoints, servers.secrets, admin_key, admin_password
+        )
         self._log.say("starting", data_dir=str(settings.data_dir))
         servers.launch(supervisor)
         # Engines need none of the servers and take longest to import, so they come up meanwhile.
@@ -92,6 +96,7 @@ class Machine:
                 url=self.url,
                 seconds=time.monotonic() - began,
                 place=admin_key.place,
+                password_place=admin_password.place,
                 key=admin_key.shell,
                 model=SIMULATED_ENGINES[0].model,
             )

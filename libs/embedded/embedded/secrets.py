@@ -1,7 +1,7 @@
 """Passwords between the parts of the platform: made once, kept in the data directory for its owner alone."""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from embedded.files import write_atomically
 
 SECRETS_FILE = "secrets.json"
 ADMIN_KEY_FILE = "admin.key"
+ADMIN_PASSWORD_FILE = "admin.password"  # noqa: S105 - the name of a file
 
 
 class Secrets(BaseModel):
@@ -55,6 +56,26 @@ class AdminKey:
         if chosen is not None:
             return cls(chosen.get_secret_value(), "$PLATFORM_ADMIN_KEY", "as you set it in PLATFORM_ADMIN_KEY")
         path = data_dir / ADMIN_KEY_FILE
-        if not path.exists():
-            write_atomically(path, f"sk-{secrets.token_urlsafe(32)}\n", mode=0o600)
-        return cls(path.read_text().strip(), f"$(cat {path})", f"{path} (mode 600)")
+        return cls(_kept(path, lambda: f"sk-{secrets.token_urlsafe(32)}"), f"$(cat {path})", f"{path} (mode 600)")
+
+
+@dataclass(frozen=True)
+class AdminPassword:
+    """What the first user, `admin`, logs in with until it is changed. `place` tells a person where it is."""
+
+    value: str = field(repr=False)
+    place: str
+
+    @classmethod
+    def load(cls, data_dir: Path, chosen: SecretStr | None) -> "AdminPassword":
+        """The chosen password, which is not written down, or the one in the data directory, made if need be."""
+        if chosen is not None:
+            return cls(chosen.get_secret_value(), "as you set it in PLATFORM_ADMIN_PASSWORD")
+        path = data_dir / ADMIN_PASSWORD_FILE
+        return cls(_kept(path, lambda: secrets.token_urlsafe(16)), f"in {path} (mode 600)")
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    if not path.exists():
+        write_atomically(path, f"{make()}\n", mode=0o600)
+    return path.read_text().strip()

@@ -14,7 +14,7 @@ from embedded.log import parse_json
 from embedded.ports import PortRequest
 from embedded.probe import answers
 from embedded.process import Command
-from embedded.secrets import AdminKey, Secrets
+from embedded.secrets import AdminKey, AdminPassword, Secrets
 from embedded.settings import Settings
 
 LOCAL_ENGINE = "local_engine"
@@ -22,6 +22,7 @@ GATEWAY = "gateway"
 _LOOPBACK = "127.0.0.1"
 _SERVICE_GRACE = 15.0
 _ENGINE_GRACE = 5.0
+_FOR_THE_GATEWAY_ALONE = frozenset({"PLATFORM_ADMIN_KEY", "PLATFORM_ADMIN_PASSWORD"})
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class ProcessTable:
     endpoints: Endpoints
     secrets: Secrets
     admin_key: AdminKey
+    admin_password: AdminPassword
 
     @property
     def models_dir(self) -> Path:
@@ -105,8 +107,12 @@ class ProcessTable:
         return [self._service(name, extra.get(name, {})) for name in SERVICES if name != GATEWAY]
 
     def gateway(self) -> Command:
-        """The gateway, which alone is told the first administrator's key."""
-        own = {"PLATFORM_PORT": str(self.ports[GATEWAY]), "PLATFORM_ADMIN_KEY": self.admin_key.value}
+        """The gateway, which alone is told the first administrator's key and password."""
+        own = {
+            "PLATFORM_PORT": str(self.ports[GATEWAY]),
+            "PLATFORM_ADMIN_KEY": self.admin_key.value,
+            "PLATFORM_ADMIN_PASSWORD": self.admin_password.value,
+        }
         return self._service(GATEWAY, own)
 
     def _engine(self, process: str, module: str, *options: str) -> Command:
@@ -137,8 +143,8 @@ class ProcessTable:
         )
 
     def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
-        # A person's variables pass on, so that OTEL_*, HF_* and settings of single services work; the key does not.
-        inherited = {key: value for key, value in os.environ.items() if key.upper() != "PLATFORM_ADMIN_KEY"}
+        # A person's variables pass on, so that OTEL_*, HF_* and settings of single services work; these do not.
+        inherited = {key: value for key, value in os.environ.items() if key.upper() not in _FOR_THE_GATEWAY_ALONE}
         fixed = {"PYTHONUNBUFFERED": "1", "PLATFORM_LOG_LEVEL": self.settings.log_level}
         return {**inherited, **fixed, **own}
 

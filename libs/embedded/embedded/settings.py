@@ -17,6 +17,9 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(
         default=None, min_length=16, description="Key of the first administrator; without it one is made and kept"
     )
+    admin_password: SecretStr | None = Field(
+        default=None, min_length=12, description="Of the first user, `admin`; without it one is made and kept"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Of the services; DEBUG also shows what the servers say in passing"
     )
