@@ -1,10 +1,11 @@
-"""The agents of a pipeline job: what each is told (`…Config`), and what it hands on (`…Output`).
+"""The agents of a pipeline job: what each is told (`…Config`), what it hands on (`…Output`), and why it failed.
 
 Field names follow document E (`specs/E-pipeline-api.md`); where it is silent, those that users of PEFT and TRL know.
-A configuration
-is checked when a job is submitted, so a job that cannot run is refused before anything starts.
+A configuration is checked when a job is submitted, so a job that cannot run is refused before anything starts.
 """
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -12,6 +13,17 @@ from pydantic import Field, model_validator
 from contracts.base import Message
 
 DatasetFormat = Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"]
+SUFFIXES: Mapping[str, DatasetFormat] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".txt": "txt",
+}
+"""The endings of file names that say which format a file has."""
 Template = Literal["alpaca", "chatml", "sharegpt", "messages", "llama", "mistral", "model", "custom"]
 TrainingMethod = Literal["lora", "qlora", "full"]
 ExportFormat = Literal["adapter", "merged", "gguf"]
@@ -21,11 +33,20 @@ ModelReference = Annotated[str, Field(min_length=1, max_length=300)]
 """A Hugging Face id, a name under the models directory, or a path inside it."""
 
 
-class DatasetConfig(Message):
-    """Reads a data set:
+class ErrorCode(StrEnum):
+    """The error codes of document E."""
 
-    an upload (`dataset_id`) or an object (`file_path`, `s3://bucket/key`). Exactly one is given.
-    """
+    VALIDATION = "VALIDATION_ERROR"
+    DATASET = "DATASET_ERROR"
+    TRAINING = "TRAINING_ERROR"
+    STORAGE = "STORAGE_ERROR"
+    CONFIG = "CONFIG_ERROR"
+    NOT_FOUND = "NOT_FOUND"
+    INTERNAL = "INTERNAL_ERROR"
+
+
+class DatasetConfig(Message):
+    """Reads a data set: an upload (`dataset_id`) or an object (`file_path`, `s3://bucket/key`). One of the two."""
 
     file_path: str | None = Field(default=None, max_length=1024)
     dataset_id: str | None = Field(default=None, max_length=64)

@@ -2,23 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from contracts.base import RefusalCode
-
-
-class ErrorCode(StrEnum):
-    """The error codes of document E."""
-
-    VALIDATION = "VALIDATION_ERROR"
-    DATASET = "DATASET_ERROR"
-    TRAINING = "TRAINING_ERROR"
-    STORAGE = "STORAGE_ERROR"
-    CONFIG = "CONFIG_ERROR"
-    NOT_FOUND = "NOT_FOUND"
-    INTERNAL = "INTERNAL_ERROR"
-
+from contracts.pipeline import ErrorCode
 
 _CODES: Mapping[str, ErrorCode] = {
     **{code.value: code for code in ErrorCode},

@@ -11,7 +11,7 @@ from typing import get_args
 import orjson
 
 from contracts.base import Refused
-from contracts.pipeline import DatasetFormat
+from contracts.pipeline import SUFFIXES, DatasetFormat
 from registry.domain.refusals import invalid_dataset
 
 HEAD_BYTES = 64 * 1024
@@ -21,16 +21,6 @@ PARQUET_MAGIC = b"PAR1"
 SEPARATORS = (",", ";", "\t", "|")
 """What may separate the fields of a CSV file; the first wins a tie."""
 
-_SUFFIXES: Mapping[str, DatasetFormat] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".txt": "txt",
-}
 _PLAIN_TEXT_SUFFIXES = frozenset({"", ".text", ".md", ".markdown", ".log"})
 _SIGNATURES: Mapping[bytes, str] = {
     b"\x1f\x8b": "a gzip archive",
@@ -66,7 +56,7 @@ def detect_format(head: bytes, filename: str, stated: DatasetFormat | None) -> D
     if not start:
         raise invalid_dataset("The file holds only white space")
     suffix = PurePosixPath(filename.lower()).suffix
-    named = _SUFFIXES.get(suffix)
+    named = SUFFIXES.get(suffix)
     if stated == "parquet" or (stated is None and named == "parquet"):
         raise _mismatch("parquet", "its content is not Parquet")
     plain = _plain_json(start, stated or named, complete=len(head) < HEAD_BYTES)

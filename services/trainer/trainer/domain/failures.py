@@ -2,22 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import StepFailed
-
-
-class ErrorCode(StrEnum):
-    """The error codes of document E."""
-
-    VALIDATION = "VALIDATION_ERROR"
-    DATASET = "DATASET_ERROR"
-    TRAINING = "TRAINING_ERROR"
-    STORAGE = "STORAGE_ERROR"
-    CONFIG = "CONFIG_ERROR"
-    NOT_FOUND = "NOT_FOUND"
-    INTERNAL = "INTERNAL_ERROR"
+from contracts.pipeline import ErrorCode
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Training sees text alone, so nothing is guessed: `007` stays `007`, and nested v
 
 import codecs
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,8 @@ import orjson
 import polars as pl
 
 from contracts.base import RefusalCode, Refused
-from contracts.pipeline import DatasetFormat
+from contracts.pipeline import SUFFIXES, DatasetFormat
 
-_SUFFIXES: Mapping[str, DatasetFormat] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".txt": "txt",
-}
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HEAD = 64 * 1024
 _SEPARATORS = (",", ";", "\t", "|")
@@ -36,7 +26,7 @@ def detect_format(file: Path, name: str) -> DatasetFormat:
         head = reader.read(_HEAD)
     if head.startswith(b"PAR1"):
         return "parquet"
-    named = _SUFFIXES.get(Path(name.lower()).suffix)
+    named = SUFFIXES.get(Path(name.lower()).suffix)
     start = _text(head).lstrip()
     if named == "json" or (named is None and start[:1] in ("{", "[")):
         return "jsonl" if _starts_with_json_line(start) else "json"

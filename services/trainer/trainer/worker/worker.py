@@ -20,7 +20,8 @@ from contracts.orchestrator import (
     StepReleased,
     StepSucceeded,
 )
-from trainer.domain.failures import ErrorCode, deadline_passed
+from contracts.pipeline import ErrorCode
+from trainer.domain.failures import deadline_passed
 from trainer.engine.child_process import ChildProcess
 from trainer.engine.places import checkpoints_of, place_of
 from trainer.worker.claims import Claims
