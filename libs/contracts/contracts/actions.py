@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.pages import Page, PageRequest
 from contracts.prompts import Id, PromptName, Template
 
 FieldName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"\S")]
@@ -166,20 +167,14 @@ class GetActionRun(Message):
     run_id: Id
 
 
-class ListActionRuns(Message):
+class ListActionRuns(PageRequest):
     """Runs of an action, newest first."""
 
     action_id: Id
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
-class ActionRunPage(Message):
-    items: list[ActionRun]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
+class ActionRunPage(Page[ActionRun]):
+    """Runs, newest first."""
 
 
 class HistoryEntry(Message):
@@ -195,12 +190,11 @@ class HistoryEntry(Message):
     created_at: Timestamp
 
 
-class GetHistory(Message):
+class GetHistory(PageRequest):
     """The newest `limit` runs after `offset` newer ones."""
 
     action_id: Id
     limit: int = Field(default=100, ge=1, le=1000)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
 class ActionHistory(Message):

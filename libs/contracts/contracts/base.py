@@ -2,8 +2,8 @@
 
 Each is a frozen value that names its subject and its message types, so the caller, the handler and the gateway's
 HTTP table are all checked against the same declaration. The type variables are deliberately classic and invariant:
-with PEP
-695 syntax a frozen dataclass becomes covariant and a type checker lets a wrong request through.
+with PEP 695 syntax
+a frozen dataclass becomes covariant and a type checker lets a wrong request through.
 """
 
 from collections.abc import Mapping

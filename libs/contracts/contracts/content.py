@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints
 
 from contracts.actions import EXECUTION_REFUSALS
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.pages import Page, PageRequest
 from contracts.prompts import Id
 
 Title = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"\S")]
@@ -26,19 +27,12 @@ class Post(Message):
     updated_at: Timestamp
 
 
-class ListPosts(Message):
+class ListPosts(PageRequest):
     """Posts, newest first."""
 
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
-
-class PostPage(Message):
-    items: list[Post]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
+class PostPage(Page[Post]):
+    """Posts, newest first."""
 
 
 class CreatePost(Message):
@@ -70,20 +64,14 @@ class Section(Message):
     updated_at: Timestamp
 
 
-class ListSections(Message):
+class ListSections(PageRequest):
     """The sections of a post, in order."""
 
     post_id: Id
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
-class SectionPage(Message):
-    items: list[Section]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
+class SectionPage(Page[Section]):
+    """The sections of a post, in order."""
 
 
 class CreateSection(Message):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.pages import Page, PageRequest
 from contracts.router import Prices, ProviderType
 
 EVERY_MODEL = "*"
@@ -42,19 +43,12 @@ class Engine(Message):
     prices: dict[str, Prices]
 
 
-class ListEngines(Message):
+class ListEngines(PageRequest):
     limit: int = Field(default=100, ge=1, le=1000)
-    offset: int = Field(default=0, ge=0)
 
 
-class EnginePage(Message):
+class EnginePage(Page[Engine]):
     """Engines, oldest first."""
-
-    items: list[Engine]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
 
 
 class GetEngine(Message):

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.pages import Page, PageRequest
 from contracts.router import Usd
 
 InteractionStatus = Literal["completed", "failed", "cancelled"]
@@ -41,7 +42,7 @@ class KeptInteraction(Message):
     created_at: Timestamp
 
 
-class ListInteractions(Message):
+class ListInteractions(PageRequest):
     """Newest first: those that began from `since` on and before `until`.
 
     `cursor` is the `next_cursor` of the page before: deep pages come as fast as the first, and nothing shifts.
@@ -51,19 +52,13 @@ class ListInteractions(Message):
     status: InteractionStatus | None = None
     since: Timestamp | None = None
     until: Timestamp | None = None
-    limit: int = Field(default=20, ge=1, le=100)
     offset: int = Field(default=0, ge=0, le=100_000)
     cursor: str | None = Field(default=None, max_length=200)
 
 
-class InteractionPage(Message):
+class InteractionPage(Page[KeptInteraction]):
     """`total` counts all that the filters let through, whatever the page."""
 
-    items: list[KeptInteraction]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
     next_cursor: str | None
 
 
@@ -71,7 +66,7 @@ class GetInteraction(Message):
     interaction_id: str = Field(min_length=1, max_length=64)
 
 
-class GetUsage(Message):
+class GetUsage(PageRequest):
     """Days are those of UTC, the first and the last one included; without them, the last 30 days."""
 
     model: ModelName | None = None
@@ -100,14 +95,8 @@ class UsageRow(Message):
     mean_duration: float
 
 
-class UsagePage(Message):
+class UsagePage(Page[UsageRow]):
     """Newest day first, then by model."""
-
-    items: list[UsageRow]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
 
 
 LIST_INTERACTIONS = Rpc(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from contracts.base import Event, EventBody, Message, RefusalCode, Rpc, Timestamp
+from contracts.pages import Page, PageRequest
 from contracts.pipeline import AgentOutput, GlobalConfig, Name, PipelineConfig
 
 JobStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
@@ -73,20 +74,12 @@ class GetJob(Message):
     job_id: str
 
 
-class ListJobs(Message):
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0)
+class ListJobs(PageRequest):
     status: JobStatus | None = None
 
 
-class JobPage(Message):
+class JobPage(Page[Job]):
     """Jobs, newest first. `result` is left out of them: a page would carry all outputs of all jobs."""
-
-    items: list[Job]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
 
 
 class JobCancelled(Message):

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.pages import Page, PageRequest
 
 Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 """The number of a prompt, an action, a run, a post or a section."""
@@ -69,20 +70,14 @@ class UpdatePrompt(Message):
     content: Template | None = None
 
 
-class ListPromptVersions(Message):
+class ListPromptVersions(PageRequest):
     """Versions of a prompt, newest first."""
 
     prompt_id: Id
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)
 
 
-class PromptVersionPage(Message):
-    items: list[PromptVersion]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
+class PromptVersionPage(Page[PromptVersion]):
+    """Versions, newest first."""
 
 
 _UNKNOWN = (RefusalCode.NOT_FOUND,)

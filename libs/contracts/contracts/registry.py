@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from contracts.base import Event, EventBody, Message, RefusalCode, Rpc, Timestamp
+from contracts.pages import Page, PageRequest
 from contracts.pipeline import DatasetFormat, ExportFormat, ModelReference, Name
 
 # Data sets
@@ -59,17 +60,12 @@ class GetDataset(Message):
     dataset_id: str
 
 
-class ListDatasets(Message):
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0)
+class ListDatasets(PageRequest):
+    """Data sets, newest first."""
 
 
-class DatasetPage(Message):
-    items: list[Dataset]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
+class DatasetPage(Page[Dataset]):
+    """Data sets, newest first."""
 
 
 class PreviewDataset(Message):
@@ -142,9 +138,7 @@ class GetModel(Message):
     model_id: str
 
 
-class ListModels(Message):
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0)
+class ListModels(PageRequest):
     base_model: str | None = None
 
 

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints
 
 from contracts.base import Event, EventBody, Message, RefusalCode, Rpc, Timestamp
 from contracts.orchestrator import StepStatus
+from contracts.pages import Page, PageRequest
 
 TaskStatus = Literal["Planned", "Processing", "Completed", "Failed", "Cancelled"]
 DEFAULT_PROFILE = "General"
@@ -83,9 +84,7 @@ class GetTask(Message):
     task_id: str
 
 
-class ListTasks(Message):
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0)
+class ListTasks(PageRequest):
     status: TaskStatus | None = None
 
 
@@ -102,14 +101,8 @@ class TaskSummary(Message):
     finished_at: Timestamp | None
 
 
-class TaskPage(Message):
+class TaskPage(Page[TaskSummary]):
     """Tasks, newest first."""
-
-    items: list[TaskSummary]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
 
 
 CREATE_TASK = Rpc(
@@ -158,9 +151,8 @@ class NamedPersona(Message):
     name: str
 
 
-class ListPersonas(Message):
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0)
+class ListPersonas(PageRequest):
+    """Profiles or roles, by name."""
 
 
 class PutPersona(Message):
@@ -181,14 +173,8 @@ class Persona(Message):
     updated_at: Timestamp
 
 
-class PersonaPage(Message):
+class PersonaPage(Page[Persona]):
     """By name."""
-
-    items: list[Persona]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
 
 
 _UNKNOWN = (RefusalCode.NOT_FOUND,)

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 
 from contracts.base import Message, Timestamp
 from contracts.gateway import Budget, ResponseStyle, Role
+from contracts.pages import Page, PageRequest
 
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 
@@ -81,18 +82,12 @@ class CreatedApiKey(ApiKey):
     key: str
 
 
-class ListApiKeys(Message):
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)
+class ListApiKeys(PageRequest):
     include_revoked: bool = False
 
 
-class ApiKeyPage(Message):
-    items: list[ApiKey]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
+class ApiKeyPage(Page[ApiKey]):
+    """Keys, newest first."""
 
 
 class NamedApiKey(Message):

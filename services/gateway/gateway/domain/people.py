@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 
 from contracts.base import Message, Timestamp
 from contracts.gateway import ResponseStyle, Role
+from contracts.pages import Page, PageRequest
 
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
 SHORTEST_PASSWORD = 12
@@ -54,17 +55,12 @@ class User(Message):
     updated_at: Timestamp
 
 
-class ListUsers(Message):
-    limit: int = Field(default=20, ge=1, le=100)
-    offset: int = Field(default=0, ge=0, le=2**31)
+class ListUsers(PageRequest):
+    """Users, by name."""
 
 
-class UserPage(Message):
-    items: list[User]
-    total: int
-    limit: int
-    offset: int
-    has_more: bool
+class UserPage(Page[User]):
+    """Users, by name."""
 
 
 class Credentials(Message):

@@ -41,16 +41,7 @@ async def list_keys(deps: Deps, route: Route, request: web.Request) -> web.Strea
         items, total = await store.list_keys(
             connection, asked.limit, asked.offset, include_revoked=asked.include_revoked
         )
-    return respond(
-        route,
-        ApiKeyPage(
-            items=items,
-            total=total,
-            limit=asked.limit,
-            offset=asked.offset,
-            has_more=asked.offset + len(items) < total,
-        ),
-    )
+    return respond(route, ApiKeyPage.of(items, total, asked))
 
 
 async def replace_key(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:

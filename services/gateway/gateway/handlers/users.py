@@ -30,8 +30,7 @@ async def list_users(deps: Deps, route: Route, request: web.Request) -> web.Stre
     asked = cast(ListUsers, await read_request(request, route))
     async with deps.database.connection() as connection:
         items, total = await store.list_users(connection, asked.limit, asked.offset)
-    has_more = asked.offset + len(items) < total
-    return respond(route, UserPage(items=items, total=total, limit=asked.limit, offset=asked.offset, has_more=has_more))
+    return respond(route, UserPage.of(items, total, asked))
 
 
 async def get_user(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:

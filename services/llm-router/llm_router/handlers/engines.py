@@ -32,13 +32,7 @@ async def list_engines(deps: Deps, request: ListEngines) -> EnginePage:
     await try_to_read(deps)
     rows = list(deps.engines.values())
     end = request.offset + request.limit
-    return EnginePage(
-        items=[_engine(deps, row) for row in rows[request.offset : end]],
-        total=len(rows),
-        limit=request.limit,
-        offset=request.offset,
-        has_more=end < len(rows),
-    )
+    return EnginePage.of([_engine(deps, row) for row in rows[request.offset : end]], len(rows), request)
 
 
 @HANDLERS.on(GET_ENGINE)

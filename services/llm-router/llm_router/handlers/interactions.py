@@ -79,13 +79,7 @@ async def get_usage(deps: Deps, request: GetUsage) -> UsagePage:
             limit=request.limit,
             offset=request.offset,
         )
-    return UsagePage(
-        items=rows,
-        total=total,
-        limit=request.limit,
-        offset=request.offset,
-        has_more=request.offset + len(rows) < total,
-    )
+    return UsagePage.of(rows, total, request)
 
 
 async def keep(deps: Deps, delivered: Sequence[Delivered[Interaction]]) -> None:

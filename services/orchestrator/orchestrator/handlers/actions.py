@@ -126,12 +126,10 @@ async def get_action_run(deps: Deps, request: GetActionRun) -> ActionRun:
 
 @HANDLERS.on(contract.LIST_ACTION_RUNS)
 async def list_action_runs(deps: Deps, request: ListActionRuns) -> ActionRunPage:
-    limit, offset = request.limit, request.offset
     async with deps.database.connection() as connection:
         action = await _known(connection, request.action_id)
-        found, total = await action_runs.page(connection, action.id, limit=limit, offset=offset)
-    items = pages.fitting([records.run(run) for run in found])
-    return ActionRunPage(items=items, total=total, limit=limit, offset=offset, has_more=offset + len(items) < total)
+        found, total = await action_runs.page(connection, action.id, limit=request.limit, offset=request.offset)
+    return ActionRunPage.of(pages.fitting([records.run(run) for run in found]), total, request)
 
 
 @HANDLERS.on(contract.GET_HISTORY)

@@ -78,11 +78,11 @@ async def get_job(deps: Deps, request: GetJob) -> Job:
 @HANDLERS.on(orchestrator.LIST_JOBS)
 async def list_jobs(deps: Deps, request: ListJobs) -> JobPage:
     """Jobs without their results, which would make a page as large as all of them together."""
-    limit, offset = request.limit, request.offset
     async with deps.database.connection() as connection:
-        known, total = await runs.page(connection, jobs.KIND, status=request.status, limit=limit, offset=offset)
-    items = [jobs.job(one, with_result=False) for one in known]
-    return JobPage(items=items, total=total, limit=limit, offset=offset, has_more=offset + len(items) < total)
+        known, total = await runs.page(
+            connection, jobs.KIND, status=request.status, limit=request.limit, offset=request.offset
+        )
+    return JobPage.of([jobs.job(one, with_result=False) for one in known], total, request)
 
 
 @HANDLERS.on(orchestrator.CANCEL_JOB)

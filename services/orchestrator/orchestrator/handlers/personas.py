@@ -53,10 +53,9 @@ async def delete_role(deps: Deps, request: NamedPersona) -> Persona:
 
 
 async def _list(deps: Deps, kind: PersonaKind, request: ListPersonas) -> PersonaPage:
-    limit, offset = request.limit, request.offset
     async with deps.database.connection() as connection:
-        items, total = await personas.page(connection, kind, limit=limit, offset=offset)
-    return PersonaPage(items=items, total=total, limit=limit, offset=offset, has_more=offset + len(items) < total)
+        found, total = await personas.page(connection, kind, limit=request.limit, offset=request.offset)
+    return PersonaPage.of(found, total, request)
 
 
 async def _get(deps: Deps, kind: PersonaKind, name: str) -> Persona:

@@ -23,11 +23,9 @@ from orchestrator.store import posts
 
 @HANDLERS.on(contract.LIST_POSTS)
 async def list_posts(deps: Deps, request: ListPosts) -> PostPage:
-    limit, offset = request.limit, request.offset
     async with deps.database.connection() as connection:
-        found, total = await posts.page(connection, limit=limit, offset=offset)
-    items = pages.fitting(found)
-    return PostPage(items=items, total=total, limit=limit, offset=offset, has_more=offset + len(items) < total)
+        found, total = await posts.page(connection, limit=request.limit, offset=request.offset)
+    return PostPage.of(pages.fitting(found), total, request)
 
 
 @HANDLERS.on(contract.CREATE_POST)
@@ -71,12 +69,10 @@ def _no_post(post_id: int) -> Refused:
 
 @HANDLERS.on(contract.LIST_SECTIONS)
 async def list_sections(deps: Deps, request: ListSections) -> SectionPage:
-    limit, offset = request.limit, request.offset
     async with deps.database.connection() as connection:
         post = _found(await posts.get(connection, request.post_id), request)
-        found, total = await posts.sections(connection, post.id, limit=limit, offset=offset)
-    items = pages.fitting(found)
-    return SectionPage(items=items, total=total, limit=limit, offset=offset, has_more=offset + len(items) < total)
+        found, total = await posts.sections(connection, post.id, limit=request.limit, offset=request.offset)
+    return SectionPage.of(pages.fitting(found), total, request)
 
 
 @HANDLERS.on(contract.CREATE_SECTION)

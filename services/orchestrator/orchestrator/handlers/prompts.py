@@ -91,14 +91,10 @@ async def delete_prompt(deps: Deps, request: GetPrompt) -> Prompt:
 
 @HANDLERS.on(contract.LIST_PROMPT_VERSIONS)
 async def list_prompt_versions(deps: Deps, request: ListPromptVersions) -> PromptVersionPage:
-    limit, offset = request.limit, request.offset
     async with deps.database.connection() as connection:
         prompt = await known(connection, request.prompt_id)
-        found = await prompts.versions(connection, prompt.id, limit=limit, offset=offset)
-    items = pages.fitting(found)
-    return PromptVersionPage(
-        items=items, total=prompt.version, limit=limit, offset=offset, has_more=offset + len(items) < prompt.version
-    )
+        found = await prompts.versions(connection, prompt.id, limit=request.limit, offset=request.offset)
+    return PromptVersionPage.of(pages.fitting(found), prompt.version, request)
 
 
 async def known(connection: Connection, prompt_id: int) -> Prompt:

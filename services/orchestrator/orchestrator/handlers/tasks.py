@@ -146,11 +146,9 @@ async def _known(deps: Deps, task_id: str) -> TaskRecord:
 
 @HANDLERS.on(contract.LIST_TASKS)
 async def list_tasks(deps: Deps, request: ListTasks) -> TaskPage:
-    limit, offset = request.limit, request.offset
     async with deps.database.connection() as connection:
-        known, total = await tasks.page(connection, status=request.status, limit=limit, offset=offset)
-    items = [summary(one) for one in known]
-    return TaskPage(items=items, total=total, limit=limit, offset=offset, has_more=offset + len(items) < total)
+        known, total = await tasks.page(connection, status=request.status, limit=request.limit, offset=request.offset)
+    return TaskPage.of([summary(one) for one in known], total, request)
 
 
 @HANDLERS.on(contract.CANCEL_TASK)

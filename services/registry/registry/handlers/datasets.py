@@ -44,13 +44,7 @@ async def get_dataset(deps: Deps, request: GetDataset) -> Dataset:
 async def list_datasets(deps: Deps, request: ListDatasets) -> DatasetPage:
     async with deps.database.connection() as connection:
         items, total = await datasets.newest(connection, request.limit, request.offset)
-    return DatasetPage(
-        items=items,
-        total=total,
-        limit=request.limit,
-        offset=request.offset,
-        has_more=request.offset + len(items) < total,
-    )
+    return DatasetPage.of(items, total, request)
 
 
 @HANDLERS.on(PREVIEW_DATASET)
