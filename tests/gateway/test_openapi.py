@@ -107,26 +107,35 @@ async def test_the_root_leads_to_the_page(gateway: Gateway) -> None:
 @pytest.mark.parametrize(
     ("path", "file", "media"),
     [
-        ("/docs", "page.html", "text/html; charset=utf-8"),
-        ("/docs/page.js", "page.js", "text/javascript; charset=utf-8"),
-        ("/docs/page.css", "page.css", "text/css; charset=utf-8"),
+        ("/docs", "docs/page.html", "text/html; charset=utf-8"),
+        ("/docs/page.js", "docs/page.js", "text/javascript; charset=utf-8"),
+        ("/docs/page.css", "docs/page.css", "text/css; charset=utf-8"),
+        ("/llm/", "llm/page.html", "text/html; charset=utf-8"),
+        ("/theme.css", "theme.css", "text/css; charset=utf-8"),
     ],
 )
-async def test_the_page_is_whole(path: str, file: str, media: str, gateway: Gateway) -> None:
+async def test_a_page_is_whole_and_is_sent_once(path: str, file: str, media: str, gateway: Gateway) -> None:
     status, body, headers = await gateway.call("GET", path, key=None)
     assert (status, headers["Content-Type"]) == (200, media)
     assert body == (STATIC / file).read_text(encoding="utf-8")
+    seen = {"If-None-Match": headers["ETag"]}
+    assert (await gateway.call("GET", path, key=None, headers=seen))[:2] == (304, "")
+    assert (await gateway.call("GET", path, key=None, headers={"If-None-Match": '"older"'}))[0] == 200
 
 
-async def test_the_page_runs_no_script_but_its_own_and_loads_nothing_from_elsewhere(gateway: Gateway) -> None:
-    _, body, headers = await gateway.call("GET", "/docs", key=None)
-    assert "script-src 'self';" in headers["Content-Security-Policy"]
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert set(re.findall(r'(?:src|href)="([^"]+)"', body)) <= {
-        "data:,",
-        "/docs/page.css",
-        "/docs/page.js",
-        "/openapi.json",
-    }
-    script = (STATIC / "page.js").read_text(encoding="utf-8")
-    assert not re.search(r"innerHTML|insertAdjacentHTML|https?://", script)
+@pytest.mark.parametrize("page", ["/docs", "/llm/"])
+async def test_a_page_runs_no_script_but_its_own_and_loads_nothing_from_elsewhere(page: str, gateway: Gateway) -> None:
+    _, body, headers = await gateway.call("GET", page, key=None)
+    policy = headers["Content-Security-Policy"]
+    assert "script-src 'self';" in policy
+    assert "default-src 'none';" in policy
+    assert "'unsafe" not in policy
+    served = {route.path for route in ROUTES} | {"data:,"}
+    assert set(re.findall(r'(?:src|href)="([^"]+)"', body)) <= served
+    assert not re.search(r"<script(?![^>]*src=)|<style|style=|\son\w+=", body)
+
+
+def test_scripts_make_no_markup_of_text_and_call_nobody_else() -> None:
+    for script in ("docs/page.js", "llm/page.js", "llm/calls.js", "llm/templates.js"):
+        text = (STATIC / script).read_text(encoding="utf-8")
+        assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|eval\(|https?://", text)

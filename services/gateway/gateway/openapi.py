@@ -132,7 +132,9 @@ def _operation(route: Route, schemas: _Schemas, definitions: Json) -> Json:
 
 def _operation_id(route: Route) -> str:
     words = route.template.replace("{", "").replace("}", "").replace("-", "_").replace(".", "_").split("/")
-    return "_".join([route.method.lower(), *filter(None, words)])
+    # `/llm` and `/llm/` are two paths.
+    slash = ["slash"] if route.template.endswith("/") and any(words) else []
+    return "_".join([route.method.lower(), *filter(None, words), *slash])
 
 
 def _description(route: Route) -> str:

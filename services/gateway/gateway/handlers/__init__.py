@@ -8,12 +8,12 @@ from gateway.deps import Deps
 from gateway.handlers import (
     ask,
     chat,
-    description,
     downloads,
     keys,
     login,
     logs,
     metrics,
+    pages,
     states,
     trial,
     uploads,
@@ -24,11 +24,9 @@ from gateway.routes.table import Route, Special
 Handler = Callable[[Deps, Route, web.Request], Awaitable[web.StreamResponse]]
 
 _SPECIAL: Mapping[Special, Handler] = {
-    Special.ROOT: description.lead_to_docs,
-    Special.DOCS: description.page,
-    Special.DOCS_SCRIPT: description.script,
-    Special.DOCS_STYLE: description.style,
-    Special.OPENAPI: description.openapi,
+    Special.LEAD: pages.lead,
+    Special.PAGE: pages.page,
+    Special.OPENAPI: pages.openapi,
     Special.HEALTH: states.health,
     Special.READY: states.readiness,
     Special.CREATE_KEY: keys.create_key,

@@ -3,13 +3,14 @@
 from gateway.routes.engines import ENGINES
 from gateway.routes.llm import LLM
 from gateway.routes.openai import OPENAI
+from gateway.routes.pages import PAGES
 from gateway.routes.people import PEOPLE
 from gateway.routes.pipeline import PIPELINE
 from gateway.routes.platform import PLATFORM
 from gateway.routes.table import Route
 from gateway.routes.tasks import TASKS
 
-ROUTES: tuple[Route, ...] = (*OPENAI, *PIPELINE, *LLM, *ENGINES, *TASKS, *PEOPLE, *PLATFORM)
+ROUTES: tuple[Route, ...] = (*OPENAI, *PIPELINE, *LLM, *ENGINES, *TASKS, *PEOPLE, *PLATFORM, *PAGES)
 """In the order of the API description."""
 
 __all__ = ["ROUTES", "Route"]

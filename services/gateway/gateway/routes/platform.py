@@ -53,10 +53,6 @@ PLATFORM = (
     _open("/api/v1/health", Special.HEALTH, _HEALTH_TEXT, response=Health, media=_JSON),
     _open("/ready", Special.READY, "Whether this gateway can take requests", response=Readiness, media=_JSON),
     _open("/openapi.json", Special.OPENAPI, "This description, as OpenAPI 3.1", response=None, media=_JSON),
-    _open("/docs", Special.DOCS, "This description, as a page", response=None, media="text/html"),
-    _open("/docs/page.js", Special.DOCS_SCRIPT, "The page's script", response=None, media="text/javascript"),
-    _open("/docs/page.css", Special.DOCS_STYLE, "The page's style", response=None, media="text/css"),
-    _open("/", Special.ROOT, "Leads to the page", response=None, media="text/html"),
     Route(
         method="POST",
         path="/api/v1/keys",

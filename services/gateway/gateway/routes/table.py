@@ -67,10 +67,8 @@ class Tag(StrEnum):
 class Special(StrEnum):
     """Routes that are more than one question over the bus; `gateway.handlers` answers each."""
 
-    ROOT = "root"
-    DOCS = "docs"
-    DOCS_SCRIPT = "docs_script"
-    DOCS_STYLE = "docs_style"
+    LEAD = "lead"
+    PAGE = "page"
     OPENAPI = "openapi"
     HEALTH = "health"
     READY = "ready"
