@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
 
 from common.bus import Handlers
 from common.context import Call, current
 from contracts import router
-from contracts.router import Chat, ChatDelta, ChatReply, Usage
+from contracts.base import Empty
+from contracts.router import Chat, ChatDelta, ChatReply, ServedModel, ServedModels, Usage
+
+_MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
 
 Answer = Callable[[str], Awaitable[str]]
 """From what the user says to the text of the answer. Raises `Refused`."""
@@ -52,6 +57,24 @@ ANSWERS = Handlers[Router]()
 @ANSWERS.on(router.CHAT_COMPLETE)
 async def complete(known: Router, chat: Chat) -> ChatReply:
     return await known.reply(chat)
+
+
+@ANSWERS.on(router.LIST_SERVED_MODELS)
+async def list_served_models(known: Router, _: Empty) -> ServedModels:
+    return ServedModels(models=[_served(1, "small", "active"), _served(2, "gone", "unavailable")])
+
+
+def _served(number: int, name: str, status: Literal["active", "unavailable"]) -> ServedModel:
+    return ServedModel(
+        id=number,
+        name=name,
+        provider="local",
+        max_tokens=100,
+        status=status,
+        engine="local",
+        created_at=_MOMENT,
+        updated_at=_MOMENT,
+    )
 
 
 @ANSWERS.on_stream(router.CHAT_STREAM)

@@ -74,11 +74,11 @@ def settings(access_of: SettingsOf) -> Settings:
 
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
-    """The orchestrator's schema, empty."""
+    """The orchestrator's schema, empty but for prompts and actions: those stay, under names of their own."""
     found = await Database.connect(settings.database_url.get_secret_value(), "orchestrator")
     await found.migrate("orchestrator")
     async with found.connection() as connection:
-        await connection.execute("TRUNCATE runs, steps, logs, outbox, tasks")
+        await connection.execute("TRUNCATE runs, steps, logs, outbox, tasks, action_runs, posts, sections")
     yield found
     await found.close()
 

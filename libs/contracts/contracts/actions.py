@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.base import Message, RefusalCode, Rpc, Stream, Timestamp
 from contracts.pages import Page, PageRequest
 from contracts.prompts import Id, PromptName, Template
 
@@ -120,8 +120,14 @@ class ExecuteAction(Message):
     """
 
     action_id: Id
-    input_data: dict[str, Any] = Field(min_length=1, max_length=1000)
+    input_data: dict[str, Any] = Field(max_length=1000)
     post_id: Id | None = None
+
+
+class RunEntered(Message):
+    """Told at once: whatever happens now, the execution is kept as this run, and is not done again."""
+
+    run_id: int
 
 
 class Diagnostics(Message):
@@ -212,14 +218,23 @@ EXECUTION_REFUSALS = (
     RefusalCode.CONFLICT,
     RefusalCode.FORBIDDEN,
     RefusalCode.RATE_LIMITED,
+    RefusalCode.QUOTA_EXHAUSTED,
     RefusalCode.ENGINE_FAILED,
     RefusalCode.ENGINE_UNAVAILABLE,
     RefusalCode.UNAVAILABLE,
     RefusalCode.TIMEOUT,
 )
 
-EXECUTE_ACTION = Rpc(
-    "orchestrator.v1.actions.execute", ExecuteAction, ActionRun, refusals=EXECUTION_REFUSALS, timeout=600.0
+EXECUTION_SECONDS = 600.0
+"""More than an execution may take."""
+
+EXECUTE_ACTION = Stream(
+    "orchestrator.v1.actions.execute",
+    ExecuteAction,
+    RunEntered,
+    ActionRun,
+    refusals=EXECUTION_REFUSALS,
+    timeout=EXECUTION_SECONDS,
 )
 GET_ACTION_RUN = Rpc("orchestrator.v1.actions.get_run", GetActionRun, ActionRun, refusals=_UNKNOWN)
 LIST_ACTION_RUNS = Rpc("orchestrator.v1.actions.list_runs", ListActionRuns, ActionRunPage, refusals=_UNKNOWN)

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from contracts.actions import EXECUTION_REFUSALS
-from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.actions import EXECUTION_REFUSALS, EXECUTION_SECONDS, RunEntered
+from contracts.base import FinalT, Message, RefusalCode, RequestT, Rpc, Stream, Timestamp
 from contracts.pages import Page, PageRequest
 from contracts.prompts import Id
 
@@ -165,15 +165,18 @@ class SocialPosts(Message):
     posts: dict[str, str]
 
 
-GENERATE_IDEA = Rpc(
-    "orchestrator.v1.content.generate_idea", GenerateIdea, Idea, refusals=EXECUTION_REFUSALS, timeout=600.0
-)
-EXPAND_SECTION = Rpc(
-    "orchestrator.v1.content.expand_section", ExpandSection, Expansion, refusals=EXECUTION_REFUSALS, timeout=600.0
-)
-OPTIMIZE_SEO = Rpc(
-    "orchestrator.v1.content.optimize_seo", OptimizeSeo, SeoSuggestions, refusals=EXECUTION_REFUSALS, timeout=600.0
-)
-GENERATE_SOCIAL = Rpc(
-    "orchestrator.v1.content.generate_social", GenerateSocial, SocialPosts, refusals=EXECUTION_REFUSALS, timeout=600.0
-)
+def _written(verb: str, request: type[RequestT], final: type[FinalT]) -> Stream[RequestT, RunEntered, FinalT]:
+    return Stream(
+        f"orchestrator.v1.content.{verb}",
+        request,
+        RunEntered,
+        final,
+        refusals=EXECUTION_REFUSALS,
+        timeout=EXECUTION_SECONDS,
+    )
+
+
+GENERATE_IDEA = _written("generate_idea", GenerateIdea, Idea)
+EXPAND_SECTION = _written("expand_section", ExpandSection, Expansion)
+OPTIMIZE_SEO = _written("optimize_seo", OptimizeSeo, SeoSuggestions)
+GENERATE_SOCIAL = _written("generate_social", GenerateSocial, SocialPosts)

@@ -6,13 +6,15 @@ ended; whoever ends a run first is right, and what comes later is dropped.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from common.context import current
 from common.database import Connection, UniqueViolation
 from common.telemetry import get_logger
+from contracts.actions import RunEntered
 from contracts.base import RefusalCode, Refused
 from contracts.router import Chat, ChatReply
 from orchestrator.completions import complete_stoppably
@@ -29,7 +31,7 @@ _STOPPED = failures.interrupted("The platform was stopped before the answer was 
 _CRASHED = Refused(RefusalCode.INTERNAL, "An internal error occurred; it has been logged")
 _ROUNDS = 2
 """A question, and one more where the answer has not the form that was asked for."""
-_RECORD_SECONDS = 10.0
+_RECORD_TRIES = 40
 _PAUSE = 0.25
 _BATCH = 100
 
@@ -38,22 +40,19 @@ _log = get_logger("executions")
 
 async def execute(
     deps: Deps, action: ActionRecord, input_data: Mapping[str, Any], *, post_id: int | None = None
-) -> ActionRunRecord:
-    """A completed run. Raises `Refused`: for what the action cannot run with, before anything is kept; for a run that
-    failed, after it is. Under a repeated idempotency key: the first run."""
+) -> AsyncGenerator[RunEntered | ActionRunRecord, None]:
+    """That the run is entered, and once it has completed the run. Under a repeated idempotency key: the first run.
+
+    Raises `Refused`: for what the action cannot run with, before anything is kept; for a run that failed, after it is.
+    """
     assignment = assign(action, input_data)
     new = _new_run(assignment, post_id)
-    if (known := await _repeated(deps, new)) is not None:
-        return _completed(action, known)
-    try:
-        async with deps.database.connection() as connection:
-            run_id = await action_runs.insert(connection, new, lease=deps.policy.lease)
-    except UniqueViolation:
-        # The same key came twice at once, and the other was faster.
-        known = await _repeated(deps, new)
-        assert known is not None  # noqa: S101 - it is there, or this one would be
-        return _completed(action, known)
-    return _completed(action, await _carried_out(deps, run_id, assignment))
+    run_id = await _repeated(deps, new) or await _begun(deps, new, assignment)
+    yield RunEntered(run_id=run_id)
+    run = await _once_ended(deps, run_id)
+    if run.error is not None:
+        raise failures.execution_failed(action.output_field, action.id, run.id, run.error)
+    yield run
 
 
 def _new_run(assignment: Assignment, post_id: int | None) -> NewRun:
@@ -70,7 +69,7 @@ def _new_run(assignment: Assignment, post_id: int | None) -> NewRun:
     )
 
 
-async def _repeated(deps: Deps, new: NewRun) -> ActionRunRecord | None:
+async def _repeated(deps: Deps, new: NewRun) -> int | None:
     """The run of the caller's idempotency key. Raises `Refused(CONFLICT)` when it was given other input."""
     if new.idempotency_key is None:
         return None
@@ -79,41 +78,58 @@ async def _repeated(deps: Deps, new: NewRun) -> ActionRunRecord | None:
     if known is not None and (known.input_data, known.post_id) != (new.input_data, new.post_id):
         message = "The idempotency key was used for an execution with other input"
         raise Refused(RefusalCode.CONFLICT, message, {"run_id": known.id})
-    return known
+    return None if known is None else known.id
 
 
-def _completed(action: ActionRecord, run: ActionRunRecord) -> ActionRunRecord:
-    if run.status == "running":
-        raise Refused(RefusalCode.CONFLICT, "The execution of this idempotency key still runs", {"run_id": run.id})
-    if run.error is not None:
-        raise failures.execution_failed(action.output_field, action.id, run.id, run.error)
-    return run
-
-
-async def _carried_out(deps: Deps, run_id: int, assignment: Assignment) -> ActionRunRecord:
+async def _begun(deps: Deps, new: NewRun, assignment: Assignment) -> int:
+    """The id of a run that is entered now, and is worked on from now on."""
+    try:
+        async with deps.database.connection() as connection:
+            run_id = await action_runs.insert(connection, new, lease=deps.policy.lease)
+    except UniqueViolation:
+        # The same key came twice at once, and the other was faster.
+        known = await _repeated(deps, new)
+        assert known is not None  # noqa: S101 - it is there, or this one would be
+        return known
     working = asyncio.create_task(_work(deps, run_id, assignment))
     deps.executing[run_id] = working
     working.add_done_callback(lambda _: deps.executing.pop(run_id, None))
-    # The caller may go away or lose patience; the run is kept, so it is finished.
-    await asyncio.shield(working)
-    async with deps.database.connection() as connection:
-        run = await action_runs.get(connection, run_id)
-    assert run is not None  # noqa: S101 - runs are never deleted
-    return run
+    return run_id
+
+
+async def _once_ended(deps: Deps, run_id: int) -> ActionRunRecord:
+    """The run when it has ended, wherever it is worked on: its lease sees to it that it does."""
+    if (working := deps.executing.get(run_id)) is not None:
+        # The caller may go away or lose patience; the run is kept, so it is finished.
+        await asyncio.wait({working})
+    while True:
+        async with deps.database.connection() as connection:
+            run = await action_runs.get(connection, run_id)
+        assert run is not None  # noqa: S101 - runs are never deleted
+        if run.status != "running":
+            return run
+        await asyncio.sleep(_PAUSE)
 
 
 async def _work(deps: Deps, run_id: int, assignment: Assignment) -> None:
-    ended = await _ended(deps, run_id, assignment)
-    async with asyncio.timeout(_RECORD_SECONDS):
-        while True:
-            try:
-                async with deps.database.connection() as connection:
-                    await action_runs.end(connection, run_id, ended)
-                return
-            except Refused as refusal:
-                # A database that comes back soon shall not cost an answer.
-                _log.warning("record_waits", run_id=run_id, error=refusal.message)
-            await asyncio.sleep(_PAUSE)
+    recording = asyncio.create_task(_record(deps, run_id, await _ended(deps, run_id, assignment)))
+    while not recording.done():
+        # What is there is recorded: it may be stopped no more.
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({recording})
+
+
+async def _record(deps: Deps, run_id: int, ended: Ended) -> None:
+    for _ in range(_RECORD_TRIES):
+        try:
+            async with deps.database.connection() as connection:
+                await action_runs.end(connection, run_id, ended)
+            return
+        except Refused as refusal:
+            # A database that comes back soon shall not cost an answer.
+            _log.warning("record_waits", run_id=run_id, error=refusal.message)
+        await asyncio.sleep(_PAUSE)
+    _log.error("run_not_recorded", run_id=run_id)
 
 
 async def _ended(deps: Deps, run_id: int, assignment: Assignment) -> Ended:

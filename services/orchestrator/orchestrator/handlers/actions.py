@@ -1,5 +1,7 @@
 """Actions for their callers: listed, made, changed, deleted, executed; their runs and history."""
 
+from collections.abc import AsyncIterator
+
 from common.database import Connection
 from contracts import actions as contract
 from contracts.actions import (
@@ -15,6 +17,7 @@ from contracts.actions import (
     GetHistory,
     ListActionRuns,
     ListActions,
+    RunEntered,
     UpdateAction,
 )
 from contracts.base import RefusalCode, Refused
@@ -26,7 +29,7 @@ from orchestrator.domain.actions import records
 from orchestrator.domain.actions.failures import not_found
 from orchestrator.domain.actions.purposes import check_variables
 from orchestrator.domain.actions.records import ActionRecord, ActionSettings
-from orchestrator.store import action_runs, actions, prompts
+from orchestrator.store import action_runs, actions, posts, prompts
 
 
 @HANDLERS.on(contract.LIST_ACTIONS)
@@ -107,11 +110,14 @@ async def _known(connection: Connection, action_id: int) -> ActionRecord:
 # Runs
 
 
-@HANDLERS.on(contract.EXECUTE_ACTION)
-async def execute_action(deps: Deps, request: ExecuteAction) -> ActionRun:
+@HANDLERS.on_stream(contract.EXECUTE_ACTION)
+async def execute_action(deps: Deps, request: ExecuteAction) -> AsyncIterator[RunEntered | ActionRun]:
     async with deps.database.connection() as connection:
         action = await _known(connection, request.action_id)
-    return records.run(await executions.execute(deps, action, request.input_data, post_id=request.post_id))
+        if request.post_id is not None and await posts.get(connection, request.post_id) is None:
+            raise not_found("Post", request.post_id)
+    async for item in executions.execute(deps, action, request.input_data, post_id=request.post_id):
+        yield item if isinstance(item, RunEntered) else records.run(item)
 
 
 @HANDLERS.on(contract.GET_ACTION_RUN)

@@ -21,7 +21,7 @@ async def save_template(deps: Deps, request: SaveTemplate) -> TemplateSettings:
     name = request.template_name or request.source_field
     try:
         async with deps.database.transaction() as connection:
-            known = await _known(connection, request)
+            known = await _lock_known(connection, request)
             if known is None:
                 prompt_id = await prompts.insert(connection, name, request.template, variables)
                 action_id = await actions.insert(connection, _new(request, name, prompt_id))
@@ -34,11 +34,16 @@ async def save_template(deps: Deps, request: SaveTemplate) -> TemplateSettings:
     return template_settings(saved)
 
 
-async def _known(connection: Connection, request: SaveTemplate) -> ActionRecord | None:
-    """The template of the field that the settings are for; None for a new one."""
+async def _lock_known(connection: Connection, request: SaveTemplate) -> ActionRecord | None:
+    """The template of the field that the settings are for; None for a new one.
+
+    What the platform itself runs changes only for those who name it.
+    """
     for action in await actions.of_input(connection, request.source_field, limit=pages.MOST):
-        if request.template_name in (None, action.prompt_name):
-            return action
+        meant = action.purpose is None if request.template_name is None else action.prompt_name == request.template_name
+        if meant:
+            # The action first and then its prompt, as whoever changes an action: so no two wait for each other.
+            return await actions.lock(connection, action.id)
     return None
 
 

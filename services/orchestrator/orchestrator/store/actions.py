@@ -40,8 +40,9 @@ async def get(connection: Connection, action_id: int) -> ActionRecord | None:
 
 async def lock(connection: Connection, action_id: int) -> ActionRecord | None:
     """The action, which changes for nobody else until the transaction ends."""
-    row = await connection.fetchrow(_SELECT + " AND actions.id = $1 FOR UPDATE OF actions", action_id)
-    return None if row is None else _record(row)
+    # A statement of its own: one that had to wait would pair the new action with the prompt it saw before.
+    await connection.execute("SELECT FROM actions WHERE id = $1 FOR UPDATE", action_id)
+    return await get(connection, action_id)
 
 
 async def of_purpose(connection: Connection, purpose: Purpose) -> ActionRecord | None:

@@ -34,8 +34,9 @@ async def get(connection: Connection, prompt_id: int) -> Prompt | None:
 
 async def lock(connection: Connection, prompt_id: int) -> Prompt | None:
     """The prompt, which changes for nobody else until the transaction ends."""
-    row = await connection.fetchrow(_SELECT + " AND prompts.id = $1 FOR UPDATE OF prompts", prompt_id)
-    return None if row is None else Prompt(**row)
+    # A statement of its own: one that had to wait would pair the new prompt with the versions it saw before.
+    await connection.execute("SELECT FROM prompts WHERE id = $1 FOR UPDATE", prompt_id)
+    return await get(connection, prompt_id)
 
 
 async def named(connection: Connection, name: str) -> Prompt | None:
