@@ -289,13 +289,19 @@ function tryView(operation) {
     output);
 }
 
+// Without a key the browser's session asks, if there is one: what it changes needs a token besides its cookie.
+async function sessionHeaders() {
+  const response = await fetch("/api/v1/me");
+  return response.ok ? { "X-CSRF-Token": (await response.json()).csrf_token } : {};
+}
+
 async function show(operation, url, headers, body, signal, output) {
   const key = document.getElementById("key").value.trim();
-  const all = key && operation.security.length ? { ...headers, Authorization: `Bearer ${key}` } : headers;
   const started = performance.now();
   output.replaceChildren(element("p", { class: "hint" }, "Sending …"));
   try {
-    const response = await fetch(url, { method: operation.method.toUpperCase(), headers: all, body, signal });
+    const who = !operation.security.length ? {} : key ? { Authorization: `Bearer ${key}` } : await sessionHeaders();
+    const response = await fetch(url, { method: operation.method.toUpperCase(), headers: { ...headers, ...who }, body, signal });
     const pre = element("pre", {});
     const took = () => `${Math.round(performance.now() - started)} ms`;
     const line = element("p", { class: response.ok ? "good" : "bad" }, `${response.status} ${response.statusText} · ${took()}`);

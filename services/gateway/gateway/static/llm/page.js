@@ -160,8 +160,10 @@ function begin() {
   at("output").replaceChildren();
   at("output").setAttribute("aria-busy", "true");
   at("failure").hidden = at("facts").hidden = at("copy").hidden = true;
+  at("output").hidden = at("stop").hidden = false;
   at("run").disabled = true;
-  at("stop").disabled = false;
+  // On a narrow screen the answer stands below the question.
+  at("answer").scrollIntoView({ block: "nearest" });
   tell("0.0 s", true);
   return (result, error) => {
     if (over) return;
@@ -169,11 +171,12 @@ function begin() {
     clearInterval(clock);
     at("output").setAttribute("aria-busy", "false");
     at("run").disabled = false;
-    at("stop").disabled = true;
+    at("stop").hidden = true;
     at("copy").hidden = !at("output").textContent;
+    const failed = error && error.name !== "AbortError";
     if (result) showFacts(result);
-    else if (error && error.name !== "AbortError") showFailure(error);
-    tell(result ? "Finished" : error && error.name !== "AbortError" ? "Failed" : `Stopped after ${seconds()}`);
+    else if (failed) showFailure(error);
+    tell(result ? "Finished" : failed ? "Failed" : `Stopped after ${seconds()}`);
   };
 }
 
@@ -201,19 +204,19 @@ function showFacts(result) {
   const { usage, cost } = result;
   const facts = [
     ["Model", result.model],
-    ["Duration", seconds(result.duration)],
-    ["First token", result.time_to_first_token === null ? null : seconds(result.time_to_first_token)],
+    ["Duration", lasting(result.duration)],
+    ["First token", result.time_to_first_token === null ? null : lasting(result.time_to_first_token)],
     ["Tokens", `${usage.prompt_tokens} in, ${usage.completion_tokens} out`],
     ["Cost", cost === null ? "no price known" : `$${dollars(cost)}`],
     ["Ended by", result.finish_reason === "length" ? "max tokens reached" : null],
-    ["Engine", result.simulated ? `${result.engine} (simulated: no model made this)` : result.engine],
+    ["Engine", result.simulated ? `${result.engine}: no model made this` : result.engine],
   ];
   at("facts").replaceChildren(...facts.filter(([, value]) => value !== null)
     .map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
   at("facts").hidden = false;
 }
 
-const seconds = (value) => `${value.toFixed(value < 10 ? 2 : 1)} s`;
+const lasting = (seconds) => (seconds < 1 ? `${Math.round(seconds * 1000)} ms` : `${seconds.toFixed(seconds < 10 ? 2 : 1)} s`);
 // Exact as the platform counts, without the zeros at the end.
 const dollars = (cost) => (cost.includes(".") ? cost.replace(/\.?0+$/, "") : cost);
 
@@ -228,6 +231,7 @@ function showFailure(error) {
     element("p", { className: "hint" }, error.temporary ? "This may pass by itself." : "Trying again alone will not help.",
       error.requestId ? ` Request ${error.requestId}` : ""));
   at("failure").hidden = false;
+  at("output").hidden = !at("output").textContent;
 }
 
 // What people do
@@ -290,7 +294,10 @@ at("copy").addEventListener("click", async () => {
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !at("bench").hidden) run();
-  else if (event.key === "Escape") running?.abort();
+  else if (event.key === "Escape") {
+    running?.abort();
+    at("account").open = false;
+  }
 });
 document.addEventListener("click", (event) => {
   if (!at("account").contains(event.target)) at("account").open = false;
