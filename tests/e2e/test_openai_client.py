@@ -8,7 +8,6 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
@@ -17,7 +16,7 @@ from pydantic import BaseModel
 
 from embedded.platform import Platform
 from tests.e2e.caller import Caller
-from tests.llm_router.upstream import Upstream, cut_after, frame, hang_after_a_word, running, status
+from tests.llm_router.upstream import Upstream, cut_after, frame, hang_after_a_word, status
 
 pytestmark = pytest.mark.e2e
 
@@ -37,33 +36,6 @@ class City(BaseModel):
     name: str
     inhabitants: int
     rivers: list[str]
-
-
-@pytest.fixture
-def client(platform: Platform) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{platform.url}/v1", api_key=platform.admin_key, max_retries=0)
-
-
-@pytest.fixture
-async def patient(platform: Platform) -> AsyncIterator[openai.AsyncOpenAI]:
-    """The asynchronous client, with its usual two retries."""
-    async with openai.AsyncOpenAI(base_url=f"{platform.url}/v1", api_key=platform.admin_key) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def engine(caller: Caller) -> AsyncIterator[Upstream]:
-    """An OpenAI-compatible engine, of which the platform has just been told. Its model has a name of its own."""
-    name = f"recorded-{uuid.uuid4().hex[:8]}"
-    async with running(models=[{"id": name, "object": "model"}]) as upstream:
-        body = {"name": name, "provider_type": "openai", "api_base": upstream.url, "auth_token": "engine-key"}
-        made = await caller.post("/api/v1/llm/engines", body)
-        deadline = time.monotonic() + 20
-        while name not in [m["id"] for m in (await caller.get("/v1/models"))["data"]]:
-            assert time.monotonic() < deadline, "the engine's model was not discovered"
-            await asyncio.sleep(0.1)
-        yield upstream
-        await caller.call("DELETE", f"/api/v1/llm/engines/{made['id']}")
 
 
 def test_a_chat_whole_and_streamed(client: openai.OpenAI) -> None:

@@ -213,12 +213,16 @@ def _body(refusal: Refused, outcome: Outcome, family: Family) -> Message:
 
 
 def openai_error(refusal: Refused) -> OpenAiError:
-    """OpenAI's form, which a stream that fails half-way sends too. `param` is the field to blame."""
+    """OpenAI's form, which a stream that fails half-way sends too. `param` is the field to blame.
+
+    A refusal that has a code of OpenAI's own, such as `unsupported_parameter`, says so in its metadata.
+    """
     kind, code = OUTCOMES[refusal.code].openai
     errors = _field_errors(refusal)
     param = refusal.metadata.get("param") or (errors[0][0] if errors else None)
     if refusal.code is RefusalCode.NOT_FOUND and param == "model":
         code = "model_not_found"
+    code = refusal.metadata.get("code", code)
     return OpenAiError(error=OpenAiErrorBody(message=_sentence(refusal), type=kind, param=param, code=code))
 
 

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from contracts.base import RefusalCode
 from gateway import API_VERSION
 from gateway.domain.chat import ChatCompletionChunk
+from gateway.domain.response_events import ResponseEvent
 from gateway.domain.text import Completion
 from gateway.domain.trial import TrialResult
 from gateway.edge import cookies
@@ -33,6 +34,7 @@ _OVER_THE_BUS = (RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT)
 _FURTHER_ANSWERS: Mapping[Special, tuple[str, type[BaseModel]]] = {
     Special.CHAT: ("text/event-stream", ChatCompletionChunk),
     Special.TEXT: ("text/event-stream", Completion),
+    Special.RESPONSES: ("text/event-stream", ResponseEvent),
     Special.TEST_PROMPT: ("text/event-stream", TrialResult),
     Special.DOWNLOAD_MODEL: (_JSON, PresignedDownload),
 }

@@ -63,7 +63,7 @@ async def embed(deps: Deps, route: Route, request: web.Request) -> web.StreamRes
     try:
         replies = [await deps.bus.ask(EMBED, question) for question in asked.questions()]
     except Refused as refusal:
-        raise _about_the_model(refusal) from None
+        raise about_the_model(refusal) from None
     return json_response(embedding_list(asked, replies))
 
 
@@ -74,16 +74,16 @@ async def get_model(deps: Deps, route: Route, request: web.Request) -> web.Strea
 
 async def _complete(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> web.StreamResponse:
     """When the client goes away this is cancelled, which stops the engine's generation."""
-    with _once(request):
+    with once(request):
         try:
             if asked.stream:
                 return await _stream(deps, asked, api, request)
             return json_response(api.whole(await deps.bus.ask(api.rpc, asked.question())), omit_unset=True)
         except Refused as refusal:
-            raise _about_the_model(refusal) from None
+            raise about_the_model(refusal) from None
 
 
-def _once(request: web.Request) -> AbstractContextManager[Call | None]:
+def once(request: web.Request) -> AbstractContextManager[Call | None]:
     """Hands an `Idempotency-Key` on to the router, which answers the same key with the same completion."""
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -123,7 +123,7 @@ def _event(body: BaseModel) -> bytes:
     return b"data: " + body.model_dump_json(exclude_unset=True).encode() + b"\n\n"
 
 
-def _about_the_model(refusal: Refused) -> Refused:
+def about_the_model(refusal: Refused) -> Refused:
     """The one thing that a completion can fail to find is its model."""
     if refusal.code is not RefusalCode.NOT_FOUND:
         return refusal

@@ -4,6 +4,7 @@ from contracts import router
 from contracts.base import RefusalCode
 from gateway.domain.chat import ChatCompletion, ChatRequest, NamedModel, OpenAiModel, OpenAiModels, model_list
 from gateway.domain.embeddings import EmbeddingList, EmbeddingsRequest
+from gateway.domain.responses import Response, ResponsesRequest
 from gateway.domain.text import Completion, CompletionRequest
 from gateway.routes.table import Route, Special, Tag, asks, view
 
@@ -43,6 +44,30 @@ OPENAI = (
         special=Special.TEXT,
         refusals=router.TEXT_COMPLETE.refusals,
         example={"model": "simulated-small", "prompt": "To serialize a list to JSON,", "max_tokens": 32},
+    ),
+    Route(
+        method="POST",
+        path="/v1/responses",
+        tag=Tag.CHAT,
+        summary="Create a response",
+        description=(
+            "OpenAI's newer API for the same engines: text, images, functions and structured output. Nothing is kept:"
+            " a conversation is sent whole each time, and `store: true`, `previous_response_id`, `conversation` and"
+            " `background` are refused as `unsupported_parameter`. With `stream` the answer is `text/event-stream`:"
+            " typed events, of which the last is `response.completed` or `response.incomplete`; one that fails half-way"
+            " ends with `response.failed` and `error`."
+        ),
+        role="member",
+        request=ResponsesRequest,
+        response=Response,
+        special=Special.RESPONSES,
+        refusals=router.CHAT_COMPLETE.refusals,
+        example={
+            "model": "simulated-small",
+            "instructions": "Answer in one sentence.",
+            "input": "What does json.dumps do?",
+            "max_output_tokens": 64,
+        },
     ),
     Route(
         method="POST",

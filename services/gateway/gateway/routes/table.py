@@ -90,6 +90,7 @@ class Special(StrEnum):
     CHAT = "chat"
     TEXT = "text"
     EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
     SERVED_MODEL = "served_model"
     TEST_PROMPT = "test_prompt"
     UPLOAD_DATASET = "upload_dataset"
