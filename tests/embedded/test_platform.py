@@ -20,7 +20,7 @@ from embedded.endpoints import SERVICES, USERS, Endpoints
 from embedded.errors import StartError
 from embedded.platform import FREE_PORTS, Platform
 from embedded.running import Running
-from embedded.secrets import Secrets
+from embedded.secrets import ADMIN_PASSWORD_FILE, Secrets
 from embedded.services import ENGINES, LOCAL_ENGINE, admin_port_name
 
 ALL = {"nats", "postgres", "s3", *ENGINES, *SERVICES}
@@ -55,6 +55,9 @@ def test_it_says_where_it_is_and_where_the_key_is_but_not_the_key(platform: Plat
     assert f"LLM Platform is ready at {platform.url}" in log
     assert f"$(cat {platform.data_dir}/admin.key)" in log
     assert platform.admin_key not in log
+    password = platform.data_dir / ADMIN_PASSWORD_FILE
+    assert f"log in as admin; the first password is in {password}" in log
+    assert password.read_text().strip() not in log
 
 
 def test_what_holds_secrets_is_readable_for_the_owner_alone(platform: Platform):
@@ -82,6 +85,8 @@ def test_each_service_is_told_its_own_passwords_alone(platform: Platform):
 
 def test_the_administrators_key_is_told_to_the_gateway_alone(platform: Platform):
     assert environment_of(platform, "gateway")["PLATFORM_ADMIN_KEY"] == platform.admin_key
+    password = (platform.data_dir / ADMIN_PASSWORD_FILE).read_text().strip()
+    assert environment_of(platform, "gateway")["PLATFORM_ADMIN_PASSWORD"] == password
     for service in SERVICES[1:]:
         assert "PLATFORM_ADMIN_KEY" not in environment_of(platform, service)
         assert "PLATFORM_ADMIN_PASSWORD" not in environment_of(platform, service)

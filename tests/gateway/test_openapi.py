@@ -118,6 +118,9 @@ async def test_a_page_is_whole_and_is_sent_once(path: str, file: str, media: str
     status, body, headers = await gateway.call("GET", path, key=None)
     assert (status, headers["Content-Type"]) == (200, media)
     assert body == (STATIC / file).read_text(encoding="utf-8")
+    assert headers["Content-Encoding"] == "gzip"
+    plain = await gateway.call("GET", path, key=None, headers={"Accept-Encoding": "identity"})
+    assert (plain[1], plain[2].get("Content-Encoding")) == (body, None)
     seen = {"If-None-Match": headers["ETag"]}
     assert (await gateway.call("GET", path, key=None, headers=seen))[:2] == (304, "")
     assert (await gateway.call("GET", path, key=None, headers={"If-None-Match": '"older"'}))[0] == 200

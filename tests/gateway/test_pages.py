@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +121,14 @@ async def visits(browser: Browser, gateway: Gateway, peers: Peers) -> AsyncItera
     for context in visits.contexts:
         await context.close()
     assert visits.problems == []
+
+
+def test_a_machine_without_a_browser_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(chromium.VARIABLE, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(chromium, "_FETCHED", tmp_path / "chromium")
+    with pytest.raises(chromium.NoBrowser, match="Install Chromium or Chrome"):
+        chromium.find()
 
 
 async def test_who_logs_in_wrongly_is_told_and_who_logs_in_rightly_is_in(visits: Visits, gateway: Gateway) -> None:

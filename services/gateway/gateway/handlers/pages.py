@@ -1,5 +1,6 @@
 """The pages for browsers, and the API description that one of them shows."""
 
+import gzip
 import hashlib
 from dataclasses import dataclass
 from functools import cache
@@ -28,14 +29,15 @@ _HTML_HEADERS = {
 
 @dataclass(frozen=True)
 class _File:
-    """What is sent, and the tag that says whether a browser has it already."""
+    """What is sent, also compressed, and the tag that says whether a browser has it already."""
 
     body: bytes
+    compressed: bytes
     tag: str
 
 
 def _file(body: bytes) -> _File:
-    return _File(body, hashlib.sha256(body).hexdigest()[:32])
+    return _File(body, gzip.compress(body, mtime=0), hashlib.sha256(body).hexdigest()[:32])
 
 
 @cache
@@ -62,10 +64,15 @@ async def page(_deps: Deps, route: Route, request: web.Request) -> web.StreamRes
 
 def _sent(file: _File, route: Route, request: web.Request) -> web.Response:
     """The file; or word that the browser's copy is still the same, which it asks for every time it is used."""
-    headers = {"Cache-Control": "no-cache", "ETag": f'"{file.tag}"'}
+    # The tag is weak: it names the file, compressed or not.
+    headers = {"Cache-Control": "no-cache", "ETag": f'W/"{file.tag}"', "Vary": "Accept-Encoding"}
     if route.media == "text/html":
         headers |= _HTML_HEADERS
     if any(etag.value in (file.tag, "*") for etag in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     charset = None if route.media == "application/json" else "utf-8"
-    return web.Response(body=file.body, content_type=route.media, charset=charset, headers=headers)
+    body = file.body
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        body = file.compressed
+        headers["Content-Encoding"] = "gzip"
+    return web.Response(body=body, content_type=route.media, charset=charset, headers=headers)
