@@ -12,8 +12,11 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from playwright.async_api import Browser, Playwright
+
 VARIABLE = "CHROMIUM"
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_OPTIONS = ("--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update")
 _FETCHED = Path(sys.prefix) / "chromium"
 _PROGRAM = "usr/lib/chromium/chromium"
 _ADVICE = (
@@ -48,6 +51,17 @@ def find() -> Chromium:
     if not (_FETCHED / _PROGRAM).exists():
         _fetch(_FETCHED)
     return _unpacked(_FETCHED)
+
+
+async def launch(playwright: Playwright) -> Browser:
+    """Starts the browser, without a screen and without any talk of its own to hosts elsewhere. Raises `NoBrowser`."""
+    found = find()
+    return await playwright.chromium.launch(
+        executable_path=found.program,
+        env={**os.environ, **found.environment},
+        chromium_sandbox=False,
+        args=[*_OPTIONS],
+    )
 
 
 def _unpacked(root: Path) -> Chromium:

@@ -1,7 +1,6 @@
 """The pages, in a real browser: what a person sees and does there."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,7 +22,6 @@ from tests.gateway.test_people import PASSWORD, person
 PATIENCE = 5_000
 """Milliseconds that a page may take for one thing."""
 
-OPTIONS = ("--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update")
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 375, "height": 740}
 PROMPTS = {
@@ -101,16 +99,8 @@ async def log_in(page: Page, name: str, password: str = PASSWORD) -> None:
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    found = chromium.find()
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(
-            executable_path=found.program,
-            env={**os.environ, **found.environment},
-            chromium_sandbox=False,
-            args=[*OPTIONS],
-        )
+    async with async_playwright() as playwright, await chromium.launch(playwright) as launched:
         yield launched
-        await launched.close()
 
 
 @pytest.fixture
