@@ -35,6 +35,20 @@ DOCUMENTED = {
     "POST /api/v1/llm/config",
     "POST /api/v1/llm/test",
     "GET /api/v1/llm/models",
+    "GET /api/v1/llm/actions",
+    "POST /api/v1/llm/actions",
+    "POST /api/v1/llm/actions/",
+    "GET /api/v1/llm/actions/{action_id}",
+    "PUT /api/v1/llm/actions/{action_id}",
+    "DELETE /api/v1/llm/actions/{action_id}",
+    "POST /api/v1/llm/actions/{action_id}/execute",
+    "GET /api/v1/llm/actions/{action_id}/runs/{run_id}",
+    "GET /api/v1/llm/actions/{action_id}/history",
+    "GET /api/v1/llm/prompts",
+    "POST /api/v1/llm/generate-idea",
+    "POST /api/v1/llm/expand-section/{section_id}",
+    "POST /api/v1/llm/optimize-seo/{post_id}",
+    "POST /api/v1/llm/generate-social/{section_id}",
     "POST /v1/chat/completions",
     "GET /v1/models",
     "GET /v1/models/{model}",
@@ -86,7 +100,14 @@ def test_no_viewer_may_write() -> None:
     ],
 )
 def test_a_path_says_its_family(path: str, family: Family) -> None:
-    assert family_of(path) is family
+    assert family_of(path, "GET") is family
+
+
+def test_template_settings_have_a_form_of_their_own_behind_the_path_of_actions() -> None:
+    assert family_of("/api/v1/llm/actions/", "POST") is Family.TEMPLATES
+    assert family_of("/api/v1/llm/actions/idea_seed", "GET") is Family.TEMPLATES
+    for method, path in (("POST", ""), ("GET", ""), ("GET", "/12"), ("PUT", "/idea_seed"), ("GET", "/12/history")):
+        assert family_of(f"/api/v1/llm/actions{path}", method) is Family.LLM
 
 
 def test_a_row_that_names_a_field_its_request_has_not_is_refused() -> None:

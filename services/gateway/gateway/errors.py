@@ -141,6 +141,15 @@ class LlmError(Message):
     error: LlmErrorBody
 
 
+class TemplateError(Message):
+    """As `LlmError`, with `errors` by field: document B's template settings."""
+
+    status: Literal["error"] = "error"
+    message: str
+    errors: dict[str, list[str]]
+    error: LlmErrorBody
+
+
 class OrchestrationError(Message):
     """Document C's error."""
 
@@ -176,6 +185,7 @@ class OpenAiError(Message):
 
 FORMS: Mapping[Family, type[Message]] = {
     Family.LLM: LlmError,
+    Family.TEMPLATES: TemplateError,
     Family.ORCHESTRATION: OrchestrationError,
     Family.SERVER: ServerError,
     Family.PIPELINE: PipelineError,
@@ -202,6 +212,9 @@ def _body(refusal: Refused, outcome: Outcome, family: Family) -> Message:
     match family:
         case Family.LLM:
             return _llm(refusal, outcome)
+        case Family.TEMPLATES:
+            told = _llm(refusal, outcome)
+            return TemplateError(message=told.message, errors=told.error.details, error=told.error)
         case Family.ORCHESTRATION:
             return OrchestrationError(error=_sentence(refusal))
         case Family.SERVER:
@@ -227,24 +240,30 @@ def openai_error(refusal: Refused) -> OpenAiError:
 
 
 def _llm(refusal: Refused, outcome: Outcome) -> LlmError:
+    """A refusal's metadata may say more than its code: document B's `type`, `details`, `troubleshooting` and
+    `temporary`, and with `entry` document A's entry of `errors`."""
+    code, metadata = refusal.code.value, refusal.metadata
     details: dict[str, list[str]] = {}
     for name, message in _field_errors(refusal):
         details.setdefault(name, []).append(message)
-    code = refusal.code.value
     entries = [
         LlmErrorEntry(code=code, message=message, details=name)
         for name, messages in details.items()
         for message in messages
     ]
+    told = refusal.message
+    if "entry" in metadata:
+        entry = LlmErrorEntry.model_validate({"code": code, **metadata["entry"]})
+        entries, told = [entry], entry.details or entry.message
     return LlmError(
         message=refusal.message,
         errors=entries or [LlmErrorEntry(code=code, message=refusal.message)],
         error=LlmErrorBody(
-            type=code,
-            message=refusal.message,
-            details=details,
-            troubleshooting=list(outcome.troubleshooting),
-            temporary=bool(refusal.metadata.get("temporary", outcome.temporary)),
+            type=str(metadata.get("type", code)),
+            message=told,
+            details={**details, **metadata.get("details", {})},
+            troubleshooting=list(metadata.get("troubleshooting", outcome.troubleshooting)),
+            temporary=bool(metadata.get("temporary", outcome.temporary)),
         ),
     )
 

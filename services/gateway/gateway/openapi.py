@@ -3,13 +3,14 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from contracts.base import RefusalCode
+from contracts.gateway import ResponseStyle
 from gateway import API_VERSION
 from gateway.domain.chat import ChatCompletionChunk
 from gateway.domain.response_events import ResponseEvent
@@ -18,7 +19,7 @@ from gateway.domain.trial import TrialResult
 from gateway.edge import cookies
 from gateway.errors import FORMS, OUTCOMES
 from gateway.routes.pipeline import PresignedDownload
-from gateway.routes.table import Route, Special, Tag
+from gateway.routes.table import IDEMPOTENCY_HEADER, STYLE_HEADER, Family, Route, Special, Tag
 
 Json = dict[str, Any]
 _Mode = Literal["validation", "serialization"]
@@ -28,14 +29,15 @@ _Schemas = Mapping[tuple[Any, _Mode], Json]
 _REF = "#/components/schemas/{model}"
 _REFERENCE = re.compile(r'"#/components/schemas/([^"]+)"')
 _JSON = "application/json"
+_EVENTS = "text/event-stream"
 _ANY_ROUTE = (RefusalCode.INTERNAL, RefusalCode.RATE_LIMITED)
 _BEHIND_A_KEY = (RefusalCode.UNAUTHENTICATED, RefusalCode.FORBIDDEN)
 _OVER_THE_BUS = (RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT)
 _FURTHER_ANSWERS: Mapping[Special, tuple[str, type[BaseModel]]] = {
-    Special.CHAT: ("text/event-stream", ChatCompletionChunk),
-    Special.TEXT: ("text/event-stream", Completion),
-    Special.RESPONSES: ("text/event-stream", ResponseEvent),
-    Special.TEST_PROMPT: ("text/event-stream", TrialResult),
+    Special.CHAT: (_EVENTS, ChatCompletionChunk),
+    Special.TEXT: (_EVENTS, Completion),
+    Special.RESPONSES: (_EVENTS, ResponseEvent),
+    Special.TEST_PROMPT: (_EVENTS, TrialResult),
     Special.DOWNLOAD_MODEL: (_JSON, PresignedDownload),
 }
 """What a row may answer with besides its own form."""
@@ -152,10 +154,27 @@ def _resolved(schema: Json, definitions: Json) -> Json:
 
 def _parameters(route: Route, properties: Json) -> list[Json]:
     places = [(name, "path") for name in route.path_names] + [(name, "query") for name in route.query_names]
+    return [*_listed(places, properties), *_headers(route)]
+
+
+def _headers(route: Route) -> list[Json]:
+    """The headers that are the row's own."""
     if route.special is Special.STREAM_LOGS:
         resume = {"type": "string", "description": "The id of the last event that was seen"}
-        return [*_listed(places, properties), {"name": "Last-Event-ID", "in": "header", "schema": resume}]
-    return _listed(places, properties)
+        return [{"name": "Last-Event-ID", "in": "header", "schema": resume}]
+    if route.special is Special.LIST_ACTIONS:
+        style = {"type": "string", "enum": list(get_args(ResponseStyle)), "description": "The key's own, if not given"}
+        return [{"name": STYLE_HEADER, "in": "header", "schema": style}]
+    if route.stream is not None:
+        key = {
+            "type": "string",
+            "pattern": "^[ -~]+$",
+            "minLength": 1,
+            "maxLength": 255,
+            "description": "Names the request: repeated with the same key it is executed once",
+        }
+        return [{"name": IDEMPOTENCY_HEADER, "in": "header", "schema": key}]
+    return []
 
 
 def _listed(places: Iterable[tuple[str, str]], model: Json) -> list[Json]:
@@ -194,12 +213,28 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
         content[route.media] = {}
     if route.special is not None and route.special in _FURTHER_ANSWERS:
         media, model = _FURTHER_ANSWERS[route.special]
-        content[media] = {"schema": schemas[model, "serialization"]}
+        told = schemas[model, "serialization"]
+        content[media] = {"schema": _event(told) if media == _EVENTS else told}
     responses: Json = {str(route.status): {"description": "Done", "content": content}}
     form = schemas[FORMS[route.family], "serialization"]
+    if route.special is Special.NAMED_ACTION:
+        # Both kinds of resource stand behind the one path.
+        form = {"anyOf": [schemas[FORMS[family], "serialization"] for family in (Family.LLM, Family.TEMPLATES)]}
     for status in sorted({OUTCOMES[code].status for code in _refusals(route)}):
         responses[str(status)] = {"description": _MEANINGS[status], "content": {_JSON: {"schema": form}}}
     return responses
+
+
+def _event(data: Json) -> Json:
+    """One server-sent event, which is what a schema of a stream describes: its `data` is JSON in a text."""
+    return {
+        "type": "object",
+        "properties": {
+            "event": {"type": "string"},
+            "data": {"type": "string", "contentMediaType": _JSON, "contentSchema": data},
+        },
+        "required": ["data"],
+    }
 
 
 def _refusals(route: Route) -> set[RefusalCode]:

@@ -104,7 +104,7 @@ def _refuse(request: web.Request, refusal: Refused) -> web.StreamResponse:
     if (begun := _break_off(request)) is not None:
         _log.warning("answer_broken_off", code=refusal.code.value, error=refusal.message)
         return begun
-    return refused(refusal, family_of(request.path))
+    return refused(refusal, family_of(request.path, request.method))
 
 
 def _break_off(request: web.Request) -> web.StreamResponse | None:

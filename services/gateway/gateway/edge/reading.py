@@ -1,6 +1,7 @@
 """From an HTTP request to the message that a row of the table takes. What does not fit is refused field by field."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
@@ -9,9 +10,12 @@ from pydantic import ValidationError
 
 from contracts.base import Message, RefusalCode, Refused
 from gateway.errors import invalid_fields, invalid_input
-from gateway.routes.table import Route
+from gateway.routes.table import IDEMPOTENCY_HEADER, Route
+
+MessageT = TypeVar("MessageT", bound=Message)
 
 _NUL_ESCAPE = b"\\u0000"
+_LONGEST_KEY = 255
 
 
 async def read_request(request: web.Request, route: Route) -> Message:
@@ -27,6 +31,22 @@ async def read_request(request: web.Request, route: Route) -> Message:
         return route.request.model_validate(_fields(request, route, raw))
     except ValidationError as error:
         raise invalid_input(error) from None
+
+
+def fitting(model: type[MessageT], fields: Mapping[str, Any]) -> MessageT:
+    """The message with these fields. Raises `Refused(INVALID)`."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        raise invalid_input(error) from None
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    """What the caller names its request by, so that a repeated one is done once. Raises `Refused(INVALID)`."""
+    key = request.headers.get(IDEMPOTENCY_HEADER)
+    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
+        raise invalid_fields([(IDEMPOTENCY_HEADER, f"must be 1 to {_LONGEST_KEY} printable ASCII characters")])
+    return key
 
 
 async def read_body(request: web.Request) -> bytes:

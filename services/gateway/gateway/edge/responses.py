@@ -34,7 +34,9 @@ def json_response(
 
 def refused(refusal: Refused, family: Family) -> web.Response:
     told = tell(refusal, family)
-    return json_response(told.body, told.status, omit_absent=family is Family.LLM, headers=told.headers)
+    return json_response(
+        told.body, told.status, omit_absent=family in (Family.LLM, Family.TEMPLATES), headers=told.headers
+    )
 
 
 def event_stream() -> web.StreamResponse:

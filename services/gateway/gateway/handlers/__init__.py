@@ -6,9 +6,11 @@ from aiohttp import web
 
 from gateway.deps import Deps
 from gateway.handlers import (
+    actions,
     ask,
     chat,
     downloads,
+    executions,
     keys,
     login,
     logs,
@@ -51,6 +53,9 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.RESPONSES: responses.respond_to,
     Special.SERVED_MODEL: chat.get_model,
     Special.TEST_PROMPT: trial.test_prompt,
+    Special.LIST_ACTIONS: actions.list_actions,
+    Special.NAMED_ACTION: actions.named_action,
+    Special.LIST_PROMPTS: actions.list_prompts,
     Special.UPLOAD_DATASET: uploads.upload_dataset,
     Special.DOWNLOAD_MODEL: downloads.download_model,
     Special.STREAM_LOGS: logs.stream_logs,
@@ -59,7 +64,9 @@ _SPECIAL: Mapping[Special, Handler] = {
 
 
 def handler_of(route: Route) -> Handler:
-    return ask.ask if route.special is None else _SPECIAL[route.special]
+    if route.special is not None:
+        return _SPECIAL[route.special]
+    return ask.ask if route.stream is None else executions.execute
 
 
 __all__ = ["Handler", "handler_of"]

@@ -24,13 +24,12 @@ from gateway.deps import Deps
 from gateway.domain.chat import ChatChunks, ChatRequest, NamedModel, completion, find_model
 from gateway.domain.embeddings import EmbeddingsRequest, embedding_list
 from gateway.domain.text import CompletionRequest, TextChunks, text_completion
-from gateway.edge.reading import read_request
+from gateway.edge.reading import idempotency_key, read_request
 from gateway.edge.responses import event_stream, json_response
 from gateway.errors import openai_error
 from gateway.routes.table import Route
 
 _DONE = b"data: [DONE]\n\n"
-_LONGEST_KEY = 255
 
 Asked = ChatRequest | CompletionRequest
 Chunks = ChatChunks | TextChunks
@@ -85,13 +84,8 @@ async def _complete(deps: Deps, asked: Asked, api: _Api, request: web.Request) -
 
 def once(request: web.Request) -> AbstractContextManager[Call | None]:
     """Hands an `Idempotency-Key` on to the router, which answers the same key with the same completion."""
-    key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return nullcontext()
-    if not 0 < len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
-        message = f"Idempotency-Key must be 1 to {_LONGEST_KEY} printable ASCII characters"
-        raise Refused(RefusalCode.INVALID, message, {"param": "Idempotency-Key"})
-    return calling(replace(current(), idempotency_key=key))
+    key = idempotency_key(request)
+    return nullcontext() if key is None else calling(replace(current(), idempotency_key=key))
 
 
 async def _stream(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> web.StreamResponse:

@@ -83,7 +83,7 @@ def _is_unlimited(route: Route, caller: Caller | None) -> bool:
     """Document B's reads, and the probe that may take this gateway out of service: others' requests must not."""
     if caller is None:
         return route.special is Special.READY
-    return route.method == "GET" and route.family is Family.LLM
+    return route.method == "GET" and route.family in (Family.LLM, Family.TEMPLATES)
 
 
 def headers(standing: Standing) -> dict[str, str]:

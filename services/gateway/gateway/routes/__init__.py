@@ -1,5 +1,7 @@
 """The HTTP table: every route of the gateway, one row each, one module per family."""
 
+from gateway.routes.actions import ACTIONS
+from gateway.routes.content import CONTENT
 from gateway.routes.engines import ENGINES
 from gateway.routes.llm import LLM
 from gateway.routes.openai import OPENAI
@@ -7,10 +9,25 @@ from gateway.routes.pages import PAGES
 from gateway.routes.people import PEOPLE
 from gateway.routes.pipeline import PIPELINE
 from gateway.routes.platform import PLATFORM
+from gateway.routes.posts import POSTS
+from gateway.routes.prompts import PROMPTS
 from gateway.routes.table import Route
 from gateway.routes.tasks import TASKS
 
-ROUTES: tuple[Route, ...] = (*OPENAI, *PIPELINE, *LLM, *ENGINES, *TASKS, *PEOPLE, *PLATFORM, *PAGES)
+ROUTES: tuple[Route, ...] = (
+    *OPENAI,
+    *PIPELINE,
+    *LLM,
+    *ENGINES,
+    *PROMPTS,
+    *ACTIONS,
+    *CONTENT,
+    *POSTS,
+    *TASKS,
+    *PEOPLE,
+    *PLATFORM,
+    *PAGES,
+)
 """In the order of the API description."""
 
 __all__ = ["ROUTES", "Route"]

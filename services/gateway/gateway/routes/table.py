@@ -9,12 +9,14 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from contracts.base import Message, RefusalCode, ReplyT, RequestT, Rpc
+from contracts.base import ChunkT, FinalT, Message, RefusalCode, ReplyT, RequestT, Rpc, Stream
 from contracts.gateway import Role
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 ViewT = TypeVar("ViewT", bound=BaseModel)
 
+STYLE_HEADER = "X-Response-Style"
+IDEMPOTENCY_HEADER = "Idempotency-Key"
 _PARAMETER = re.compile(r"\{(\w+)(?::[^}]+)?\}")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
@@ -23,6 +25,7 @@ class Family(StrEnum):
     """A set of routes that share the form of their errors, each from one API document."""
 
     LLM = "llm"
+    TEMPLATES = "templates"
     ORCHESTRATION = "orchestration"
     SERVER = "server"
     PIPELINE = "pipeline"
@@ -41,8 +44,17 @@ _PREFIXES = (
 )
 
 
-def family_of(path: str) -> Family:
-    """The family whose form an answer under `path` has. What no document claims has document E's."""
+# Document B's template settings share their path with its actions.
+_TEMPLATES = {
+    "POST": re.compile(r"/api/v1/llm/actions/"),
+    "GET": re.compile(r"/api/v1/llm/actions/[^/]*[^0-9/][^/]*"),
+}
+
+
+def family_of(path: str, method: str) -> Family:
+    """The family whose form an answer of `method` under `path` has. What no document claims has document E's."""
+    if (templates := _TEMPLATES.get(method)) is not None and templates.fullmatch(path):
+        return Family.TEMPLATES
     for prefix, family in _PREFIXES:
         if path == prefix or path.startswith(prefix + "/"):
             return family
@@ -58,6 +70,8 @@ class Tag(StrEnum):
     LOGS = "Logs"
     MODELS = "Models"
     LLM = "LLM"
+    ACTIONS = "Prompts and actions"
+    CONTENT = "Posts and their content"
     TASKS = "Tasks"
     KEYS = "API keys"
     PEOPLE = "Users and sessions"
@@ -93,6 +107,9 @@ class Special(StrEnum):
     RESPONSES = "responses"
     SERVED_MODEL = "served_model"
     TEST_PROMPT = "test_prompt"
+    LIST_ACTIONS = "list_actions"
+    NAMED_ACTION = "named_action"
+    LIST_PROMPTS = "list_prompts"
     UPLOAD_DATASET = "upload_dataset"
     DOWNLOAD_MODEL = "download_model"
     STREAM_LOGS = "stream_logs"
@@ -126,6 +143,7 @@ class Route:
     `path` is OpenAPI's template; `{name:.+}` also takes slashes. The fields of `request` come from the path where it
     names them, the others from the JSON body of a POST, PUT or PATCH and from the query of a GET or DELETE. `role` is
     the least role that may call; None opens the route to everyone. `response` is None for an answer that is not JSON.
+    `stream` is an execution, whose final message is the answer.
     `omit_absent` leaves fields out that are null. `refusals` are the codes it may answer with,
     besides those of the edge.
     """
@@ -138,6 +156,7 @@ class Route:
     request: type[Message]
     response: type[BaseModel] | None
     rpc: Rpc[Any, Any] | None = None
+    stream: Stream[Any, Any, Any] | None = None
     shape: Callable[[Any], BaseModel | str] | None = None
     special: Special | None = None
     quota: Quota | None = None
@@ -150,14 +169,14 @@ class Route:
     example: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if (self.rpc is None) == (self.special is None):
-            raise ValueError(f"{self.method} {self.path}: answered by an Rpc or specially, not both")
+        if [self.rpc, self.stream, self.special].count(None) != 2:
+            raise ValueError(f"{self.method} {self.path}: answered by an Rpc, by an execution or specially")
         if missing := set(self.path_names) - set(self.request.model_fields):
             raise ValueError(f"{self.method} {self.path}: {self.request.__name__} has no {sorted(missing)}")
 
     @property
     def family(self) -> Family:
-        return family_of(self.path)
+        return family_of(self.template, self.method)
 
     @cached_property
     def template(self) -> str:
@@ -212,6 +231,35 @@ def asks(
         status=status,
         omit_absent=omit_absent,
         refusals=rpc.refusals,
+        description=description,
+        example=example,
+    )
+
+
+def executes(
+    path: str,
+    stream: Stream[RequestT, ChunkT, FinalT],
+    *,
+    tag: Tag,
+    summary: str,
+    description: str,
+    quota: Quota,
+    view: View[FinalT] | None = None,
+    example: Mapping[str, Any] | None = None,
+) -> Route:
+    """A row that has something executed, and answers with how it ended."""
+    return Route(
+        method="POST",
+        path=path,
+        tag=tag,
+        summary=summary,
+        role="member",
+        request=stream.request,
+        response=view.model if view is not None else stream.final,
+        stream=stream,
+        shape=view.shape if view is not None else None,
+        quota=quota,
+        refusals=stream.refusals,
         description=description,
         example=example,
     )
