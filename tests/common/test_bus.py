@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from nats.aio.msg import Msg
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from common.bus import Bus, BusDown, Delivered, Handlers
+from common.bus.frames import encode, encode_chunks
+from common.bus.protocol import Message
 from common.context import Call, Principal, calling, current
 from common.settings import ServiceSettings
 from common.telemetry import tracer
@@ -186,9 +187,9 @@ async def test_a_caller_that_dies_without_a_word_stops_the_work(
     dying = await Bus.connect(settings_of("gateway"), "gateway")
     stream = dying.stream(router.CHAT_STREAM, CHAT.model_copy(update={"model": "slow"}))
     await anext(stream)
-    transport: Any = dying._client._transport
-    dying._client.options["allow_reconnect"] = False
-    transport._io_writer.transport.abort()
+    wire: Any = dying._wire
+    wire._keeping.cancel()
+    wire._link._transport.abort()
     await asyncio.wait_for(seen.released.wait(), 5)
 
 
@@ -271,12 +272,12 @@ async def test_a_service_may_not_speak_for_another(asker: Bus) -> None:
 
 
 async def test_a_stream_that_lost_a_chunk_on_the_way_does_not_look_finished(asker: Bus, answerer: Bus) -> None:
-    async def lose_one_of_two(message: Msg) -> None:
-        await answerer._client.publish(message.reply, ChatDelta(content="b").model_dump_json().encode())
-        headers = {"Frame": "final", "Chunks": "2"}
-        await answerer._client.publish(message.reply, FINAL.model_dump_json().encode(), headers=headers)
+    def lose_one_of_two(message: Message) -> None:
+        answerer._wire.publish(message.reply, encode_chunks(ChatDelta, [ChatDelta(content="b")]))
+        answerer._wire.publish(message.reply, encode(FINAL), headers={"Frame": "final", "Chunks": "2"})
 
-    await answerer._client.subscribe(router.CHAT_STREAM.subject, queue="llm_router", cb=lose_one_of_two)
+    answerer._wire.subscribe(router.CHAT_STREAM.subject, lose_one_of_two, queue="llm_router")
+    await answerer._wire.flush()
     stream = asker.stream(router.CHAT_STREAM, CHAT)
     assert await anext(stream) == ChatDelta(content="b")
     with pytest.raises(Refused) as refused:
@@ -297,7 +298,7 @@ async def test_long_answers_on_one_subject_do_not_hold_up_another(
 
 
 async def test_a_question_that_fits_only_without_its_headers_is_refused_and_costs_no_connection(asker: Bus) -> None:
-    room = asker._client.max_payload - len(registry.GetDataset(dataset_id="").model_dump_json())
+    room = asker._wire.max_payload - len(registry.GetDataset(dataset_id="").model_dump_json())
     with pytest.raises(Refused) as refused:
         await asker.ask(registry.GET_DATASET, registry.GetDataset(dataset_id="x" * (room - 10)), timeout=1)
     assert refused.value.code is RefusalCode.TOO_LARGE
@@ -305,7 +306,7 @@ async def test_a_question_that_fits_only_without_its_headers_is_refused_and_cost
 
 async def test_messages_that_are_too_large_do_not_use_up_what_may_be_under_way(orchestrating: Bus) -> None:
     run_id = uuid.uuid4().hex
-    subject, large = f"logs.v1.run.{run_id}", b"x" * (orchestrating._client.max_payload + 1)
+    subject, large = f"logs.v1.run.{run_id}", b"x" * (orchestrating._wire.max_payload + 1)
     for number in range(4001):
         with pytest.raises(BusDown):
             await orchestrating.publish_raw_many([(subject, large, {}, f"{run_id}.{number}")])

@@ -139,7 +139,7 @@ async def test_questions_are_answered_again_once_the_bus_is_back(machine: Machin
 async def test_what_cannot_be_told_is_known_at_once(machine: Machine, teller: Bus) -> None:
     machine.signal("nats", signal.SIGKILL)
     async with asyncio.timeout(5):
-        while teller._client.is_connected:  # noqa: ASYNC110 - it notices by itself
+        while teller._wire.is_connected:  # noqa: ASYNC110 - it notices by itself
             await asyncio.sleep(0.01)
     started = time.monotonic()
     body = ended()

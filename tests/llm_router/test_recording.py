@@ -54,7 +54,7 @@ class TestRecorder:
         recorder = Recorder(router_bus, capacity=1000)
         running = asyncio.create_task(recorder.run())
         for _ in range(600):
-            await recorder.record(interaction())
+            recorder.record(interaction())
         await recorder.flush(5)
         assert recorder.waiting == 0
         running.cancel()
@@ -66,7 +66,7 @@ class TestRecorder:
         before = spilled()
         started = time.perf_counter()
         for _ in range(15):
-            await recorder.record(interaction())
+            recorder.record(interaction())
         assert time.perf_counter() - started < 0.1
         await asyncio.sleep(0.2)
         assert recorder.waiting == 10
@@ -78,9 +78,9 @@ class TestRecorder:
     async def test_one_that_the_bus_never_takes_does_not_hold_up_the_others(self, router_bus: Bus) -> None:
         recorder = Recorder(router_bus, capacity=10)
         before = spilled()
-        await recorder.record(interaction())
-        await recorder.record(interaction("x" * 9_000_000))
-        await recorder.record(interaction())
+        recorder.record(interaction())
+        recorder.record(interaction("x" * 9_000_000))
+        recorder.record(interaction())
         running = asyncio.create_task(recorder.run())
         await recorder.flush(10)
         assert recorder.waiting == 0

@@ -1,10 +1,10 @@
 """The call being handled: who asks, until when, under which request id. Travels with every question over the bus."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from contracts.base import EventBody
 from contracts.gateway import Budget, ResponseStyle, Role
@@ -24,18 +24,27 @@ class Principal(EventBody):
     models: tuple[str, ...] | None = None
     budget: Budget | None = None
 
+    @cached_property
+    def as_header(self) -> str:
+        """As it travels over the bus."""
+        return self.model_dump_json(exclude_defaults=True)
+
     def may_ask(self, model: str) -> bool:
         return self.models is None or model in self.models
 
 
 @dataclass(frozen=True)
 class Call:
-    """`deadline` is a moment of `time.time()`, in seconds, after which nobody waits for the answer."""
+    """`deadline` is a moment of `time.time()`, in seconds, after which nobody waits for the answer.
+
+    `subject` is the question's, where it came over the bus.
+    """
 
     principal: Principal | None = None
     deadline: float | None = None
     request_id: str | None = None
     idempotency_key: str | None = None
+    subject: str | None = None
 
     def remaining(self) -> float | None:
         """Seconds left, which may be negative; None when nothing bounds the call."""
@@ -45,7 +54,7 @@ class Call:
         """The bus headers of a question that is asked on behalf of this call."""
         headers = {Header.DEADLINE.value: f"{deadline:.3f}"}
         if self.principal is not None:
-            headers[Header.PRINCIPAL.value] = self.principal.model_dump_json(exclude_defaults=True)
+            headers[Header.PRINCIPAL.value] = self.principal.as_header
         if self.request_id is not None:
             headers[Header.REQUEST_ID.value] = self.request_id
         if self.idempotency_key is not None:
@@ -53,15 +62,22 @@ class Call:
         return headers
 
     @classmethod
-    def from_headers(cls, headers: Mapping[str, str]) -> "Call":
+    def from_headers(cls, headers: Mapping[str, str], subject: str | None = None) -> "Call":
         principal = headers.get(Header.PRINCIPAL)
         deadline = headers.get(Header.DEADLINE)
         return cls(
-            principal=Principal.model_validate_json(principal) if principal else None,
+            principal=_principal(principal) if principal else None,
             deadline=float(deadline) if deadline else None,
             request_id=headers.get(Header.REQUEST_ID),
             idempotency_key=headers.get(Header.IDEMPOTENCY_KEY),
+            subject=subject,
         )
+
+
+@lru_cache(maxsize=4096)
+def _principal(header: str) -> Principal:
+    """The same callers ask again and again."""
+    return Principal.model_validate_json(header)
 
 
 _NO_CALL = Call()
@@ -73,11 +89,15 @@ def current() -> Call:
     return _CALL.get()
 
 
-@contextmanager
-def calling(call: Call) -> Iterator[Call]:
+class calling:  # noqa: N801 - reads as the statement that it is
     """Makes `call` the current one for the duration of the block."""
-    token = _CALL.set(call)
-    try:
-        yield call
-    finally:
-        _CALL.reset(token)
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+
+    def __enter__(self) -> Call:
+        self._token = _CALL.set(self._call)
+        return self._call
+
+    def __exit__(self, *_: object) -> None:
+        _CALL.reset(self._token)

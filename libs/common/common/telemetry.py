@@ -3,8 +3,10 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator, Mapping, MutableMapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, MutableMapping
+from contextlib import AbstractContextManager, suppress
+from contextvars import Token
+from types import TracebackType
 from typing import Any
 
 import orjson
@@ -16,6 +18,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 from prometheus_client import Counter, Gauge, Histogram
+
+from common.context import current
 
 __all__ = [
     "Counter",
@@ -47,6 +51,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         add_service,
+        _add_call,
         _add_trace_ids,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -72,6 +77,16 @@ def configure_logging(service: str, level: str = "INFO") -> None:
 
 def _dumps(value: object, **_: object) -> str:
     return orjson.dumps(value, default=repr).decode()
+
+
+def _add_call(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Read when something is logged: to bind it for every call would cost each of them as much as its answer."""
+    call = current()
+    if call.request_id is not None:
+        event.setdefault("request_id", call.request_id)
+    if call.subject is not None:
+        event.setdefault("subject", call.subject)
+    return event
 
 
 def _add_trace_ids(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -118,30 +133,48 @@ def tracer() -> trace.Tracer:
     return _TRACER
 
 
-@contextmanager
-def hop(
-    name: str,
-    kind: trace.SpanKind,
-    *,
-    parent: context.Context | None = None,
-    attributes: Mapping[str, str] | None = None,
-) -> Iterator[trace.Span]:
+class hop:  # noqa: N801 - reads as the statement that it is
     """A span of one hop over the bus, under `parent` or the current span.
 
     In a trace that is not recorded the hop only carries the trace on: a span that nobody will see costs more than
     the hop itself.
     """
-    above = trace.get_current_span(parent)
-    if above.get_span_context().is_valid and not above.get_span_context().trace_flags.sampled:
-        token = context.attach(parent) if parent is not None else None
-        try:
-            yield above
-        finally:
-            if token is not None:
-                context.detach(token)
-        return
-    with _TRACER.start_as_current_span(name, context=parent, kind=kind, attributes=attributes) as span:
-        yield span
+
+    def __init__(
+        self,
+        name: str,
+        kind: trace.SpanKind,
+        *,
+        parent: context.Context | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> None:
+        above = trace.get_current_span(parent)
+        self._token: Token[context.Context] | None = None
+        self._recording: AbstractContextManager[trace.Span] | None = None
+        if _is_unrecorded(above.get_span_context()):
+            self._span = above
+            self._parent = parent
+        else:
+            self._recording = _TRACER.start_as_current_span(name, context=parent, kind=kind, attributes=attributes)
+
+    def __enter__(self) -> trace.Span:
+        if self._recording is not None:
+            return self._recording.__enter__()
+        if self._parent is not None:
+            self._token = context.attach(self._parent)
+        return self._span
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._recording is not None:
+            self._recording.__exit__(kind, error, traceback)
+        elif self._token is not None:
+            context.detach(self._token)
+
+
+def _is_unrecorded(above: trace.SpanContext) -> bool:
+    return above.is_valid and not above.trace_flags.sampled
 
 
 def inject(headers: dict[str, str]) -> dict[str, str]:

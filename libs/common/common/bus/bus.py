@@ -2,50 +2,55 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
-from nats.js.api import PubAck
 from opentelemetry.trace import SpanKind
 
-from common.bus.connection import BusDown, connect
-from common.bus.frames import CHUNKS, NO_RESPONDERS, STATUS, Frame, encode, fits, refusal_in
+from common.bus.connection import connect_reader, connect_wire
+from common.bus.frames import NO_RESPONDERS, STATUS, encode, refusal_in, room
 from common.bus.handlers import DepsT, Handlers
+from common.bus.inbox import Inbox
 from common.bus.jetstream import Delivered, Puller, follow, settle
 from common.bus.posting import Poster
+from common.bus.protocol import Message
 from common.bus.serving import Server
+from common.bus.streaming import Reading
+from common.bus.wire import BusDown, Wire
 from common.context import current
 from common.settings import ServiceSettings
 from common.telemetry import get_logger, hop, inject
 from contracts.base import BodyT, ChunkT, Event, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
-from contracts.topology import Consumer, Header, cancel_subject
+from contracts.topology import Consumer, Header, inbox_prefix
 
 _log = get_logger("bus")
 _RETRY_SECONDS = 0.1
-_SILENCE_SECONDS = 7.0
 _PUBLISH_TIMEOUT = 5.0
+_GOODBYE_SECONDS = 1.0
 _MESSAGE_ID = "Nats-Msg-Id"
 
 
 class Bus:
     """A service's connection to all others. Made by `Bus.connect`, ended by `close`."""
 
-    def __init__(self, client: Client, service: str, max_concurrency: int) -> None:
-        self._client = client
-        self._context = client.jetstream(timeout=_PUBLISH_TIMEOUT, publish_async_max_pending=4000)
+    def __init__(self, wire: Wire, reader: Client, service: str, max_concurrency: int) -> None:
+        self._wire = wire
+        self._reader = reader
+        self._context = reader.jetstream(timeout=_PUBLISH_TIMEOUT)
         self._service = service
         self._max_concurrency = max_concurrency
         self._servers: list[Server[object]] = []
-        self._poster = Poster(client)
+        self._inbox = Inbox(wire, inbox_prefix(service))
+        self._poster = Poster(wire, inbox_prefix(service))
 
     @classmethod
     async def connect(cls, settings: ServiceSettings, service: str) -> "Bus":
         """Connects as `service`, a name of `contracts.topology.ACCESS`."""
-        return cls(await connect(settings, service), service, settings.max_concurrency)
+        wire = await connect_wire(settings, service)
+        return cls(wire, await connect_reader(settings, service), service, settings.max_concurrency)
 
     async def drain(self, grace: float = 10.0) -> None:
         """Takes no more questions and finishes what is being answered, up to `grace` seconds; asking still works."""
@@ -55,20 +60,21 @@ class Bus:
     async def close(self, grace: float = 10.0) -> None:
         """Drains, then disconnects."""
         await self.drain(grace)
-        with suppress(NatsError, TimeoutError, OSError):
-            if self._client.is_connected:
-                await self._client.flush(timeout=1)
         with suppress(NatsError, OSError):
-            await self._client.close()
+            await self._reader.close()
+        with suppress(BusDown, TimeoutError):
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self._wire.flush()
+        await self._wire.close()
 
     async def ping(self) -> None:
         """Raises BusDown when there is no connection at the moment."""
-        if not self._client.is_connected:
+        if not (self._wire.is_connected and self._reader.is_connected):
             raise BusDown("not connected to NATS")
 
     async def serve(self, handlers: Handlers[DepsT], deps: DepsT) -> None:
         """Answers the contracts in `handlers` from now on."""
-        server = Server(self._client, self._service, handlers, deps, max_concurrency=self._max_concurrency)
+        server = Server(self._wire, self._service, handlers, deps, max_concurrency=self._max_concurrency)
         await server.start()
         self._servers.append(server)  # type: ignore[arg-type]
 
@@ -87,25 +93,29 @@ class Bus:
         with hop(f"ask {rpc.subject}", SpanKind.CLIENT):
             headers = inject(current().headers(deadline))
             data = self._fitting(encode(request))
-            unheard_until = time.monotonic() + min(patience, timeout)
-            while True:
-                try:
-                    reply = await self._client.request(
-                        rpc.subject, data, timeout=max(deadline - time.time(), 0.001), headers=headers
-                    )
-                    break
-                except NoRespondersError:
-                    if time.monotonic() >= unheard_until:
-                        raise _unavailable(rpc.owner) from None
-                    await asyncio.sleep(_RETRY_SECONDS)
-                except TimeoutError:
-                    raise Refused(RefusalCode.TIMEOUT, f"The {rpc.owner} did not answer in time") from None
-                except (NatsError, OSError) as error:
-                    _log.warning("ask_failed", subject=rpc.subject, error=repr(error))
-                    raise _unavailable(rpc.owner) from None
+            reply = await self._heard(rpc, data, headers, deadline, min(patience, timeout))
         if (refusal := refusal_in(reply.headers, reply.data)) is not None:
             raise refusal
         return rpc.reply.model_validate_json(reply.data)
+
+    async def _heard(
+        self, rpc: Rpc[RequestT, ReplyT], data: bytes, headers: Mapping[str, str], deadline: float, patience: float
+    ) -> Message:
+        """The answer of somebody who serves the subject."""
+        unheard_until = time.monotonic() + patience
+        while True:
+            try:
+                reply = await self._inbox.ask(rpc.subject, data, headers, deadline - time.time())
+            except TimeoutError:
+                raise Refused(RefusalCode.TIMEOUT, f"The {rpc.owner} did not answer in time") from None
+            except BusDown as error:
+                _log.warning("ask_failed", subject=rpc.subject, error=str(error))
+                raise _unavailable(rpc.owner) from None
+            if reply.headers.get(STATUS) != NO_RESPONDERS:
+                return reply
+            if time.monotonic() >= unheard_until:
+                raise _unavailable(rpc.owner)
+            await asyncio.sleep(_RETRY_SECONDS)
 
     async def stream(
         self, stream: Stream[RequestT, ChunkT, FinalT], request: RequestT, *, patience: float = 3.0
@@ -115,65 +125,35 @@ class Bus:
         Raises `Refused`; a server that dies half-way is noticed within seconds and told as UNAVAILABLE, so a broken
         stream never looks like a finished one.
         """
-        inbox = self._client.new_inbox()
-        stream_id = inbox.rsplit(".", 1)[1]
-        frames: asyncio.Queue[Msg] = asyncio.Queue()
+        async with aclosing(self.batches(stream, request, patience=patience)) as batches:
+            async for batch in batches:
+                if isinstance(batch, list):
+                    for chunk in batch:
+                        yield chunk
+                else:
+                    yield batch
 
-        async def receive(message: Msg) -> None:
-            frames.put_nowait(message)
-
-        subscription = await self._client.subscribe(inbox, cb=receive, pending_msgs_limit=-1)
-        ended = False
-        try:
+    async def batches(
+        self, stream: Stream[RequestT, ChunkT, FinalT], request: RequestT, *, patience: float = 3.0
+    ) -> AsyncGenerator[list[ChunkT] | FinalT, None]:
+        """As `stream`, with the chunks that came together in one list: what passes them on need write only once."""
+        deadline = time.time() + self._bounded(stream.timeout)
+        data = self._fitting(encode(request))
+        with Reading(self._wire, stream, f"{inbox_prefix(self._service)}.{uuid.uuid4().hex}") as reading:
             with hop(f"stream {stream.subject}", SpanKind.CLIENT):
-                headers = inject(current().headers(time.time() + self._bounded(stream.timeout)))
-            headers[Header.STREAM_ID.value] = stream_id
-            data = self._fitting(encode(request))
+                headers = inject(current().headers(deadline))
+            headers[Header.STREAM_ID.value] = reading.id
+            reading.ask(data, headers)
             unheard_until = time.monotonic() + patience
-            await self._client.publish(stream.subject, data, reply=inbox, headers=headers)
-            last_content = time.monotonic()
-            chunks = 0
-            while True:
-                message = await self._next_frame(frames, stream.owner)
-                kind = (message.headers or {}).get(Header.FRAME)
-                if message.headers and message.headers.get(STATUS) == NO_RESPONDERS:
+            while not reading.ended:
+                message = await reading.next()
+                if message.headers.get(STATUS) == NO_RESPONDERS:
                     if time.monotonic() >= unheard_until:
-                        ended = True
                         raise _unavailable(stream.owner)
                     await asyncio.sleep(_RETRY_SECONDS)
-                    await self._client.publish(stream.subject, data, reply=inbox, headers=headers)
-                elif kind == Frame.PING:
-                    if time.monotonic() - last_content > stream.timeout:
-                        raise Refused(RefusalCode.TIMEOUT, f"The {stream.owner} sent nothing for too long")
-                elif kind == Frame.FINAL:
-                    ended = True
-                    if chunks != int((message.headers or {}).get(CHUNKS, chunks)):
-                        raise Refused(RefusalCode.UNAVAILABLE, f"A part of the {stream.owner}'s answer was lost")
-                    yield stream.final.model_validate_json(message.data)
-                    return
-                elif kind == Frame.REFUSED:
-                    ended = True
-                    refusal = refusal_in(message.headers, message.data)
-                    assert refusal is not None  # noqa: S101 - the frame says so
-                    raise refusal
-                else:
-                    last_content = time.monotonic()
-                    chunks += 1
-                    yield stream.chunk.model_validate_json(message.data)
-        finally:
-            with suppress(NatsError):
-                if not ended:
-                    await self._client.publish(cancel_subject(stream), stream_id.encode())
-                await subscription.unsubscribe()
-
-    async def _next_frame(self, frames: asyncio.Queue[Msg], owner: str) -> Msg:
-        if not frames.empty():
-            return frames.get_nowait()
-        try:
-            async with asyncio.timeout(_SILENCE_SECONDS):
-                return await frames.get()
-        except TimeoutError:
-            raise Refused(RefusalCode.UNAVAILABLE, f"The {owner} stopped answering half-way") from None
+                    reading.ask(data, headers)
+                elif (batch := reading.take(message)) is not None:
+                    yield batch
 
     def _bounded(self, timeout: float) -> float:
         remaining = current().remaining()
@@ -184,7 +164,7 @@ class Bus:
         return min(timeout, remaining)
 
     def _fitting(self, data: bytes) -> bytes:
-        if not fits(data, self._client):
+        if len(data) > room(self._wire.max_payload):
             raise Refused(RefusalCode.TOO_LARGE, f"The request is too large: it has {len(data)} bytes")
         return data
 
@@ -194,14 +174,14 @@ class Bus:
         """Tells `body` and waits until JetStream has it. Raises BusDown. A repeated `message_id` is kept once."""
         await self.publish_raw_many([(event.subject_for(key), encode(body), inject({}), message_id)])
 
-    async def post(self, event: Event[BodyT], body: BodyT, *, message_id: str) -> "asyncio.Future[None]":
+    def post(self, event: Event[BodyT], body: BodyT, *, message_id: str) -> "asyncio.Future[None]":
         """As `publish`, without the wait: the future is done once JetStream has `body`, and fails with BusDown.
 
         What this connection sends after it arrives after it, so that nobody sees the answer to a question before the
         event that was posted first is safe from a crash of this process. Bound the wait for the future, and cancel it.
         """
         headers = {**inject({}), _MESSAGE_ID: message_id}
-        return await self._poster.post(event.subject_for(None), self._fitting(encode(body)), headers)
+        return self._poster.post(event.subject_for(None), self._fitting(encode(body)), headers)
 
     async def publish_many(self, event: Event[BodyT], bodies: Sequence[tuple[str | None, str, BodyT]]) -> None:
         """As `publish`, for several `(key, message id, body)`, in order, in one round trip."""
@@ -212,33 +192,29 @@ class Bus:
 
     async def publish_raw_many(self, messages: Sequence[tuple[str, bytes, Mapping[str, str], str]]) -> None:
         """Publishes `(subject, payload, headers, message id)`; raises BusDown unless JetStream took all of them."""
-        # While there is no connection nats-py would keep them for later, and the caller will tell them again anyway.
-        await self.ping()
+        if not self._wire.is_connected:
+            # They would be kept for later, and the caller will tell them again anyway.
+            raise BusDown("not connected to NATS")
         for subject, payload, _, message_id in messages:
-            if not fits(payload, self._client):
+            if len(payload) > room(self._wire.max_payload):
                 raise BusDown(f"JetStream will not take {message_id} for {subject}: it has {len(payload)} bytes")
-        acks: list[asyncio.Future[PubAck]] = []
+        taken: list[asyncio.Future[None]] = []
         try:
             for subject, payload, headers, message_id in messages:
-                acks.append(
-                    await self._context.publish_async(
-                        subject, payload, wait_stall=_PUBLISH_TIMEOUT, headers={**headers, _MESSAGE_ID: message_id}
-                    )
-                )
+                taken.append(self._poster.post(subject, payload, {**headers, _MESSAGE_ID: message_id}))
             async with asyncio.timeout(_PUBLISH_TIMEOUT):
-                await asyncio.gather(*acks)
-        except (NatsError, OSError, TimeoutError) as error:
-            raise BusDown(f"JetStream did not take a message: {error!r}") from error
+                await asyncio.gather(*taken)
+        except TimeoutError:
+            raise BusDown("JetStream did not take a message in time") from None
         finally:
-            # One that is never answered would count as under way for ever, and there may only be so many.
-            for ack in acks:
-                ack.cancel()
+            for one in taken:
+                one.cancel()
 
     def follow(
         self, event: Event[BodyT], *, key: str | None = None, after: int | None = None
     ) -> AsyncGenerator[Delivered[BodyT], None]:
         """Every kept event after sequence `after` (0: from the first; None: only new ones), in order, for ever."""
-        return follow(self._client, self._context, event, key, after)
+        return follow(self._reader, self._context, event, key, after)
 
     def puller(self, consumer: Consumer[BodyT]) -> Puller[BodyT]:
         """Pulls from `consumer` by hand, for a worker that takes only what it has room for."""

@@ -1,29 +1,31 @@
-"""One connection to NATS: it waits for the server at the start and reconnects for ever after."""
+"""The two connections of a service: a wire for all that it says, and a general client to read JetStream with.
+
+Both wait for the server at the start and come back by themselves for ever after.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import nats
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from common.bus.wire import Login, Wire
 from common.settings import ServiceSettings
 from common.telemetry import get_logger
 from contracts.topology import inbox_prefix
 
 _log = get_logger("bus")
-_PENDING_BYTES = 16 * 1024 * 1024
-
-Callback = Callable[..., Awaitable[None]]
 
 
-class BusDown(Exception):
-    """The bus did not take a message: it is away, or did not acknowledge in time."""
+async def connect_wire(settings: ServiceSettings, service: str) -> Wire:
+    """Connects as the user of `service`, waiting a while for NATS to be there. Raises TimeoutError."""
+    servers = settings.nats_url.split(",")
+    return await Wire.connect(Login(servers, service, settings.nats_user, settings.nats_password.get_secret_value()))
 
 
-async def connect(settings: ServiceSettings, service: str, *, patience: float = 60.0) -> Client:
-    """Connects as the user of `service`, trying again for `patience` seconds while NATS is not there yet."""
+async def connect_reader(settings: ServiceSettings, service: str, *, patience: float = 60.0) -> Client:
+    """As `connect_wire`, with nats-py."""
     options: dict[str, Any] = {
         "servers": settings.nats_url.split(","),
         "name": service,
@@ -31,7 +33,6 @@ async def connect(settings: ServiceSettings, service: str, *, patience: float = 
         # The default gives up after 60 tries and closes for good.
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": 0.2,
-        "pending_size": _PENDING_BYTES,
         "ping_interval": 20,
         "error_cb": _on_error,
         "disconnected_cb": _on_disconnect,

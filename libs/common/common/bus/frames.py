@@ -1,17 +1,17 @@
 """How answers and streamed frames look on the wire: a kind in one header, JSON in the body."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import cache
 
-from nats.aio.client import Client
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from contracts.base import Message, RefusalBody, RefusalCode, Refused
+from contracts.base import ChunkT, Message, RefusalBody, RefusalCode, Refused
 from contracts.topology import Header
 
 
 class Frame(StrEnum):
-    """What a reply is. A plain reply or chunk carries no header at all, which keeps the hot path cheap."""
+    """What a reply is. A plain reply, or a list of chunks, carries no header at all, which keeps the hot path cheap."""
 
     REFUSED = "refused"
     FINAL = "final"
@@ -43,14 +43,27 @@ def encode(message: BaseModel) -> bytes:
     return message.model_dump_json().encode()
 
 
-def fits(data: bytes, client: Client) -> bool:
-    """Whether the server takes it. One above its limit, which counts headers too, would cost the whole connection."""
-    return len(data) + _HEADERS <= client.max_payload
+def encode_chunks(chunk: type[ChunkT], chunks: Sequence[ChunkT]) -> bytes:
+    return _list_of(chunk).dump_json(list(chunks), exclude_defaults=True)
 
 
-def refusal_in(headers: Mapping[str, str] | None, data: bytes) -> Refused | None:
+def decode_chunks(chunk: type[ChunkT], data: bytes) -> list[ChunkT]:
+    return _list_of(chunk).validate_json(data)
+
+
+@cache
+def _list_of(chunk: type[ChunkT]) -> TypeAdapter[list[ChunkT]]:
+    return TypeAdapter(list[chunk])  # type: ignore[valid-type]
+
+
+def room(max_payload: int) -> int:
+    """Bytes of data that the server takes. A message above its limit would cost the whole connection."""
+    return max_payload - _HEADERS
+
+
+def refusal_in(headers: Mapping[str, str], data: bytes) -> Refused | None:
     """The refusal that a reply is, or None."""
-    if not headers or headers.get(Header.FRAME) != Frame.REFUSED:
+    if headers.get(Header.FRAME) != Frame.REFUSED:
         return None
     body = RefusalBody.model_validate_json(data)
     return Refused(body.code, body.message, body.metadata)

@@ -2,123 +2,94 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import aclosing
+import uuid
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from typing import Any, Generic
 
-import structlog
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import BaseModel, ValidationError
 
-from common.bus.frames import BUS_REFUSALS, CHUNKS, Frame, encode, fits, invalid
+from common.bus.frames import BUS_REFUSALS, Frame, encode, invalid, room
 from common.bus.handlers import Answer, DepsT, Handlers
+from common.bus.protocol import Message
+from common.bus.streaming import Writing
+from common.bus.wire import BusDown, Subscription, Wire
 from common.context import Call, calling
 from common.telemetry import SECONDS, Counter, Gauge, Histogram, extracted, get_logger, hop
 from contracts.base import RefusalCode, Refused, Rpc, Stream
 from contracts.topology import Header, cancel_subject, inbox_prefix
 
 _log = get_logger("bus")
-_PING_SECONDS = 2.0
+_MOST_WAITING = 256 * 1024 * 1024
+"""Bytes of requests on one subject that wait in line."""
 
 REQUESTS = Counter("bus_requests_total", "Requests answered over the bus", ["subject", "outcome"])
 DURATION = Histogram("bus_request_seconds", "Time to answer a request over the bus", ["subject"], buckets=SECONDS)
 IN_FLIGHT = Gauge("bus_requests_in_flight", "Requests being answered now")
+
+Work = Callable[[Message], Awaitable[None]]
 
 
 class Server(Generic[DepsT]):
     """Answers the contracts of a `Handlers` table on one connection, as one of any number of replicas."""
 
     def __init__(
-        self, client: Client, service: str, handlers: Handlers[DepsT], deps: DepsT, *, max_concurrency: int
+        self, wire: Wire, service: str, handlers: Handlers[DepsT], deps: DepsT, *, max_concurrency: int
     ) -> None:
-        self._client = client
+        self._wire = wire
         self._service = service
         self._handlers = handlers
         self._deps = deps
         self._max_concurrency = max_concurrency
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._lines: list[_Line] = []
         self._streams: dict[str, asyncio.Task[None]] = {}
-        self._subscriptions: list[Any] = []
-        self._lost_prefix = f"{inbox_prefix(service)}.lost.{client._nuid.next().decode()}"
+        self._subscriptions: list[Subscription] = []
+        self._lost_prefix = f"{inbox_prefix(service)}.lost.{uuid.uuid4().hex}"
 
     async def start(self) -> None:
         """Subscribes, in the queue group of the service."""
         cancels: set[str] = set()
         for answer in self._handlers.answers.values():
             contract = answer.contract
-            self._subscriptions.append(
-                await self._client.subscribe(
-                    contract.subject,
-                    queue=self._service,
-                    cb=self._receiver(answer),
-                    pending_msgs_limit=-1,
-                    pending_bytes_limit=256 * 1024 * 1024,
-                )
-            )
+            answering = _Answering(self._wire, self._deps, answer, self._lost_prefix)
+            line = _Line(answering, self._max_concurrency, self._streams)
+            self._lines.append(line)
+            self._subscriptions.append(self._wire.subscribe(contract.subject, line.receive, queue=self._service))
             if isinstance(contract, Stream):
                 cancels.add(cancel_subject(contract))
         for subject in cancels:
             # Every replica hears of a cancel: only the one that runs the stream knows its id.
-            self._subscriptions.append(await self._client.subscribe(subject, cb=self._on_cancel))
-        self._subscriptions.append(await self._client.subscribe(f"{self._lost_prefix}.*", cb=self._on_lost))
-        await self._client.flush()
+            self._subscriptions.append(self._wire.subscribe(subject, self._on_cancel))
+        self._subscriptions.append(self._wire.subscribe(f"{self._lost_prefix}.*", self._on_lost))
+        with suppress(BusDown):
+            # Away at the moment: it hears of them when it is back.
+            await self._wire.flush()
 
     async def stop(self, grace: float) -> None:
         """Takes nothing new, then waits up to `grace` seconds for what is being answered."""
         try:
             async with asyncio.timeout(grace):
-                if self._client.is_connected:
-                    await asyncio.gather(*(one.drain() for one in self._subscriptions), return_exceptions=True)
-                if self._tasks:
-                    await asyncio.wait(self._tasks)
+                with suppress(BusDown):
+                    await self._wire.drain(self._subscriptions)
+                while tasks := self._tasks():
+                    await asyncio.wait(tasks)
         except TimeoutError:
-            left = set(self._tasks)
+            for line in self._lines:
+                line.forget()
+            left = self._tasks()
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
-    def _receiver(self, answer: Answer[DepsT]) -> Any:
-        # Of each subject its own: long answers on one never keep short ones on another waiting.
-        slots = asyncio.Semaphore(self._max_concurrency)
+    def _tasks(self) -> set["asyncio.Task[None]"]:
+        return {task for line in self._lines for task in line.tasks}
 
-        async def receive(message: Msg) -> None:
-            # Callbacks of one subscription run one after another, so the work itself becomes a task. Waiting for a slot
-            # holds back this subject alone, and what waits is dropped unanswered once its deadline has passed.
-            await slots.acquire()
-            work = (
-                self._answer_stream(answer, message)
-                if isinstance(answer.contract, Stream)
-                else self._answer_rpc(answer, message)
-            )
-            self._spawn(work, message, slots)
-
-        return receive
-
-    def _spawn(self, work: Coroutine[Any, Any, None], message: Msg, slots: asyncio.Semaphore) -> None:
-        task = asyncio.create_task(work)
-        stream_id = (message.headers or {}).get(Header.STREAM_ID)
-        if stream_id:
-            self._streams[stream_id] = task
-        self._tasks.add(task)
-        IN_FLIGHT.inc()
-
-        def done(task: asyncio.Task[None]) -> None:
-            IN_FLIGHT.dec()
-            slots.release()
-            self._tasks.discard(task)
-            if stream_id:
-                self._streams.pop(stream_id, None)
-            if not task.cancelled() and (error := task.exception()) is not None:
-                _log.error("answer_not_sent", subject=message.subject, error=repr(error))
-
-        task.add_done_callback(done)
-
-    async def _on_cancel(self, message: Msg) -> None:
+    def _on_cancel(self, message: Message) -> None:
         self._cancel(message.data.decode(errors="replace"))
 
-    async def _on_lost(self, message: Msg) -> None:
+    def _on_lost(self, message: Message) -> None:
         # The server says that nobody listens to the inbox any more: the caller is gone without a word.
         self._cancel(message.subject.rsplit(".", 1)[1])
 
@@ -127,57 +98,80 @@ class Server(Generic[DepsT]):
         if task is not None:
             task.cancel()
 
-    async def _answer_rpc(self, answer: Answer[DepsT], message: Msg) -> None:
-        async def respond(call: Call) -> None:
-            request = _request(answer.contract, message.data)
-            reply = await answer.function(self._deps, request)
-            await self._reply(message, reply)
 
-        await self._within(answer.contract, message, respond)
+class _Line:
+    """The requests on one subject: so many at once, the others in line.
 
-    async def _answer_stream(self, answer: Answer[DepsT], message: Msg) -> None:
+    Each subject has its own: long answers on one never keep short ones on another waiting.
+    """
+
+    def __init__(self, answering: "_Answering[Any]", most: int, streams: dict[str, "asyncio.Task[None]"]) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._answering = answering
+        self._most = most
+        self._streams = streams
+        self._waiting: deque[Message] = deque()
+        self._waiting_bytes = 0
+
+    def receive(self, message: Message) -> None:
+        if len(self.tasks) < self._most:
+            self._begin(message)
+        elif self._waiting_bytes + len(message.data) > _MOST_WAITING:
+            self._answering.refuse(message, Refused(RefusalCode.UNAVAILABLE, "Too many requests wait in line"))
+        else:
+            self._waiting.append(message)
+            self._waiting_bytes += len(message.data)
+
+    def forget(self) -> None:
+        """Drops those who wait: they find out by their deadlines."""
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _begin(self, message: Message) -> None:
+        task = asyncio.create_task(self._answering.answer(message))
+        self.tasks.add(task)
+        IN_FLIGHT.inc()
+        task.add_done_callback(self._ended)
+        if self._answering.streams:
+            stream_id = message.headers.get(Header.STREAM_ID, "")
+            self._streams[stream_id] = task
+            task.add_done_callback(lambda _: self._streams.pop(stream_id, None))
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        IN_FLIGHT.dec()
+        self.tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("answer_not_sent", subject=self._answering.subject, error=repr(error))
+        if self._waiting:
+            message = self._waiting.popleft()
+            self._waiting_bytes -= len(message.data)
+            self._begin(message)
+
+
+class _Answering(Generic[DepsT]):
+    """One contract with the function that answers it, and what surrounds every answer."""
+
+    def __init__(self, wire: Wire, deps: DepsT, answer: Answer[DepsT], lost_prefix: str) -> None:
         contract = answer.contract
-        assert isinstance(contract, Stream)  # noqa: S101 - narrows the type
-        stream_id = (message.headers or {}).get(Header.STREAM_ID, "")
-        lost = f"{self._lost_prefix}.{stream_id}"
+        self.subject = contract.subject
+        self.streams = isinstance(contract, Stream)
+        self._wire = wire
+        self._deps = deps
+        self._contract = contract
+        self._function = answer.function
+        self._lost_prefix = lost_prefix
+        self._respond = self._respond_in_chunks if self.streams else self._respond_at_once
+        self._attributes = {"messaging.system": "nats", "messaging.destination.name": contract.subject}
+        self._succeeded = REQUESTS.labels(contract.subject, "ok")
+        self._duration = DURATION.labels(contract.subject)
 
-        async def respond(call: Call) -> None:
-            request = _request(contract, message.data)
-            source: AsyncIterator[BaseModel] = answer.function(self._deps, request)
-            async with asyncio.TaskGroup() as group:
-                pinger = group.create_task(self._ping(message.reply, lost))
-                chunks = 0
-                async with aclosing(source) as items:  # type: ignore[type-var]
-                    async for item in items:
-                        headers = None
-                        if isinstance(item, contract.final):
-                            headers = {Header.FRAME.value: Frame.FINAL.value, CHUNKS: str(chunks)}
-                        chunks += 1
-                        data = self._fitting(encode(item))
-                        await self._client.publish(message.reply, data, reply=lost, headers=headers)
-                pinger.cancel()
-
-        await self._within(contract, message, respond)
-
-    async def _ping(self, inbox: str, lost: str) -> None:
-        # Tells a live stream that is slow from a dead server, and a live caller from a dead one.
-        while True:
-            await asyncio.sleep(_PING_SECONDS)
-            await self._client.publish(inbox, b"", reply=lost, headers={Header.FRAME.value: Frame.PING.value})
-
-    async def _within(self, contract: Rpc[Any, Any] | Stream[Any, Any, Any], message: Msg, respond: Any) -> None:
-        headers = message.headers or {}
+    async def answer(self, message: Message) -> None:
+        headers = message.headers
         started = time.perf_counter()
         outcome = "ok"
         with (
-            calling(Call.from_headers(headers)) as call,
-            structlog.contextvars.bound_contextvars(subject=contract.subject, request_id=call.request_id),
-            hop(
-                contract.subject,
-                SpanKind.SERVER,
-                parent=extracted(headers),
-                attributes={"messaging.system": "nats", "messaging.destination.name": contract.subject},
-            ) as span,
+            calling(Call.from_headers(headers, self.subject)) as call,
+            hop(self.subject, SpanKind.SERVER, parent=extracted(headers), attributes=self._attributes) as span,
         ):
             try:
                 remaining = call.remaining()
@@ -185,47 +179,52 @@ class Server(Generic[DepsT]):
                     outcome = "expired"
                     return
                 # A stream's deadline bounds its start alone: how long it may run is the engine's affair.
-                async with asyncio.timeout(None if isinstance(contract, Stream) else remaining):
-                    await respond(call)
+                async with asyncio.timeout(None if self.streams else remaining):
+                    await self._respond(message)
             except asyncio.CancelledError:
                 outcome = "cancelled"
                 raise
             except Exception as error:
-                refusal = _refusal_for(error, contract)
+                refusal = _refusal_for(error, self._contract)
                 outcome = refusal.code.value
-                span.set_status(StatusCode.ERROR, refusal.code.value)
-                await self._refuse(message, refusal)
+                span.set_status(StatusCode.ERROR, outcome)
+                self.refuse(message, refusal)
             finally:
-                REQUESTS.labels(contract.subject, outcome).inc()
-                DURATION.labels(contract.subject).observe(time.perf_counter() - started)
+                (self._succeeded if outcome == "ok" else REQUESTS.labels(self.subject, outcome)).inc()
+                self._duration.observe(time.perf_counter() - started)
 
-    async def _reply(self, message: Msg, reply: BaseModel) -> None:
-        await self._client.publish(message.reply, self._fitting(encode(reply)))
-
-    def _fitting(self, data: bytes) -> bytes:
-        if not fits(data, self._client):
-            raise Refused(RefusalCode.TOO_LARGE, "The answer is too large to be sent at once")
-        return data
-
-    async def _refuse(self, message: Msg, refusal: Refused) -> None:
+    def refuse(self, message: Message, refusal: Refused) -> None:
         if message.reply:
             headers = {Header.FRAME.value: Frame.REFUSED.value}
-            await self._client.publish(message.reply, encode(refusal.body()), headers=headers)
+            self._wire.publish(message.reply, encode(refusal.body()), headers=headers)
 
+    async def _respond_at_once(self, message: Message) -> None:
+        reply: BaseModel = await self._function(self._deps, self._request(message.data))
+        data = encode(reply)
+        if len(data) > room(self._wire.max_payload):
+            raise Refused(RefusalCode.TOO_LARGE, "The answer is too large to be sent at once")
+        self._wire.publish(message.reply, data)
 
-def _request(contract: Rpc[Any, Any] | Stream[Any, Any, Any], data: bytes) -> BaseModel:
-    try:
-        request: BaseModel = contract.request.model_validate_json(data or b"{}")
-    except ValidationError as error:
-        raise invalid(error, contract.request) from None
-    return request
+    async def _respond_in_chunks(self, message: Message) -> None:
+        contract = self._contract
+        assert isinstance(contract, Stream)  # noqa: S101 - narrows the type
+        lost = f"{self._lost_prefix}.{message.headers.get(Header.STREAM_ID, '')}"
+        source: AsyncIterator[Any] = self._function(self._deps, self._request(message.data))
+        with Writing(self._wire, contract, message.reply, lost) as writing:
+            async with aclosing(source) as items:  # type: ignore[type-var]
+                async for item in items:
+                    writing.add(item)
+
+    def _request(self, data: bytes) -> BaseModel:
+        try:
+            request: BaseModel = self._contract.request.model_validate_json(data or b"{}")
+        except ValidationError as error:
+            raise invalid(error, self._contract.request) from None
+        return request
 
 
 def _refusal_for(error: Exception, contract: Rpc[Any, Any] | Stream[Any, Any, Any]) -> Refused:
     """What the caller hears: a declared refusal as it is; a crash as `internal_error`, logged with its trace here."""
-    if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        # A stream runs in a task group, which wraps what its handler raised.
-        return _refusal_for(error.exceptions[0], contract)
     if isinstance(error, Refused) and (error.code in contract.refusals or error.code in BUS_REFUSALS):
         return error
     if isinstance(error, TimeoutError):

@@ -132,7 +132,7 @@ class Observation:
         principal = current().principal
         context = self._span.get_span_context()
         self._end_span(status, reason)
-        await self._recorder.record(
+        self._recorder.record(
             interaction(
                 self._request,
                 outcome,

@@ -54,7 +54,7 @@ class Recorder:
         """How many JetStream has not acknowledged yet."""
         return len(self._waiting)
 
-    async def record(self, interaction: Interaction) -> None:
+    def record(self, interaction: Interaction) -> None:
         """Sends it and returns at once."""
         size = len(interaction.input_text) + len(interaction.output_text)
         if len(self._waiting) >= self._capacity or self._characters + size > _MOST_CHARACTERS:
@@ -65,7 +65,7 @@ class Recorder:
         self._characters += size
         self._empty.clear()
         try:
-            entry.taken = await self._bus.post(INTERACTION_RECORDED, interaction, message_id=interaction.interaction_id)
+            entry.taken = self._bus.post(INTERACTION_RECORDED, interaction, message_id=interaction.interaction_id)
         except (BusDown, Refused):
             # The bus is away, or the record too large for it: `run` finds out which.
             return

@@ -1,0 +1,152 @@
+"""Streams over the bus, at both ends: chunks that are there together travel in one message.
+
+A message without a header is a JSON list of chunks. The last one is marked, and says how many chunks there were.
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Generic, Self
+
+from common.bus.frames import CHUNKS, Frame, decode_chunks, encode, encode_chunks, refusal_in, room
+from common.bus.protocol import Message
+from common.bus.wire import BusDown, Wire
+from contracts.base import ChunkT, FinalT, RefusalCode, Refused, RequestT, Stream
+from contracts.topology import Header, cancel_subject
+
+_PING_SECONDS = 2.0
+_SILENCE_SECONDS = 7.0
+_PING = {Header.FRAME.value: Frame.PING.value}
+
+
+class Reading(Generic[RequestT, ChunkT, FinalT]):
+    """A stream at the end that asked for it, whose answers arrive at `inbox`. Leaving it early stops the work."""
+
+    def __init__(self, wire: Wire, stream: Stream[RequestT, ChunkT, FinalT], inbox: str) -> None:
+        self.id = inbox.rsplit(".", 1)[1]
+        self.ended = False
+        self._wire = wire
+        self._stream = stream
+        self._inbox = inbox
+        self._frames: asyncio.Queue[Message] = asyncio.Queue()
+        self._chunks = 0
+        self._last_content = time.monotonic()
+
+    def __enter__(self) -> Self:
+        # A subscription of its own: once it is gone the server says so to whoever still sends to it.
+        self._subscription = self._wire.subscribe(self._inbox, self._frames.put_nowait)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._wire.unsubscribe(self._subscription)
+        if not self.ended:
+            with suppress(BusDown):
+                self._wire.publish(cancel_subject(self._stream), self.id.encode())
+
+    def ask(self, data: bytes, headers: Mapping[str, str]) -> None:
+        self._wire.publish(self._stream.subject, data, reply=self._inbox, headers=headers)
+
+    async def next(self) -> Message:
+        """What comes next. Raises `Refused(UNAVAILABLE)` when the server does not even say that it is still there."""
+        if not self._frames.empty():
+            return self._frames.get_nowait()
+        try:
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                return await self._frames.get()
+        except TimeoutError:
+            message = f"The {self._stream.owner} stopped answering half-way"
+            raise Refused(RefusalCode.UNAVAILABLE, message) from None
+
+    def take(self, message: Message) -> list[ChunkT] | FinalT | None:
+        """The content of a message, if it has any. Raises `Refused`."""
+        kind = message.headers.get(Header.FRAME)
+        if kind is None:
+            chunks = decode_chunks(self._stream.chunk, message.data)
+            self._chunks += len(chunks)
+            self._last_content = time.monotonic()
+            return chunks
+        if kind == Frame.PING:
+            if time.monotonic() - self._last_content > self._stream.timeout:
+                raise Refused(RefusalCode.TIMEOUT, f"The {self._stream.owner} sent nothing for too long")
+            return None
+        self.ended = True
+        if (refusal := refusal_in(message.headers, message.data)) is not None:
+            raise refusal
+        if self._chunks != int(message.headers.get(CHUNKS, self._chunks)):
+            raise Refused(RefusalCode.UNAVAILABLE, f"A part of the {self._stream.owner}'s answer was lost")
+        return self._stream.final.model_validate_json(message.data)
+
+
+class Writing(Generic[RequestT, ChunkT, FinalT]):
+    """A stream at the end that answers it: what is added in one turn of the event loop leaves in one message."""
+
+    def __init__(self, wire: Wire, stream: Stream[RequestT, ChunkT, FinalT], inbox: str, lost: str) -> None:
+        self._wire = wire
+        self._stream = stream
+        self._inbox = inbox
+        self._lost = lost
+        """Where the server says that nobody listens any more."""
+        self._waiting: list[ChunkT] = []
+        self._sent = 0
+        self._failure: Exception | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def __enter__(self) -> Self:
+        self._pinging = self._loop.call_later(_PING_SECONDS, self._ping)
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._pinging.cancel()
+        # What came before a failure is told before it; who cancelled wants nothing more.
+        if error is None or isinstance(error, Exception):
+            self._send_waiting()
+
+    def add(self, item: ChunkT | FinalT) -> None:
+        """Sends a chunk soon, or the final message now. Raises `Refused(TOO_LARGE)`, BusDown."""
+        if self._failure is not None:
+            raise self._failure
+        if isinstance(item, self._stream.final):
+            self._send_waiting()
+            headers = {Header.FRAME.value: Frame.FINAL.value, CHUNKS: str(self._sent)}
+            self._wire.publish(self._inbox, self._fitting(encode(item)), reply=self._lost, headers=headers)
+        else:
+            if not self._waiting:
+                self._loop.call_soon(self._send_soon)
+            self._waiting.append(item)  # type: ignore[arg-type]
+
+    def _send_soon(self) -> None:
+        try:
+            self._send_waiting()
+        except Exception as failure:
+            self._failure = failure
+
+    def _send_waiting(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._send(waiting)
+
+    def _send(self, chunks: list[ChunkT]) -> None:
+        data = encode_chunks(self._stream.chunk, chunks)
+        if len(data) > room(self._wire.max_payload) and len(chunks) > 1:
+            half = len(chunks) // 2
+            self._send(chunks[:half])
+            self._send(chunks[half:])
+            return
+        self._wire.publish(self._inbox, self._fitting(data), reply=self._lost)
+        self._sent += len(chunks)
+
+    def _ping(self) -> None:
+        # Tells a live stream that is slow from a dead server, and a live caller from a dead one.
+        self._pinging = self._loop.call_later(_PING_SECONDS, self._ping)
+        self._wire.publish(self._inbox, b"", reply=self._lost, headers=_PING)
+
+    def _fitting(self, data: bytes) -> bytes:
+        if len(data) > room(self._wire.max_payload):
+            raise Refused(RefusalCode.TOO_LARGE, "The answer is too large to be sent at once")
+        return data
