@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.base import Refused
-from llm_router.engine.addresses import PublicResolver, refuse_private
+from llm_router.engine.addresses import public_addresses, refuse_private
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,5 @@ async def test_a_name_that_leads_nowhere_is_refused() -> None:
 
 
 async def test_a_name_that_came_to_mean_a_private_address_is_not_resolved() -> None:
-    resolver = PublicResolver()
     with pytest.raises(OSError, match="no public address"):
-        await resolver.resolve("localhost", 80)
-    await resolver.close()
+        await public_addresses("localhost", 80)

@@ -5,9 +5,6 @@ import socket
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
-
 from llm_router.domain.addresses import invalid_api_base, is_public, literal_address, refused_address
 
 
@@ -26,20 +23,11 @@ async def refuse_private(api_base: str) -> None:
         raise refused_address(host)
 
 
-class PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only: what a name means can change after it was checked."""
-
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        public = [result for result in found if is_public(ip_address(result["host"].partition("%")[0]))]
-        if not public:
-            raise OSError(f"{host} has no public address")
-        return public
-
-    async def close(self) -> None:
-        await self._resolver.close()
+async def public_addresses(host: str, port: int) -> list[str]:
+    """The public addresses of a host, now: what a name means can change after it was checked. Raises OSError."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(address[0]) for *_, address in found]
+    public = [address for address in addresses if is_public(ip_address(address.partition("%")[0]))]
+    if not public:
+        raise OSError(f"{host} has no public address")
+    return public

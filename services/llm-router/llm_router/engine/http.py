@@ -1,116 +1,182 @@
 """The HTTP side of an engine, whichever API it speaks: connections, time limits, and what each failure means."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-
-import aiohttp
+from urllib.parse import quote, urlsplit
 
 from common.telemetry import inject
 from llm_router.domain.engines import EngineSpec
 from llm_router.domain.failures import EngineFailure, FailureKind
-from llm_router.engine.addresses import PublicResolver
+from llm_router.engine.addresses import public_addresses
+from llm_router.engine.http_connection import BrokenOff, Connection, NotHttp
 from llm_router.engine.openai_wire import invalid_answer, read_error, retry_after_seconds
 from llm_router.engine.protocol import Timeouts
 
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_ERROR = 64 * 1024
-_READ_BUFFER = 256 * 1024
 _LAST_BYTES_SECONDS = 0.5
+_IDLE_SECONDS = 15.0
+"""How long an unused connection is kept; servers close theirs after some time too."""
+_OK = 200
 
 
 class EngineHttp:
     """A client of one engine, with a connection pool of its own. Made inside the event loop, ended by `close`."""
 
     def __init__(self, spec: EngineSpec, timeouts: Timeouts) -> None:
-        self._base = spec.api_base
-        self._connect = timeouts.connect
-        headers = {"Content-Type": "application/json"}
-        if spec.token is not None:
-            headers["Authorization"] = f"Bearer {spec.token}"
-        self._session = aiohttp.ClientSession(
-            # The pool itself is not bounded: routing bounds what an engine has outstanding.
-            connector=aiohttp.TCPConnector(limit=0, resolver=PublicResolver() if spec.guarded else None),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
-            read_bufsize=_READ_BUFFER,
-        )
+        base = urlsplit(spec.api_base)
+        self._loop = asyncio.get_running_loop()
+        self._host = base.hostname or ""
+        self._tls = ssl.create_default_context() if base.scheme == "https" else None
+        self._port = base.port or (443 if self._tls else 80)
+        self._path = quote(base.path, safe="/%:@!$&'()*+,;=~-._")
+        self._guarded = spec.guarded
+        self._connect_seconds = timeouts.connect
+        # The pool itself is not bounded: routing bounds what an engine has outstanding.
+        self._idle: deque[tuple[Connection, float]] = deque()
+        self._busy: set[Connection] = set()
+        self._head = _head(base.netloc, spec.token)
 
     async def close(self) -> None:
-        await self._session.close()
+        for connection in (*self._busy, *(idle for idle, _ in self._idle)):
+            connection.close()
+        self._idle.clear()
+
+    async def read(self, method: str, path: str, body: bytes = b"", *, total: float | None = None) -> bytes:
+        """The body of a successful response. Raises `EngineFailure`."""
+        with _failures():
+            connection = await self._free_connection()
+            try:
+                connection.send(self._request(method, path, body))
+                if total is None:
+                    return await _body(connection)
+                with connection.bounded(total, None):
+                    return await _body(connection)
+            finally:
+                self._give_back(connection)
 
     @asynccontextmanager
-    async def call(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        *,
-        total: float | None = None,
-        silence: float | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """A successful response. Whatever ends the block early closes the connection, which the engine notices.
+    async def call(self, method: str, path: str, body: bytes = b"", *, silence: float) -> AsyncIterator[Connection]:
+        """A successful response, whose body is to be read. What ends the block early closes the connection.
 
-        `total` bounds the whole, `silence` the time without a byte; both in seconds. Raises `EngineFailure`.
+        `silence` bounds the time without a byte, in seconds. Raises `EngineFailure`.
         """
         with _failures():
-            response = await self._session.request(
-                method,
-                self._base + path,
-                data=body,
-                timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._connect, sock_read=silence),
-                headers=inject({}),
-                # A redirect could lead to an address that nobody has checked.
-                allow_redirects=False,
-            )
+            connection = await self._free_connection()
             try:
-                if response.status != 200:
-                    retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-                    raise read_error(response.status, await response.content.read(_LARGEST_ERROR), retry_after)
-                yield response
+                connection.send(self._request(method, path, body))
+                with connection.bounded(None, silence):
+                    await _begin(connection)
+                    yield connection
             finally:
-                # A no-op when the body was read to its end: the connection then is in the pool again already.
-                response.close()
+                self._give_back(connection)
 
-    async def read(self, method: str, path: str, body: bytes | None = None, *, total: float | None = None) -> bytes:
-        """The body of a successful response. Raises `EngineFailure`."""
-        async with self.call(method, path, body, total=total) as response:
-            return await _bounded(response, _LARGEST_ANSWER)
+    def _request(self, method: str, path: str, body: bytes) -> bytes:
+        lines = [f"{method} {self._path}{path} HTTP/1.1", *self._head, f"Content-Length: {len(body)}"]
+        lines += [f"{name}: {value}" for name, value in inject({}).items()]
+        return "\r\n".join((*lines, "", "")).encode("latin-1", "replace") + body
+
+    async def _free_connection(self) -> Connection:
+        oldest = self._loop.time() - _IDLE_SECONDS
+        while self._idle and self._idle[0][1] < oldest:
+            self._idle.popleft()[0].close()
+        while self._idle:
+            connection, _ = self._idle.pop()
+            if connection.is_reusable:
+                break
+        else:
+            connection = await self._connect()
+        self._busy.add(connection)
+        return connection
+
+    async def _connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                if not self._guarded:
+                    return await self._connect_to(self._host)
+                return await self._connect_to_any(await public_addresses(self._host, self._port))
+        except TimeoutError as error:
+            raise EngineFailure(FailureKind.CONNECTION, "The engine did not accept a connection in time") from error
+        except OSError as error:
+            raise EngineFailure(FailureKind.CONNECTION, "The engine could not be reached") from error
+
+    async def _connect_to_any(self, addresses: Sequence[str]) -> Connection:
+        *others, last = addresses
+        for address in others:
+            with suppress(OSError):
+                return await self._connect_to(address)
+        return await self._connect_to(last)
+
+    async def _connect_to(self, address: str) -> Connection:
+        name = self._host if self._tls else None
+        _, connection = await self._loop.create_connection(
+            Connection, address, self._port, ssl=self._tls, server_hostname=name
+        )
+        return connection
+
+    def _give_back(self, connection: Connection) -> None:
+        self._busy.discard(connection)
+        if connection.is_reusable:
+            self._idle.append((connection, self._loop.time()))
+        else:
+            connection.close()
 
 
-async def to_its_end(response: aiohttp.ClientResponse) -> None:
+async def to_its_end(connection: Connection) -> None:
     """Reads the end of a body that is complete in all but name, so that its connection can be used again."""
-    with suppress(aiohttp.ClientError, TimeoutError):
+    with suppress(OSError, ValueError, TimeoutError):
         async with asyncio.timeout(_LAST_BYTES_SECONDS):
-            await response.content.readany()
+            while await connection.more():
+                pass
 
 
-async def _bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    if (response.content_length or 0) > limit:
-        raise invalid_answer("is too large")
+async def _begin(connection: Connection) -> None:
+    """Raises `EngineFailure` for an answer that is none."""
+    await connection.begin()
+    if connection.status != _OK:
+        retry_after = retry_after_seconds(connection.headers.get("retry-after"))
+        data = bytearray()
+        while len(data) < _LARGEST_ERROR and (part := await connection.more()):
+            data += part
+        raise read_error(connection.status, bytes(data), retry_after)
+
+
+async def _body(connection: Connection) -> bytes:
+    """The whole body. Raises `EngineFailure` as `_begin`, and for one that is too large."""
+    await _begin(connection)
     parts, size = [], 0
-    async for part in response.content.iter_any():
+    while part := await connection.more():
         size += len(part)
-        if size > limit:
+        if size > _LARGEST_ANSWER:
             raise invalid_answer("is too large")
         parts.append(part)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _head(host: str, token: str | None) -> list[str]:
+    head = [
+        f"Host: {host.encode('idna').decode() if not host.isascii() else host}",
+        "Accept: */*",
+        "User-Agent: llm-platform",
+        "Content-Type: application/json",
+    ]
+    if token is not None:
+        head.append(f"Authorization: Bearer {token}")
+    return head
 
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """Says what a failure of the HTTP client means."""
+    """Says what a failure of the connection means."""
     try:
         yield
-    except aiohttp.ConnectionTimeoutError as error:
-        raise EngineFailure(FailureKind.CONNECTION, "The engine did not accept a connection in time") from error
-    except (TimeoutError, aiohttp.ServerTimeoutError) as error:
+    except TimeoutError as error:
         raise EngineFailure(FailureKind.TIMEOUT, "The engine did not answer in time") from error
-    except aiohttp.ClientPayloadError as error:
-        raise EngineFailure(FailureKind.CONNECTION, "The engine broke off in the middle of its answer") from error
-    except aiohttp.ClientConnectorError as error:
-        raise EngineFailure(FailureKind.CONNECTION, "The engine could not be reached") from error
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise EngineFailure(FailureKind.CONNECTION, "The engine closed the connection") from error
-    except (aiohttp.ClientError, ValueError) as error:
+    except BrokenOff as error:
+        message = "broke off in the middle of its answer" if error.begun else "closed the connection"
+        raise EngineFailure(FailureKind.CONNECTION, f"The engine {message}") from error
+    except NotHttp as error:
         raise EngineFailure(FailureKind.INVALID_ANSWER, "The engine did not speak proper HTTP") from error

@@ -108,7 +108,7 @@ class KoboldEngine:
         lines = EventLines()
         silence = self._timeouts.silence
         async with self._http.call("POST", "/api/extra/generate/stream", body, silence=silence) as response:
-            async for data in response.content.iter_any():
+            while data := await response.more():
                 for payload in lines.feed(data):
                     yield read_token(payload)
 

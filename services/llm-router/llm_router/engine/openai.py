@@ -52,7 +52,7 @@ class OpenAIEngine:
         body = request_body(question, model, stream=True, hosted=self._provider == "openai")
         lines, answer = EventLines(), StreamedAnswer(question.choices_asked)
         async with self._http.call("POST", _path(question), body, silence=self._timeouts.silence) as response:
-            async for data in response.content.iter_any():
+            while data := await response.more():
                 for payload in lines.feed(data):
                     for delta in answer.take(payload):
                         yield delta
