@@ -226,6 +226,23 @@ async def test_logging_out_everywhere_ends_the_session_of_another_browser(visits
     await there.get_by_role("button", name="Run").click()
     await expect(there.get_by_role("alert").filter(has_text="The session is over")).to_be_visible()
     await expect(there.locator("#bench")).to_be_hidden()
+    await log_in(there, name)
+    await expect(there.get_by_role("textbox", name="Prompt")).to_have_value("Greet me")
+
+
+async def test_whoever_logs_in_next_sees_nothing_of_who_was_here(visits: Visits, gateway: Gateway) -> None:
+    page = await visits.log_in((await person(gateway))["name"])
+    await page.get_by_role("textbox", name="Prompt").fill("A secret")
+    await page.locator("#account summary").click()
+    await page.get_by_role("button", name="Log out", exact=True).click()
+    await log_in(page, (await person(gateway))["name"])
+    await expect(page.get_by_role("textbox", name="Prompt")).to_have_value("")
+
+    await page.get_by_role("textbox", name="Prompt").fill("Another secret")
+    await page.context.clear_cookies()
+    await page.get_by_role("button", name="Run").click()
+    await log_in(page, (await person(gateway))["name"])
+    await expect(page.get_by_role("textbox", name="Prompt")).to_have_value("")
 
 
 async def test_a_password_is_changed(visits: Visits, gateway: Gateway) -> None:

@@ -7,6 +7,7 @@ import { render, variables } from "./templates.js";
 const at = (id) => document.getElementById(id);
 const UNASKED = "The session is over: log in again.";
 
+let person = null; // The id of who works here.
 let running = null; // What stops the answer that comes now.
 let chosen = []; // The prompts that can be started from.
 
@@ -31,6 +32,9 @@ function showLogin(problem = "") {
 
 async function showBench() {
   const me = await calls.whoAmI();
+  // Whose session was over finds the work again; somebody else does not.
+  if (person !== null && person !== me.id) return location.reload();
+  person = me.id;
   at("who").textContent = at("password-name").value = me.name;
   at("role").textContent = me.role;
   at("login").hidden = true;
@@ -40,6 +44,7 @@ async function showBench() {
   at("notice").textContent = me.role === "viewer" ? "Your role is viewer: running a prompt needs the role member." : "";
   await Promise.all([offerModels(), offerPrompts()]);
   at("text").focus();
+  return undefined;
 }
 
 // Whatever a session that is over refuses leads to the login.
@@ -254,7 +259,7 @@ at("login").querySelector("form").addEventListener("submit", async (event) => {
 for (const [id, leave] of [["log-out", calls.logOut], ["log-out-everywhere", calls.logOutEverywhere]]) {
   at(id).addEventListener("click", () => inSession(async () => {
     await leave();
-    showLogin();
+    location.reload(); // Nothing of what was asked and answered stays.
   }).catch((error) => { at("notice").textContent = error.message; }));
 }
 
