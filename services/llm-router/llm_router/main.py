@@ -10,6 +10,7 @@ from contracts.router import BUDGET_WANTED
 from contracts.topology import ROUTER_INTERACTIONS
 from llm_router.domain.catalogue import Catalogue
 from llm_router.domain.engines import EngineSpec
+from llm_router.engine.adapter_files import AdapterFiles
 from llm_router.engine.adapters import Adapters
 from llm_router.engine.budgets import Budgets
 from llm_router.engine.completions import Completions, Patience
@@ -22,6 +23,7 @@ from llm_router.engine.protocol import Engine, Timeouts
 from llm_router.engine.recorder import Recorder
 from llm_router.engine.tokens import TokenVault
 from llm_router.engine.trained import TrainedModels
+from llm_router.engine.vllm import VllmEngine
 from llm_router.handlers import HANDLERS, Deps, configuration, interactions, models, once
 from llm_router.settings import RouterSettings
 from llm_router.store import engines
@@ -41,7 +43,15 @@ async def build(service: Service, settings: RouterSettings) -> None:
     catalogue = Catalogue()
     pool = _pool(settings, catalogue)
     service.stack.push_async_callback(pool.close)
-    adapters = Adapters(service.object_store(), catalogue, settings.adapters, settings.model_load_timeout)
+    files = AdapterFiles(
+        service.object_store(),
+        settings.adapters,
+        settings.adapter_cache_bytes,
+        catalogue.loaded_adapters,
+        # As long as a load may take, and until a health check has seen it on the engine.
+        grace=settings.model_load_timeout + 2 * settings.engine_check_interval,
+    )
+    adapters = Adapters(files, catalogue, settings.adapters_per_engine, settings.model_load_timeout)
     service.stack.push_async_callback(adapters.close)
     prices = PriceList(pool)
     trained = TrainedModels(bus)
@@ -95,7 +105,11 @@ def _pool(settings: RouterSettings, catalogue: Catalogue) -> EnginePool:
     )
 
     def connect(spec: EngineSpec) -> Engine:
-        return KoboldEngine(spec, timeouts) if spec.provider_type == "koboldai" else OpenAIEngine(spec, timeouts)
+        if spec.provider_type == "koboldai":
+            return KoboldEngine(spec, timeouts)
+        if spec.provider_type == "vllm":
+            return VllmEngine(spec, timeouts, catalogue.chat_template)
+        return OpenAIEngine(spec, timeouts)
 
     limits = PoolLimits(
         queue=settings.engine_queue_limit,

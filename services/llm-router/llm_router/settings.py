@@ -16,6 +16,12 @@ class RouterSettings(ServiceSettings):
         default=None,
         description="Where adapters are put for engines on this machine or volume; default: `adapters` in data_dir",
     )
+    adapter_cache_bytes: int = Field(
+        default=20 * 2**30, ge=0, description="Space for adapters' files that no engine holds; beyond it the oldest go"
+    )
+    adapters_per_engine: int = Field(
+        default=16, ge=1, description="Adapters that an engine holds; beyond it the least recently used idle one goes"
+    )
     secret_key: SecretStr | None = Field(
         default=None, description="Fernet key that encrypts provider tokens; without one no token is stored"
     )

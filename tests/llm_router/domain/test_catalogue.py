@@ -116,7 +116,7 @@ def test_an_engine_holds_an_adapter_until_it_forgets_it() -> None:
     assert not catalogue.holds("l", "model_1")
     catalogue.adapter_loaded("l", model)
     assert catalogue.holds("l", "model_1")
-    catalogue.adapter_lost("l", model)
+    catalogue.adapter_lost("l", "model_1")
     assert not catalogue.holds("l", "model_1")
     catalogue.adapter_loaded("gone", model)
     assert not catalogue.holds("gone", "model_1")
@@ -152,3 +152,38 @@ def test_a_simulated_model_is_known_by_its_engine_or_by_its_card() -> None:
     assert catalogue.is_simulated("o", "m")
     assert not catalogue.is_simulated("o", "n")
     assert not catalogue.is_simulated("nobody", "n")
+
+
+def test_an_engine_that_refused_an_adapter_is_left_out_unless_all_did() -> None:
+    catalogue = Catalogue()
+    model = trained("model_1", "helper")
+    for name in ("v", "w"):
+        catalogue.put_engine(spec(name, "vllm"), [ModelCard("base")])
+    catalogue.put_trained(model)
+
+    def engines() -> tuple[str, ...]:
+        route = catalogue.resolve("model_1")
+        assert route is not None
+        return route.engines
+
+    assert engines() == ("v", "w")
+    catalogue.adapter_refused("v", model, "no DoRA")
+    assert engines() == ("w",)
+    catalogue.adapter_refused("w", model, "rank")
+    assert engines() == ("v", "w")
+    assert catalogue.refusal("v", "model_1") == "no DoRA"
+    catalogue.engine_started("w")
+    assert engines() == ("w",)
+    catalogue.refusal_over("v", "model_1")
+    assert engines() == ("v", "w")
+
+
+def test_adapters_of_an_engine_are_the_trained_models_it_lists_and_no_others() -> None:
+    catalogue = Catalogue()
+    catalogue.put_trained(trained("model_1", "helper"))
+    catalogue.put_engine(
+        spec("v", "vllm"), [ModelCard("base"), ModelCard("by-hand", parent="base"), ModelCard("model_1")]
+    )
+    catalogue.put_engine(spec("w", "vllm"), [ModelCard("base")])
+    assert (catalogue.adapters("v"), catalogue.adapters("w")) == (["model_1"], [])
+    assert catalogue.loaded_adapters() == {"model_1"}

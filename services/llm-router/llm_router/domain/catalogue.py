@@ -69,6 +69,8 @@ class Catalogue:
         self._trained: dict[str, TrainedModel] = {}
         self._newest: dict[str, TrainedModel] = {}
         self._routes: dict[str, Route] = {}
+        self._refusals: dict[str, dict[str, str]] = {}
+        """Why an engine will not load an adapter: by engine, then by model id."""
 
     def put_engine(self, spec: EngineSpec, cards: Iterable[ModelCard]) -> None:
         """Replaces what is known about the engine."""
@@ -80,6 +82,11 @@ class Catalogue:
 
     def remove_engine(self, name: str) -> None:
         self._listings.pop(name, None)
+        self.engine_started(name)
+
+    def engine_started(self, name: str) -> None:
+        """The engine is another than before, or back: what it refused it may accept now."""
+        self._refusals.pop(name, None)
         self._routes.clear()
 
     def put_trained(self, model: TrainedModel) -> None:
@@ -102,10 +109,38 @@ class Catalogue:
         if (listing := self._listings.get(engine)) is not None:
             listing.cards[model.model_id] = ModelCard(model.model_id, parent=model.base_model)
 
-    def adapter_lost(self, engine: str, model: TrainedModel) -> None:
+    def adapter_lost(self, engine: str, model_id: str) -> None:
         """The engine does not know the adapter any more."""
         if (listing := self._listings.get(engine)) is not None:
-            listing.cards.pop(model.model_id, None)
+            listing.cards.pop(model_id, None)
+
+    def adapter_refused(self, engine: str, model: TrainedModel, why: str) -> None:
+        """The engine will not load the adapter, so that others are asked for it until `refusal_over`."""
+        self._refusals.setdefault(engine, {})[model.model_id] = why
+        self._routes.clear()
+
+    def refusal_over(self, engine: str, model_id: str) -> None:
+        """It may be asked again."""
+        self._refusals.get(engine, {}).pop(model_id, None)
+        self._routes.clear()
+
+    def refusal(self, engine: str, model_id: str) -> str | None:
+        """Why the engine will not load the adapter, if it said so."""
+        return self._refusals.get(engine, {}).get(model_id)
+
+    def adapters(self, engine: str) -> list[str]:
+        """The ids of the trained models that are loaded on the engine."""
+        listing = self._listings.get(engine)
+        return [name for name in listing.cards if name in self._trained] if listing is not None else []
+
+    def loaded_adapters(self) -> set[str]:
+        """The ids of the trained models that are loaded on any engine."""
+        return {name for engine in self._listings for name in self.adapters(engine)}
+
+    def chat_template(self, model_id: str) -> str | None:
+        """The template that a trained model was trained with, if it is one and had its own."""
+        model = self._trained.get(model_id)
+        return model.chat_template if model is not None else None
 
     def holds(self, engine: str, model: str) -> bool:
         """Whether the engine lists the model, or has loaded the adapter, of that name."""
@@ -179,10 +214,14 @@ class Catalogue:
         return tuple(engine for engine, listing in self._listings.items() if name in listing.cards)
 
     def _capable(self, model: TrainedModel) -> tuple[str, ...]:
-        """Engines that can load the adapter: those that serve its base, else local ones, which load any base."""
+        """Engines that can load the adapter: those that serve its base, else local ones, which load any base.
+
+        Those that refused it are left out, unless all did: the failure then says why.
+        """
         able = {name: listing for name, listing in self._listings.items() if listing.spec.takes_adapters}
         serving = tuple(name for name, listing in able.items() if model.base_model in listing.cards)
-        return serving or self._local()
+        engines = serving or self._local()
+        return tuple(name for name in engines if self.refusal(name, model.model_id) is None) or engines
 
     def _local(self) -> tuple[str, ...]:
         return tuple(name for name, listing in self._listings.items() if listing.spec.provider_type == "local")

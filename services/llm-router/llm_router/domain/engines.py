@@ -47,6 +47,10 @@ class DeclaredEngine(BaseModel):
     port: int | None = None
     concurrency: int | None = Field(default=None, ge=1, le=100_000)
     """Most requests it is given at once; by default what suits its type."""
+    priority: int = Field(default=0, ge=-1000, le=1000)
+    """Of the engines that serve a model, those of the highest priority answer while they can."""
+    models: tuple[str, ...] = ()
+    """Models that it serves, known before it first lists them."""
 
     @field_validator("api_base")
     @classmethod

@@ -102,6 +102,7 @@ TRAITS: dict[FailureKind, Trait] = {
         (
             "Check that the model has an adapter export whose files are complete.",
             "Check that its base model is the one that the engine serves.",
+            "vLLM takes plain LoRA alone, up to its --max-lora-rank: no DoRA, no bias, no modules_to_save.",
         ),
         movable=True,
     ),

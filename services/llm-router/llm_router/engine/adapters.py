@@ -1,44 +1,46 @@
-"""Brings trained models onto engines: from the object store into the shared directory, then into the engine."""
+"""Brings trained models onto engines: loaded on first use, the least recently used unloaded when there are too many."""
 
 import asyncio
-import shutil
-import uuid
-from collections.abc import Coroutine
-from pathlib import Path
+from collections import Counter
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from common.objects import ObjectStore, S3Path
 from common.telemetry import get_logger
-from contracts.base import RefusalCode, Refused
 from llm_router.domain.catalogue import Catalogue, TrainedModel
 from llm_router.domain.failures import EngineFailure, FailureKind
-from llm_router.engine.protocol import Engine
+from llm_router.engine.adapter_files import AdapterFiles
+from llm_router.engine.pool import Member
 
 _log = get_logger("adapters")
-_NEEDED = ("adapter_config.json", "adapter_model.safetensors")
-_EXECUTABLE = frozenset((".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"))
-"""Formats that run code when they are loaded."""
-_TEMPLATE = "chat_template.jinja"
 
 T = TypeVar("T")
+
+_REFUSED_SECONDS = 60.0
+"""For how long an engine that refused an adapter is not asked again, unless it starts afresh before."""
 
 
 class Adapters:
     """Loads each adapter once, however many ask for it at the same time; a caller that leaves stops nobody else.
 
-    `directory` must be visible to the engines under the same path.
+    An engine holds `limit` adapters at most, unless more than that have requests at this moment. `timeout` in seconds
+    bounds a load, its download included.
     """
 
-    def __init__(self, objects: ObjectStore, catalogue: Catalogue, directory: Path, timeout: float) -> None:
-        self._objects = objects
+    def __init__(self, files: AdapterFiles, catalogue: Catalogue, limit: int, timeout: float) -> None:
+        self._files = files
         self._catalogue = catalogue
-        self._directory = directory
+        self._limit = limit
         self._timeout = timeout
         self._running: dict[tuple[str, ...], asyncio.Task[Any]] = {}
+        self._loading: Counter[str] = Counter()
+        """Loads on their way, by engine."""
 
-    async def load(self, name: str, engine: Engine, model: TrainedModel) -> None:
-        """Makes `model` askable on the engine of that name. Raises `EngineFailure`."""
-        await self._once(("load", name, model.model_id), self._load(name, engine, model))
+    async def load(self, member: Member, model: TrainedModel) -> None:
+        """Makes `model` askable on the engine. Raises `EngineFailure`, at once where the engine has refused it."""
+        if (why := self._catalogue.refusal(member.name, model.model_id)) is not None:
+            raise EngineFailure(FailureKind.MODEL_LOAD, why, engine=member.name)
+        await self._once(("load", member.name, model.model_id), self._load(member, model))
 
     async def close(self) -> None:
         tasks = list(self._running.values())
@@ -46,40 +48,60 @@ class Adapters:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _load(self, name: str, engine: Engine, model: TrainedModel) -> None:
+    async def _load(self, member: Member, model: TrainedModel) -> None:
         try:
             async with asyncio.timeout(self._timeout):
-                path = await self._once(("fetch", model.model_id), self._fetch(model))
-                await engine.load_adapter(model.model_id, path, model.base_model)
+                path = await self._once(("fetch", model.model_id), self._files.fetch(model))
+                if (unloading := self._running.get(("unload", member.name, model.model_id))) is not None:
+                    await asyncio.wait([unloading])
+                with self._counted(member.name):
+                    await self._make_room(member)
+                    try:
+                        await member.engine.load_adapter(model.model_id, path, model.base_model)
+                    except EngineFailure as failure:
+                        self._remember(failure, member, model)
+                        raise
+                    self._catalogue.adapter_loaded(member.name, model)
         except TimeoutError:
             raise EngineFailure(
-                FailureKind.TIMEOUT, f"{model.model_id} was not loaded within {self._timeout:.0f} s", engine=name
+                FailureKind.TIMEOUT, f"{model.model_id} was not loaded within {self._timeout:.0f} s", engine=member.name
             ) from None
-        self._catalogue.adapter_loaded(name, model)
-        _log.info("adapter_loaded", engine=name, model_id=model.model_id, base_model=model.base_model)
+        member.adapters.touch(model.model_id)
+        _log.info("adapter_loaded", engine=member.name, model_id=model.model_id, base_model=model.base_model)
 
-    async def _fetch(self, model: TrainedModel) -> Path:
-        """The directory with the adapter's files, which appears only when it is whole."""
-        target = self._directory / model.model_id
-        if await asyncio.to_thread(target.is_dir):
-            return target
-        if model.adapter is None:
-            raise EngineFailure(FailureKind.MODEL_LOAD, f"{model.model_id} has no adapter export")
-        partial = self._directory / f".{model.model_id}.{uuid.uuid4().hex}"
+    def _remember(self, failure: EngineFailure, member: Member, model: TrainedModel) -> None:
+        if failure.kind is FailureKind.MODEL_LOAD:
+            self._catalogue.adapter_refused(member.name, model, failure.message)
+            over = self._catalogue.refusal_over
+            asyncio.get_running_loop().call_later(_REFUSED_SECONDS, over, member.name, model.model_id)
+
+    async def _make_room(self, member: Member) -> None:
+        """Unloads idle adapters, least recently used first, until there is room for those that are being loaded."""
+        held = self._catalogue.adapters(member.name)
+        excess = len(held) + self._loading[member.name] - self._limit
+        if excess > 0:
+            victims = member.adapters.idle(held)[:excess]
+            await asyncio.gather(*(self._once(("unload", member.name, v), self._unload(member, v)) for v in victims))
+
+    async def _unload(self, member: Member, model_id: str) -> None:
+        # First, so that no request counts on it, and no second load chooses it too.
+        self._catalogue.adapter_lost(member.name, model_id)
+        member.adapters.forget(model_id)
         try:
-            await self._objects.get_directory(S3Path.parse(model.adapter), partial)
-            await asyncio.to_thread(_complete, partial, target, model)
-        except Refused as refused:
-            temporary = refused.code is RefusalCode.STORAGE_FAILED
-            kind = FailureKind.STORAGE if temporary else FailureKind.MODEL_LOAD
-            raise EngineFailure(
-                kind, f"The files of {model.model_id} could not be fetched: {refused.message}"
-            ) from None
-        except ValueError as error:
-            raise EngineFailure(FailureKind.MODEL_LOAD, f"{model.model_id}: {error}") from None
+            await member.engine.unload_adapter(model_id)
+        except EngineFailure as failure:
+            # The next health check lists it again; it is unloaded another time then.
+            _log.warning("adapter_not_unloaded", engine=member.name, model_id=model_id, reason=failure.message)
+        else:
+            _log.info("adapter_unloaded", engine=member.name, model_id=model_id)
+
+    @contextmanager
+    def _counted(self, engine: str) -> Iterator[None]:
+        self._loading[engine] += 1
+        try:
+            yield
         finally:
-            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
-        return target
+            self._loading[engine] -= 1
 
     async def _once(self, key: tuple[str, ...], work: Coroutine[object, object, T]) -> T:
         task = self._running.get(key)
@@ -97,21 +119,3 @@ class Adapters:
         if not task.cancelled():
             # Everyone who waited may have left; the failure is no news then.
             task.exception()
-
-
-def _complete(partial: Path, target: Path, model: TrainedModel) -> None:
-    """Checks what was fetched and gives it its name. Raises ValueError."""
-    missing = [name for name in _NEEDED if not (partial / name).is_file()]
-    if missing:
-        raise ValueError(f"the adapter export lacks {', '.join(missing)}")
-    if found := [file.name for file in partial.rglob("*") if file.suffix in _EXECUTABLE]:
-        raise ValueError(f"the adapter export holds files that may run code: {', '.join(sorted(found)[:5])}")
-    template = partial / _TEMPLATE
-    if model.chat_template is not None and not template.exists():
-        template.write_text(model.chat_template, encoding="utf-8")
-    try:
-        partial.rename(target)
-    except OSError:
-        # Another replica on this volume was faster; its files are the same.
-        if not target.is_dir():
-            raise

@@ -190,25 +190,34 @@ class Completions:
             return
         try:
             async with _until(deadline):
-                await self._adapters.load(member.name, member.engine, route.adapter)
+                await self._adapters.load(member, route.adapter)
         except EngineFailure as failure:
-            # What may pass by itself is tried again with the lease of an engine, where it is accounted for.
-            if not failure.trait.retryable:
+            # What may pass by itself is tried again with the lease of an engine, where it is accounted for; and what
+            # this engine refuses for good, another may take.
+            refused = failure.kind is FailureKind.MODEL_LOAD
+            if not failure.trait.retryable and not (refused and self._pool.has_alternative(route, {member.name})):
                 raise
 
     async def _ask(self, route: Route, lease: Lease, ask: Callable[[Engine, str], Awaitable[T]]) -> T:
         if route.adapter is None:
             return await ask(lease.engine, route.model)
-        if self._catalogue.holds(lease.name, route.model):
-            try:
-                return await ask(lease.engine, route.model)
-            except EngineFailure as failure:
-                if failure.kind is not FailureKind.MODEL_NOT_FOUND:
-                    raise
-            # The engine was started again since, and holds adapters in memory only.
-            self._catalogue.adapter_lost(lease.name, route.adapter)
-        await self._adapters.load(lease.name, lease.engine, route.adapter)
-        return await ask(lease.engine, route.model)
+        if not self._catalogue.holds(lease.name, route.model):
+            await self._adapters.load(lease.member, route.adapter)
+        try:
+            return await ask(lease.engine, route.model)
+        except EngineFailure as failure:
+            if failure.kind is not FailureKind.MODEL_NOT_FOUND:
+                raise
+        # The engine was started again since and holds adapters in memory only, or another replica has unloaded it.
+        self._catalogue.adapter_lost(lease.name, route.model)
+        await self._adapters.load(lease.member, route.adapter)
+        try:
+            return await ask(lease.engine, route.model)
+        except EngineFailure as failure:
+            if failure.kind is not FailureKind.MODEL_NOT_FOUND:
+                raise
+            message = f"{route.model} was unloaded again at once: too many adapters are in use"
+            raise EngineFailure(FailureKind.OVERLOADED, message) from None
 
     def _pause(self, route: Route, failure: EngineFailure, attempt: int, avoid: set[str]) -> float | None:
         if attempt >= self._patience.attempts:

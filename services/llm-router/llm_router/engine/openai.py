@@ -1,4 +1,4 @@
-"""An engine that speaks OpenAI's HTTP API, with vLLM's calls for adapters."""
+"""An engine that speaks OpenAI's HTTP API, with the calls for adapters that vLLM and the local engine share."""
 
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -44,12 +44,12 @@ class OpenAIEngine:
         return self._provider in STRUCTURED_PROVIDERS
 
     async def complete(self, question: Question, model: str) -> Answer:
-        body = request_body(question, model, stream=False, hosted=self._provider == "openai")
+        body = self._body(question, model, stream=False)
         answer = read_answer(await self._http.read("POST", _path(question), body))
         return _with_all_choices(answer, question)
 
     async def stream(self, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
-        body = request_body(question, model, stream=True, hosted=self._provider == "openai")
+        body = self._body(question, model, stream=True)
         lines, answer = EventLines(), StreamedAnswer(question.choices_asked)
         async with self._http.call("POST", _path(question), body, silence=self._timeouts.silence) as response:
             while data := await response.more():
@@ -89,6 +89,14 @@ class OpenAIEngine:
             # A 404 of vLLM's names the adapter and no model.
             if failure.kind not in (FailureKind.MODEL_NOT_FOUND, FailureKind.INVALID_ANSWER):
                 raise
+
+    def _body(self, question: Question, model: str, *, stream: bool) -> bytes:
+        asked = self._prepared(question, model)
+        return request_body(asked, model, stream=stream, hosted=self._provider == "openai")
+
+    def _prepared(self, question: Question, model: str) -> Question:
+        """What this engine is asked in place of `question`. Raises `EngineFailure(INVALID_REQUEST)`."""
+        return question
 
 
 def _path(question: Question) -> str:

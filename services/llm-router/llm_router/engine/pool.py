@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from common.telemetry import get_logger
+from llm_router.domain.adapters import AdapterUse
 from llm_router.domain.affinity import Prefixes
 from llm_router.domain.breaker import Breaker
 from llm_router.domain.catalogue import Catalogue, Route
@@ -50,6 +51,7 @@ class Member:
     turn: int = 0
     missed: int = 0
     retired: bool = False
+    adapters: AdapterUse = field(default_factory=AdapterUse)
 
     @property
     def name(self) -> str:
@@ -77,6 +79,8 @@ class Lease:
 
     member: Member
     _pool: "EnginePool"
+    adapter: str | None = None
+    """The adapter that the request is for."""
     _open: bool = True
 
     @property
@@ -103,6 +107,8 @@ class Lease:
     def release(self) -> None:
         if self._open:
             self._open = False
+            if self.adapter is not None:
+                self.member.adapters.end(self.adapter)
             self._pool.release(self.member)
 
 
@@ -259,9 +265,11 @@ class EnginePool:
         members = [member for name in route.engines if (member := self._members.get(name)) is not None]
         if route.adapter is None:
             return members
-        # To wait for an engine that has the adapter beats loading it onto one more.
+        # To wait for an engine that has the adapter beats loading it onto one more, but for one of higher priority.
         now = time.monotonic()
-        holding = [m for m in members if self._catalogue.holds(m.name, route.model) and m.usable(now)]
+        usable = [member for member in members if member.usable(now)]
+        highest = max((member.priority for member in usable), default=0)
+        holding = [m for m in usable if m.priority == highest and self._catalogue.holds(m.name, route.model)]
         return holding or members
 
     def _try(self, route: Route, prefix: Sequence[int], avoid: Collection[str] = ()) -> Lease | None:
@@ -280,7 +288,10 @@ class EnginePool:
         member.last_used = datetime.now(UTC)
         member.breaker.start()
         OUTSTANDING.labels(member.name).set(member.outstanding)
-        return Lease(member, self)
+        if route.adapter is None:
+            return Lease(member, self)
+        member.adapters.begin(route.model)
+        return Lease(member, self, route.model)
 
     def _dispatch(self) -> None:
         """Gives what has become free to those who wait, first come first served."""
@@ -364,7 +375,9 @@ class EnginePool:
             member.up = up
             member.down_since = time.monotonic()
             _log.info("engine_up" if up else "engine_down", engine=member.name)
-            if not up:
+            if up:
+                self._catalogue.engine_started(member.name)
+            else:
                 self._fell.set()
         ENGINE_UP.labels(member.name).set(up)
         if up:

@@ -42,23 +42,25 @@ async def declare_engines(connection: Connection, engines: Sequence[DeclaredEngi
     changed = bool(removed)
     for engine in engines:
         concurrency = engine.concurrency or usual_concurrency(engine.provider_type)
-        values = (engine.name, engine.provider_type, engine.api_base, engine.port, concurrency)
+        place = (engine.provider_type, engine.api_base, engine.port, concurrency)
+        values = (engine.name, *place, engine.priority, list(engine.models))
         known = await connection.fetchrow(
-            "SELECT declared AND (provider_type, api_base, port, concurrency)"
-            " IS NOT DISTINCT FROM ($2, $3, $4::int, $5::int) AS same FROM engines WHERE name = $1",
+            "SELECT declared AND (provider_type, api_base, port, concurrency, priority, models)"
+            " IS NOT DISTINCT FROM ($2, $3, $4::int, $5::int, $6::int, $7::text[]) AS same"
+            " FROM engines WHERE name = $1",
             *values,
         )
         if known is None:
             await connection.execute(
-                "INSERT INTO engines (name, provider_type, api_base, port, concurrency, declared)"
-                " VALUES ($1, $2, $3, $4, $5, true)",
+                "INSERT INTO engines (name, provider_type, api_base, port, concurrency, priority, models, declared)"
+                " VALUES ($1, $2, $3, $4, $5, $6, $7, true)",
                 *values,
             )
         elif not known["same"]:
             await connection.execute(
                 "UPDATE engines SET provider_type = $2, api_base = $3, port = $4, concurrency = $5, declared = true,"
-                " enabled = true, guarded = false, token = NULL, timeout = NULL, priority = 0, weight = 1,"
-                " models = '{}', prices = '{}', updated_at = clock_timestamp() WHERE name = $1",
+                " enabled = true, guarded = false, token = NULL, timeout = NULL, priority = $6, weight = 1,"
+                " models = $7, prices = '{}', updated_at = clock_timestamp() WHERE name = $1",
                 *values,
             )
         changed = changed or known is None or not known["same"]
