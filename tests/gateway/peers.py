@@ -9,7 +9,7 @@ from typing import Any
 from common.bus import Bus, Handlers
 from common.context import Call, current
 from common.settings import ServiceSettings
-from contracts import engines, metrics, orchestrator, registry, router, tasks
+from contracts import actions, content, engines, metrics, orchestrator, prompts, registry, router, tasks
 from contracts.base import ChunkT, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
 from contracts.orchestrator import Job, JobPage, JobProgress
 from contracts.registry import Dataset, DatasetAnalysis, LengthStats, Model, ModelPage
@@ -30,7 +30,7 @@ REPLY = ChatReply(
 )
 _OWNERS = {
     "registry": (registry,),
-    "orchestrator": (orchestrator, tasks),
+    "orchestrator": (orchestrator, tasks, prompts, actions, content),
     "llm_router": (router, engines, metrics),
 }
 
@@ -64,7 +64,7 @@ class Peers:
         request: RequestT = next(request for subject, request, _ in reversed(self.heard) if subject == contract.subject)
         return request
 
-    def call(self, contract: Rpc[Any, Any]) -> Call:
+    def call(self, contract: Rpc[Any, Any] | Stream[Any, Any, Any]) -> Call:
         """On whose behalf it was asked last."""
         return next(call for subject, _, call in reversed(self.heard) if subject == contract.subject)
 
