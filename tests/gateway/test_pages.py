@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright, expect
 
-from contracts import router
+from contracts import prompts, router
 from contracts.base import RefusalCode, Refused
+from contracts.prompts import Prompt, PromptPage
 from contracts.router import ChatDelta, ChatReply, ServedModels
 from contracts.router import TestPrompt as PromptToTest
 from tests.gateway import chromium
 from tests.gateway.conftest import Gateway
-from tests.gateway.peers import REPLY, Peers, served
+from tests.gateway.peers import MOMENT, REPLY, Peers, served
 from tests.gateway.test_people import PASSWORD, person
 
 PATIENCE = 5_000
@@ -24,11 +25,15 @@ PATIENCE = 5_000
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 375, "height": 740}
-PROMPTS = {
-    "status": "success",
-    "data": {"prompts": [{"id": 7, "name": "Ideas", "content": "Three ideas about {topic} for {audience}:"}]},
-}
-"""Document A's list of prompts."""
+IDEAS = Prompt(
+    id=7,
+    name="Ideas",
+    content="Three ideas about {topic} for {audience}:",
+    variables=["topic", "audience"],
+    version=1,
+    created_at=MOMENT,
+    updated_at=MOMENT,
+)
 
 
 class Engine:
@@ -71,7 +76,6 @@ class Visits:
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", lambda said: self._heed(said.text))
         page.on("request", self._check_host)
-        await page.route("**/api/v1/llm/prompts", lambda route: route.fulfill(json=PROMPTS))
         await page.goto(path)
         return page
 
@@ -106,6 +110,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def visits(browser: Browser, gateway: Gateway, peers: Peers) -> AsyncIterator[Visits]:
     peers.answer(router.LIST_SERVED_MODELS, ServedModels(models=[served("small"), served("big", number=2)]))
+    peers.answer(prompts.LIST_PROMPTS, PromptPage(prompts=[IDEAS], more=False))
     visits = Visits(browser, gateway, [], [])
     yield visits
     for context in visits.contexts:
