@@ -74,7 +74,7 @@ class CreateAction(Message):
     output_field: FieldName | None = None
     model: ModelName | None = None
     status: ActionStatus = "active"
-    prompt_version: Id | None = None
+    prompt_version: int | None = Field(default=None, ge=1, le=2**31 - 1)
 
 
 class UpdateAction(Message):
@@ -92,7 +92,7 @@ class UpdateAction(Message):
     output_field: FieldName | None = None
     model: ModelName | None = None
     status: ActionStatus | None = None
-    prompt_version: int | None = Field(default=None, ge=0, le=2**63 - 1)
+    prompt_version: int | None = Field(default=None, ge=0, le=2**31 - 1)
 
 
 class GetAction(Message):

@@ -15,9 +15,9 @@ from gateway import API_VERSION
 from gateway.domain.chat import ChatCompletionChunk
 from gateway.domain.response_events import ResponseEvent
 from gateway.domain.text import Completion
-from gateway.domain.trial import TrialResult
+from gateway.domain.trial import TrialDelta, TrialResult
 from gateway.edge import cookies
-from gateway.errors import FORMS, OUTCOMES
+from gateway.errors import FORMS, OUTCOMES, LlmError, OpenAiError
 from gateway.routes.pipeline import PresignedDownload
 from gateway.routes.table import IDEMPOTENCY_HEADER, STYLE_HEADER, Family, Route, Special, Tag
 
@@ -33,14 +33,16 @@ _EVENTS = "text/event-stream"
 _ANY_ROUTE = (RefusalCode.INTERNAL, RefusalCode.RATE_LIMITED)
 _BEHIND_A_KEY = (RefusalCode.UNAUTHENTICATED, RefusalCode.FORBIDDEN)
 _OVER_THE_BUS = (RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT)
-_FURTHER_ANSWERS: Mapping[Special, tuple[str, type[BaseModel]]] = {
-    Special.CHAT: (_EVENTS, ChatCompletionChunk),
-    Special.TEXT: (_EVENTS, Completion),
-    Special.RESPONSES: (_EVENTS, ResponseEvent),
-    Special.TEST_PROMPT: (_EVENTS, TrialResult),
-    Special.DOWNLOAD_MODEL: (_JSON, PresignedDownload),
+_FURTHER_ANSWERS: Mapping[Special, tuple[str, tuple[type[BaseModel], ...]]] = {
+    Special.CHAT: (_EVENTS, (ChatCompletionChunk, OpenAiError)),
+    Special.TEXT: (_EVENTS, (Completion, OpenAiError)),
+    Special.RESPONSES: (_EVENTS, (ResponseEvent,)),
+    Special.TEST_PROMPT: (_EVENTS, (TrialDelta, TrialResult, LlmError)),
+    Special.DOWNLOAD_MODEL: (_JSON, (PresignedDownload,)),
 }
-"""What a row may answer with besides its own form."""
+"""What a row may answer with besides its own form: one of these models, or events whose data is one of them."""
+_DONE = {Special.CHAT, Special.TEXT}
+"""Streams whose last event says `[DONE]`."""
 
 _MEANINGS: Mapping[int, str] = {
     400: "The request is not valid",
@@ -100,7 +102,7 @@ def _schemas(routes: Iterable[Route]) -> tuple[_Schemas, Json]:
         if route.response is not None:
             models[route.response, "serialization"] = None
     models.update(dict.fromkeys((form, "serialization") for form in FORMS.values()))
-    models.update(dict.fromkeys((model, "serialization") for _, model in _FURTHER_ANSWERS.values()))
+    models.update({(model, "serialization"): None for _, further in _FURTHER_ANSWERS.values() for model in further})
     found, root = models_json_schema(list(models), ref_template=_REF)
     return found, root["$defs"]
 
@@ -212,9 +214,9 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
     else:
         content[route.media] = {}
     if route.special is not None and route.special in _FURTHER_ANSWERS:
-        media, model = _FURTHER_ANSWERS[route.special]
-        told = schemas[model, "serialization"]
-        content[media] = {"schema": _event(told) if media == _EVENTS else told}
+        media, further = _FURTHER_ANSWERS[route.special]
+        told = [schemas[model, "serialization"] for model in further]
+        content[media] = {"schema": _event(told, done=route.special in _DONE) if media == _EVENTS else _one_of(told)}
     responses: Json = {str(route.status): {"description": "Done", "content": content}}
     form = schemas[FORMS[route.family], "serialization"]
     if route.special is Special.NAMED_ACTION:
@@ -225,16 +227,16 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
     return responses
 
 
-def _event(data: Json) -> Json:
-    """One server-sent event, which is what a schema of a stream describes: its `data` is JSON in a text."""
-    return {
-        "type": "object",
-        "properties": {
-            "event": {"type": "string"},
-            "data": {"type": "string", "contentMediaType": _JSON, "contentSchema": data},
-        },
-        "required": ["data"],
-    }
+def _event(told: Iterable[Json], *, done: bool) -> Json:
+    """One server-sent event, which is what the schema of a stream describes: its `data` is JSON in a text."""
+    data: list[Json] = [{"type": "string", "contentMediaType": _JSON, "contentSchema": schema} for schema in told]
+    if done:
+        data.append({"const": "[DONE]"})
+    return {"type": "object", "properties": {"event": {"type": "string"}, "data": _one_of(data)}, "required": ["data"]}
+
+
+def _one_of(schemas: list[Json]) -> Json:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def _refusals(route: Route) -> set[RefusalCode]:
