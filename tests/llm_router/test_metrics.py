@@ -1,7 +1,11 @@
 """What the router measures is that of all replicas: it comes from what is recorded."""
 
+from decimal import Decimal
+
+from contracts.engines import PUT_MODEL_SETTINGS, ModelSettings
 from contracts.metrics import GET_ROUTER_METRICS, GetRouterMetrics, RouterMetrics
-from tests.llm_router.conftest import House, Open, soon
+from contracts.router import Prices
+from tests.llm_router.conftest import House, Open, as_role, soon
 
 
 async def measured(house: House, window: float = 300) -> RouterMetrics:
@@ -35,3 +39,20 @@ async def test_failures_count_as_requests_and_not_as_rates(open_house: Open) -> 
         return found if found.total_requests == 1 else None
 
     assert (await soon(counted)).average_response_time is None
+
+
+async def test_costs_are_summed_where_prices_are_known(open_house: Open) -> None:
+    house = await open_house(engines=1)
+    await house.ask()
+    assert (await measured(house)).cost is None
+    async with as_role("admin"):
+        prices = Prices(input=Decimal(100), output=Decimal(1000))
+        await house.bus.ask(PUT_MODEL_SETTINGS, ModelSettings(model="m", prices=prices))
+    for _ in range(2):
+        await house.ask()
+
+    async def summed() -> bool:
+        found = await measured(house)
+        return found.total_requests == 3 and found.cost == 0.007
+
+    await soon(summed)

@@ -137,10 +137,15 @@ DELETE_ENGINE = Rpc(
 class ModelSettings(Message):
     """Of the model that is asked for by this name. `fallbacks` are asked in this order when it cannot answer.
 
-    `context_size` in tokens and `capabilities` replace what the engines and the price list say; null leaves it to them.
+    One that is not `enabled` is not asked, only its fallbacks are; under the id of a trained model that holds for its
+    name too. `prices` stand over what engines say of all their models and over the providers' lists, and an engine's
+    price for this very model over them. `context_size` in tokens and `capabilities` replace what the engines and the
+    price list say. Null leaves each to what is known.
     """
 
     model: ModelName
+    enabled: bool = True
+    prices: Prices | None = None
     fallbacks: list[ModelName] = Field(default=[], max_length=20)
     context_size: int | None = Field(default=None, ge=1, le=2**31 - 1)
     capabilities: list[Annotated[str, Field(min_length=1, max_length=50)]] | None = Field(default=None, max_length=50)

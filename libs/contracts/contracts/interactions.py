@@ -1,6 +1,6 @@
 """Reading what was asked and answered (document B's interaction tracking), and what it used."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,6 +11,12 @@ from contracts.router import Usd
 
 InteractionStatus = Literal["completed", "failed", "cancelled"]
 ModelName = Annotated[str, Field(min_length=1, max_length=300)]
+KeyId = Annotated[str, Field(min_length=1, max_length=100)]
+_FIRST_DAY = date(1970, 1, 1)
+Moment = Annotated[Timestamp, Field(ge=datetime(1970, 1, 1, tzinfo=UTC))]
+Day = Annotated[date, Field(ge=_FIRST_DAY)]
+Grouping = Literal["day", "model", "key", "day,model", "day,key", "model,key", "day,model,key"]
+"""What usage is summed by."""
 
 
 class KeptInteraction(Message):
@@ -45,13 +51,18 @@ class KeptInteraction(Message):
 class ListInteractions(PageRequest):
     """Newest first: those that began from `since` on and before `until`.
 
-    `cursor` is the `next_cursor` of the page before: deep pages come as fast as the first, and nothing shifts.
+    `model` is the one that answered or the one that was asked for. `cursor` is the `next_cursor` of the page before:
+    deep pages come as fast as the first, and nothing shifts.
     """
 
     model: ModelName | None = None
     status: InteractionStatus | None = None
-    since: Timestamp | None = None
-    until: Timestamp | None = None
+    engine: str | None = Field(default=None, min_length=1, max_length=100)
+    route: str | None = Field(default=None, min_length=1, max_length=100)
+    key: KeyId | None = None
+    trace_id: str | None = Field(default=None, min_length=1, max_length=64)
+    since: Moment | None = None
+    until: Moment | None = None
     offset: int = Field(default=0, ge=0, le=100_000)
     cursor: str | None = Field(default=None, max_length=200)
 
@@ -69,21 +80,25 @@ class GetInteraction(Message):
 class GetUsage(PageRequest):
     """Days are those of UTC, the first and the last one included; without them, the last 30 days."""
 
+    group_by: Grouping = "day,model"
     model: ModelName | None = None
-    since: date | None = None
-    until: date | None = None
+    key: KeyId | None = None
+    since: Day | None = None
+    until: Day | None = None
     limit: int = Field(default=100, ge=1, le=1000)
     offset: int = Field(default=0, ge=0, le=100_000)
 
 
 class UsageRow(Message):
-    """What one model was used for on one day. `mean_duration` in seconds; `errors` are failed requests.
+    """What was used of one model on one day by one key, or the sum over those that `group_by` does not name.
 
-    `cost` in USD is the sum of what is known; `unpriced` requests are those whose price nobody knows.
+    These are null then; `key` is also null for callers without one. `mean_duration` in seconds; `errors` are failed
+    requests. `cost` in USD is the sum of what is known; `unpriced` requests are those whose price nobody knows.
     """
 
-    day: date
-    model: str
+    day: date | None = None
+    model: str | None = None
+    key: str | None = None
     requests: int
     errors: int
     cancelled: int
@@ -96,7 +111,7 @@ class UsageRow(Message):
 
 
 class UsagePage(Page[UsageRow]):
-    """Newest day first, then by model."""
+    """Newest day first, then by model and key."""
 
 
 LIST_INTERACTIONS = Rpc(

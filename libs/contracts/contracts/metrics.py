@@ -14,7 +14,7 @@ class RouterMetrics(Message):
 
     `tokens_per_second` is how fast engines make tokens, `average_response_time` in seconds is of completions that
     succeeded; both are None when there was none within the window. `total_requests` and `cost` (USD, None where no
-    price is known) are of all that is kept.
+    price is known) are of all that was ever recorded.
     """
 
     tokens_per_second: float | None

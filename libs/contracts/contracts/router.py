@@ -190,14 +190,14 @@ class ServedModel(Message):
 
     `parent` is the base of an adapter; `model_id` its id in the registry. `context_size` in tokens is None when nobody
     has said it; `max_tokens` is what to count on. `prices` is None when none is known; what costs nothing says so.
-    `fallbacks` are asked in this order when it cannot answer.
+    `fallbacks` are asked in this order when it cannot answer. A `disabled` one is so in its settings.
     """
 
     id: int
     name: str
     provider: str
     max_tokens: int
-    status: Literal["active", "unavailable"]
+    status: Literal["active", "unavailable", "disabled"]
     engine: str
     parent: str | None = None
     model_id: str | None = None

@@ -3,6 +3,7 @@
 from gateway.routes.actions import ACTIONS
 from gateway.routes.content import CONTENT
 from gateway.routes.engines import ENGINES
+from gateway.routes.interactions import INTERACTIONS
 from gateway.routes.llm import LLM
 from gateway.routes.openai import OPENAI
 from gateway.routes.pages import PAGES
@@ -19,6 +20,7 @@ ROUTES: tuple[Route, ...] = (
     *PIPELINE,
     *LLM,
     *ENGINES,
+    *INTERACTIONS,
     *PROMPTS,
     *ACTIONS,
     *CONTENT,

@@ -11,9 +11,9 @@ class ServerMetrics(Message):
     """Document D's metrics. The server is offline when no engine can be asked.
 
     `tokens_per_second`, `average_response_time` (seconds) and `success_rate` (percent of the tasks that ended) are of
-    the last five minutes and null when nothing happened in them. `total_requests` counts all completions of any route
-    that are kept, `api_costs` is what they cost in USD. `active_tasks` are being worked on, `queue_length` have not
-    begun.
+    the last five minutes and null when nothing happened in them. `total_requests` counts all completions of any route,
+    `api_costs` is what they cost in USD, null when no price is known. `active_tasks` are being worked on,
+    `queue_length` have not begun.
     """
 
     server_status: Literal["online", "offline"]

@@ -18,6 +18,7 @@ class FailureKind(StrEnum):
     QUOTA = "quota_exhausted"
     AUTHENTICATION = "authentication"
     MODEL_NOT_FOUND = "model_not_found"
+    MODEL_DISABLED = "model_disabled"
     MODEL_LOAD = "model_load"
     STORAGE = "storage"
     CONTEXT_LENGTH = "context_length_exceeded"
@@ -97,6 +98,13 @@ TRAITS: dict[FailureKind, Trait] = {
         ("List the models that can be asked: GET /api/v1/llm/models.", "Check the spelling of the model's name."),
         answered=True,
     ),
+    FailureKind.MODEL_DISABLED: Trait(
+        RefusalCode.FORBIDDEN,
+        (
+            "Ask another model: GET /api/v1/llm/models lists them.",
+            "An administrator enables it again: PUT /api/v1/llm/models/{model}/settings.",
+        ),
+    ),
     FailureKind.MODEL_LOAD: Trait(
         RefusalCode.ENGINE_FAILED,
         (
@@ -171,6 +179,10 @@ class EngineFailure(Refused):
         self.kind = kind
         self.trait = trait
         self.retry_after = retry_after
+
+
+def model_disabled(name: str) -> EngineFailure:
+    return EngineFailure(FailureKind.MODEL_DISABLED, f"The model {name!r} is disabled")
 
 
 _NAMES_SHOWN = 20

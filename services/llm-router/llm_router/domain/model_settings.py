@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 
 from contracts.base import RefusalCode, Refused
+from contracts.router import Prices
 
 
 @dataclass(frozen=True)
 class ModelSettings:
     """`fallbacks` are asked in this order when the model cannot answer. None leaves the rest to what is known."""
 
+    enabled: bool = True
+    prices: Prices | None = None
     fallbacks: tuple[str, ...] = ()
     context_size: int | None = None
     capabilities: tuple[str, ...] | None = None

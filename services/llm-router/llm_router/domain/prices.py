@@ -1,5 +1,6 @@
-"""What tokens cost: an engine's own prices first, then what its kind costs, then the provider's list prices."""
+"""What tokens cost: what was said about a model, then about its engine, then the provider's list prices."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from contracts.engines import EVERY_MODEL
@@ -13,14 +14,17 @@ _MILLION = Decimal(1_000_000)
 _PLACES = Decimal("1e-12")
 
 
-def own_prices(spec: EngineSpec, *names: str) -> Prices | None:
-    """What was said about the first of `names`, or about all models of the engine; else nothing for our own machines.
+def own_prices(spec: EngineSpec, of_models: Mapping[str, Prices], *names: str) -> Prices | None:
+    """What was said about the first of `names`: on the engine, then `of_models` on any; then about the whole engine.
 
-    None leaves it to the provider's list.
+    Our own machines cost nothing else. None leaves it to the provider's list.
     """
-    for name in (*names, EVERY_MODEL):
-        if (prices := spec.prices.get(name)) is not None:
-            return prices
+    for said in (spec.prices, of_models):
+        for name in names:
+            if (prices := said.get(name)) is not None:
+                return prices
+    if (prices := spec.prices.get(EVERY_MODEL)) is not None:
+        return prices
     return FREE if spec.provider_type in _OWN_MACHINES else None
 
 

@@ -9,7 +9,7 @@ from contracts.base import RefusalCode, Refused
 from contracts.router import DEFAULT_MODEL
 from llm_router.domain.catalogue import Catalogue, Route
 from llm_router.domain.configuration import Default, Selection, default_of
-from llm_router.domain.failures import EngineFailure, FailureKind, model_not_found
+from llm_router.domain.failures import EngineFailure, FailureKind, model_disabled, model_not_found
 from llm_router.domain.model_settings import ModelSettings
 from llm_router.engine.pool import EnginePool
 from llm_router.engine.trained import TrainedModels
@@ -43,7 +43,9 @@ class Models:
         return default_of(self.selection, specs, listed)
 
     async def route(self, name: str) -> Route:
-        """Where `name` leads. Raises `EngineFailure`: MODEL_NOT_FOUND with what there is instead."""
+        """Where `name` leads. Raises `EngineFailure`: MODEL_NOT_FOUND with what there is instead, MODEL_DISABLED."""
+        if not self.is_enabled(name):
+            raise model_disabled(name)
         route = self._catalogue.resolve(name)
         if route is None and name == DEFAULT_MODEL:
             return await self._default_route()
@@ -51,7 +53,14 @@ class Models:
             route = await self._look_up(name, route)
         if route is None:
             raise model_not_found(name, self._catalogue.names())
+        if not self.is_enabled(route.model):
+            raise model_disabled(name)
         return route
+
+    def is_enabled(self, name: str) -> bool:
+        """Whether an administrator lets the model be asked."""
+        known = self.settings.get(name)
+        return known is None or known.enabled
 
     async def _default_route(self) -> Route:
         default = self.default()

@@ -1,5 +1,6 @@
 """Prices of models: the engines' own, and the providers' as the package `genai-prices` brings them along."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -16,9 +17,13 @@ _MOST_REMEMBERED = 10_000
 
 
 class PriceList:
-    """What completions cost. Prices may depend on the hour and on the length of a prompt: the list's own rules hold."""
+    """What completions cost. Prices may depend on the hour and on the length of a prompt: the list's own rules hold.
+
+    `of_models` is what was last read of models' own prices, by the name that they are asked by.
+    """
 
     def __init__(self, pool: EnginePool) -> None:
+        self.of_models: Mapping[str, Prices] = {}
         self._pool = pool
         self._listed: dict[tuple[str, str], ModelInfo | None] = {}
 
@@ -30,12 +35,12 @@ class PriceList:
         member = self._pool.member(engine)
         if member is None:
             return None
-        own = own_prices(member.spec, model, name or model)
+        own = own_prices(member.spec, self.of_models, model, name or model)
         return own if own is not None else _flat(self._info(member.spec, model))
 
     def cost(self, spec: EngineSpec, model: str, name: str, usage: Usage) -> Decimal | None:
         """USD, or None when no price is known."""
-        if (own := own_prices(spec, model, name)) is not None:
+        if (own := own_prices(spec, self.of_models, model, name)) is not None:
             return cost(own, usage)
         if (info := self._info(spec, model)) is None or (flat := _flat(info)) is None:
             return None

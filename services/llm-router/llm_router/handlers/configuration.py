@@ -59,6 +59,7 @@ async def read(deps: Deps) -> None:
             settings = await models.list_settings(connection)
         deps.models.selection = selection
         deps.models.settings = settings
+        deps.prices.of_models = {name: said.prices for name, said in settings.items() if said.prices is not None}
         deps.engines.clear()
         deps.engines.update({row.id: row for row in rows})
         deps.numbers.update({number.name: number for number in numbers})

@@ -5,6 +5,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 
 from common.bus import Delivered
 from common.context import current
@@ -25,7 +26,7 @@ from contracts.router import Interaction
 from llm_router.handlers.deps import HANDLERS, Deps
 from llm_router.store import engines, partitions
 from llm_router.store import interactions as store
-from llm_router.store.interactions import Filter, Place
+from llm_router.store.interactions import Filter, Place, UsageColumn
 
 _log = get_logger("interactions")
 _DAYS_AHEAD = 3
@@ -39,7 +40,17 @@ _NOBODY = ""
 @HANDLERS.on(LIST_INTERACTIONS)
 async def list_interactions(deps: Deps, request: ListInteractions) -> InteractionPage:
     after = _place(request.cursor) if request.cursor is not None else None
-    wanted = Filter(request.model, request.status, request.since, request.until, _only_of())
+    wanted = Filter(
+        _only_of(),
+        model=request.model,
+        status=request.status,
+        since=request.since,
+        until=request.until,
+        key=request.key,
+        engine=request.engine,
+        route=request.route,
+        trace_id=request.trace_id,
+    )
     async with deps.database.connection() as connection:
         found = await store.list_interactions(
             connection, wanted, limit=request.limit + 1, offset=request.offset, after=after
@@ -70,9 +81,11 @@ async def get_usage(deps: Deps, request: GetUsage) -> UsagePage:
     until = request.until or datetime.now(UTC).date()
     since = request.since or until - timedelta(days=_USUAL_DAYS - 1)
     async with deps.database.connection() as connection:
-        rows, total = await store.usage_by_day(
+        rows, total = await store.usage(
             connection,
+            cast(list[UsageColumn], request.group_by.split(",")),
             model=request.model,
+            key=request.key,
             since=since,
             until=until,
             principal=_only_of(),
@@ -170,12 +183,16 @@ def _only_of() -> str | None:
 
 
 def _cursor(last: KeptInteraction) -> str:
-    return base64.urlsafe_b64encode(f"{last.created_at.isoformat()} {last.interaction_id}".encode()).decode()
+    return base64.urlsafe_b64encode(
+        f"{last.created_at.astimezone(UTC).isoformat()} {last.interaction_id}".encode()
+    ).decode()
 
 
 def _place(cursor: str) -> Place:
     try:
         moment, interaction_id = base64.urlsafe_b64decode(cursor).decode().split(" ")
+        if not moment.endswith("+00:00") or not interaction_id.isalnum():
+            raise ValueError("not made by us")
         return Place(datetime.fromisoformat(moment), interaction_id)
     except (ValueError, binascii.Error):
         message = "cursor must be the next_cursor of an earlier page"

@@ -26,7 +26,14 @@ async def put_model_settings(deps: Deps, request: contracts.ModelSettings) -> co
     if principal is None or principal.role != "admin":
         raise Refused(RefusalCode.FORBIDDEN, "Only an administrator changes the settings of models")
     capabilities = tuple(request.capabilities) if request.capabilities is not None else None
-    settings = checked(request.model, ModelSettings(tuple(request.fallbacks), request.context_size, capabilities))
+    said = ModelSettings(
+        enabled=request.enabled,
+        prices=request.prices,
+        fallbacks=tuple(request.fallbacks),
+        context_size=request.context_size,
+        capabilities=capabilities,
+    )
+    settings = checked(request.model, said)
     async with deps.database.transaction() as connection:
         selection = await engines.read_selection(connection, for_update=True)
         await models.put_settings(connection, request.model, settings)
@@ -41,6 +48,8 @@ async def put_model_settings(deps: Deps, request: contracts.ModelSettings) -> co
 def _told(name: str, settings: ModelSettings) -> contracts.ModelSettings:
     return contracts.ModelSettings(
         model=name,
+        enabled=settings.enabled,
+        prices=settings.prices,
         fallbacks=list(settings.fallbacks),
         context_size=settings.context_size,
         capabilities=list(settings.capabilities) if settings.capabilities is not None else None,

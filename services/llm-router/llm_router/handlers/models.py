@@ -1,6 +1,7 @@
 """Models that can be asked for: listing them with their numbers, and hearing of trained ones."""
 
 import asyncio
+from typing import Literal
 
 from common.telemetry import get_logger
 from contracts.base import Empty, Refused
@@ -92,7 +93,7 @@ def _served(deps: Deps, entry: Entry, number: ModelNumber) -> ServedModel:
         name=entry.name,
         provider=entry.provider,
         max_tokens=context_size or entry.max_tokens,
-        status="active" if up else "unavailable",
+        status=_status(deps, entry, up=bool(up)),
         engine=engine,
         parent=entry.parent,
         model_id=entry.model_id,
@@ -103,6 +104,12 @@ def _served(deps: Deps, entry: Entry, number: ModelNumber) -> ServedModel:
         created_at=number.created_at,
         updated_at=number.updated_at,
     )
+
+
+def _status(deps: Deps, entry: Entry, *, up: bool) -> Literal["active", "unavailable", "disabled"]:
+    if not all(deps.models.is_enabled(name) for name in (entry.name, entry.model_id) if name is not None):
+        return "disabled"
+    return "active" if up else "unavailable"
 
 
 def _listed_context(deps: Deps, engine: str, model: str) -> int | None:

@@ -1,9 +1,9 @@
 """Interactions, and the daily sums of what they used."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Literal
 
 from common.database import Connection, Record
 from contracts.interactions import InteractionStatus, KeptInteraction, UsageRow
@@ -66,28 +66,57 @@ _ADD = f"""
 _FILTER = """
     ($1::text IS NULL OR model = $1 OR requested_model = $1) AND ($2::text IS NULL OR status = $2)
     AND ($3::timestamptz IS NULL OR created_at >= $3) AND ($4::timestamptz IS NULL OR created_at < $4)
-    AND ($5::text IS NULL OR principal = $5)
+    AND ($5::text IS NULL OR principal = $5) AND ($6::text IS NULL OR principal = $6)
+    AND ($7::text IS NULL OR engine = $7) AND ($8::text IS NULL OR route = $8)
+    AND ($9::text IS NULL OR trace_id = $9)
 """
 _TEXTS = f"""
     left(input_text, {_SHOWN}) AS input_text, left(output_text, {_SHOWN}) AS output_text,
     length(input_text) > {_SHOWN} OR length(output_text) > {_SHOWN} AS truncated
+"""
+
+UsageColumn = Literal["day", "model", "key"]
+_USAGE_COLUMNS: Mapping[UsageColumn, str] = {"day": "day", "model": "model", "key": "nullif(principal, '') AS key"}
+_SUMS = """
+    sum(requests)::bigint AS requests, sum(errors)::bigint AS errors, sum(cancelled)::bigint AS cancelled,
+    sum(prompt_tokens)::bigint AS prompt_tokens, sum(completion_tokens)::bigint AS completion_tokens,
+    sum(prompt_tokens + completion_tokens)::bigint AS total_tokens, sum(cost) AS cost,
+    sum(unpriced)::bigint AS unpriced, sum(duration) / sum(requests) AS mean_duration
+"""
+_USAGE_FILTER = """
+    day BETWEEN $1 AND $2 AND ($3::text IS NULL OR model = $3)
+    AND ($4::text IS NULL OR principal = $4) AND ($5::text IS NULL OR principal = $5)
 """
 _OTHERS = ", ".join(name for name in _COLUMNS if name not in ("input_text", "output_text"))
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which interactions are wanted; `principal` is the key of the only caller whose they are, None means all."""
+    """Which interactions are wanted. Of `principal` alone, where it is given, whatever `key` asks for."""
 
+    principal: str | None
     model: str | None = None
     status: InteractionStatus | None = None
     since: datetime | None = None
     until: datetime | None = None
-    principal: str | None = None
+    key: str | None = None
+    engine: str | None = None
+    route: str | None = None
+    trace_id: str | None = None
 
     @property
     def values(self) -> tuple[Any, ...]:
-        return self.model, self.status, self.since, self.until, self.principal
+        return (
+            self.model,
+            self.status,
+            self.since,
+            self.until,
+            self.principal,
+            self.key,
+            self.engine,
+            self.route,
+            self.trace_id,
+        )
 
 
 @dataclass(frozen=True)
@@ -110,8 +139,8 @@ async def list_interactions(
     """Newest first, their texts cut."""
     query = (
         f"SELECT {_OTHERS}, {_TEXTS} FROM interactions WHERE {_FILTER}"  # noqa: S608 - made of constants
-        " AND ($6::timestamptz IS NULL OR (created_at, interaction_id) < ($6, $7))"
-        " ORDER BY created_at DESC, interaction_id DESC LIMIT $8 OFFSET $9"
+        " AND ($10::timestamptz IS NULL OR (created_at, interaction_id) < ($10, $11))"
+        " ORDER BY created_at DESC, interaction_id DESC LIMIT $12 OFFSET $13"
     )
     place = (after.created_at, after.interaction_id) if after is not None else (None, None)
     return [_kept(row) for row in await connection.fetch(query, *wanted.values, *place, limit, offset)]
@@ -133,39 +162,28 @@ async def get_interaction(connection: Connection, interaction_id: str, principal
     return _kept(row) if row is not None else None
 
 
-async def usage_by_day(
+async def usage(
     connection: Connection,
+    columns: Sequence[UsageColumn],
     *,
     model: str | None,
+    key: str | None,
     since: date,
     until: date,
     principal: str | None,
     limit: int,
     offset: int,
 ) -> tuple[list[UsageRow], int]:
-    """A page of rows, newest day first, and how many there are; `principal` as in `Filter`."""
-    rows = await connection.fetch(
-        "SELECT day, model, sum(requests)::bigint AS requests, sum(errors)::bigint AS errors,"
-        " sum(cancelled)::bigint AS cancelled, sum(prompt_tokens)::bigint AS prompt_tokens,"
-        " sum(completion_tokens)::bigint AS completion_tokens,"
-        " sum(prompt_tokens + completion_tokens)::bigint AS total_tokens, sum(cost) AS cost,"
-        " sum(unpriced)::bigint AS unpriced, sum(duration) / sum(requests) AS mean_duration,"
-        " count(*) OVER () AS total"
-        " FROM usage_by_day WHERE day BETWEEN $1 AND $2 AND ($3::text IS NULL OR model = $3)"
-        " AND ($4::text IS NULL OR principal = $4)"
-        " GROUP BY day, model ORDER BY day DESC, model LIMIT $5 OFFSET $6",
-        since,
-        until,
-        model,
-        principal,
-        limit,
-        offset,
+    """A page of sums by `columns`, newest day first, and how many there are; `principal` as in `Filter`."""
+    grouped = (
+        f"SELECT {', '.join(_USAGE_COLUMNS[column] for column in columns)}, {_SUMS}"  # noqa: S608 - made of constants
+        f" FROM usage_by_day WHERE {_USAGE_FILTER} GROUP BY {', '.join(map(str, range(1, len(columns) + 1)))}"
     )
-    return [_usage(row) for row in rows], rows[0]["total"] if rows else offset
-
-
-def _usage(row: Record) -> UsageRow:
-    return UsageRow(**{name: value for name, value in row.items() if name != "total"})
+    order = ", ".join("day DESC" if column == "day" else column for column in columns)
+    wanted = (since, until, model, principal, key)
+    rows = await connection.fetch(f"{grouped} ORDER BY {order} LIMIT $6 OFFSET $7", *wanted, limit, offset)
+    total: int = await connection.fetchval(f"SELECT count(*) FROM ({grouped}) AS sums", *wanted)  # noqa: S608
+    return [UsageRow(**row) for row in rows], total
 
 
 def _kept(row: Record) -> KeptInteraction:

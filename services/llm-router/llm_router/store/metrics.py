@@ -12,8 +12,8 @@ _MEASURE = """
     SELECT
         CASE WHEN seconds > 0 THEN tokens / seconds END AS tokens_per_second,
         average AS average_response_time,
-        (SELECT count(*) FROM interactions) AS total_requests,
-        NULL::double precision AS cost
+        (SELECT coalesce(sum(requests), 0)::bigint FROM usage_by_day) AS total_requests,
+        (SELECT sum(cost)::double precision FROM usage_by_day WHERE requests > errors + cancelled + unpriced) AS cost
     FROM recent
 """
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from common.database import Connection, Record
+from contracts.router import Prices
 from llm_router.domain.catalogue import Entry
 from llm_router.domain.model_settings import ModelSettings
 
@@ -53,9 +54,13 @@ async def list_models(connection: Connection) -> list[ModelNumber]:
 
 async def list_settings(connection: Connection) -> dict[str, ModelSettings]:
     """What was said about models, by name."""
-    rows = await connection.fetch("SELECT model, fallbacks, context_size, capabilities FROM model_settings")
+    rows = await connection.fetch(
+        "SELECT model, enabled, prices, fallbacks, context_size, capabilities FROM model_settings"
+    )
     return {
         row["model"]: ModelSettings(
+            enabled=row["enabled"],
+            prices=Prices.model_validate(row["prices"]) if row["prices"] is not None else None,
             fallbacks=tuple(row["fallbacks"]),
             context_size=row["context_size"],
             capabilities=tuple(row["capabilities"]) if row["capabilities"] is not None else None,
@@ -66,10 +71,13 @@ async def list_settings(connection: Connection) -> dict[str, ModelSettings]:
 
 async def put_settings(connection: Connection, model: str, settings: ModelSettings) -> None:
     await connection.execute(
-        "INSERT INTO model_settings (model, fallbacks, context_size, capabilities) VALUES ($1, $2, $3, $4)"
-        " ON CONFLICT (model) DO UPDATE SET fallbacks = $2, context_size = $3, capabilities = $4,"
-        " updated_at = clock_timestamp()",
+        "INSERT INTO model_settings (model, enabled, prices, fallbacks, context_size, capabilities)"
+        " VALUES ($1, $2, $3, $4, $5, $6)"
+        " ON CONFLICT (model) DO UPDATE SET enabled = $2, prices = $3, fallbacks = $4, context_size = $5,"
+        " capabilities = $6, updated_at = clock_timestamp()",
         model,
+        settings.enabled,
+        settings.prices.model_dump(mode="json") if settings.prices is not None else None,
         list(settings.fallbacks),
         settings.context_size,
         list(settings.capabilities) if settings.capabilities is not None else None,
