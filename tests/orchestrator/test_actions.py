@@ -158,6 +158,26 @@ async def test_an_inactive_action_a_strange_post_and_unstorable_input_are_refuse
         await execute(caller, action.id, seed="x")
 
 
+async def test_a_prompt_that_its_values_make_too_long_is_refused_before_it_is_made(caller: Bus, router: Router) -> None:
+    action = await new_action(caller, "{a}" * 20_000)
+    async with refused(RefusalCode.INVALID) as refusal:
+        await execute(caller, action.id, a="x" * 1_900_000)
+    assert "1000000 are allowed" in refusal.metadata["errors"][0]["message"]
+    async with refused(RefusalCode.INVALID):
+        await execute(caller, action.id, a="x", unused="y" * 2_000_000)
+    assert router.asked == []
+
+
+async def test_a_page_of_long_runs_tells_as_many_as_fit(caller: Bus, router: Router) -> None:
+    action = await new_action(caller, "{a}")
+    for _ in range(3):
+        await execute(caller, action.id, a="x" * 900_000)
+    page = await caller.ask(GET_HISTORY, GetHistory(action_id=action.id))
+    assert (len(page.history), page.total, page.has_more) == (1, 3, True)
+    page = await caller.ask(GET_HISTORY, GetHistory(action_id=action.id, offset=2))
+    assert (len(page.history), page.has_more) == (1, False)
+
+
 async def test_a_failed_execution_is_kept_with_its_error(caller: Bus, router: Router) -> None:
     async def refuse(_: str) -> str:
         metadata = {"type": "rate_limited", "temporary": True, "troubleshooting": ["Wait."], "retry_after": 7}

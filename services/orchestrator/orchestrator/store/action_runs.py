@@ -13,6 +13,17 @@ _SELECT = """
         action_runs.execution_time, action_runs.simulated, action_runs.created_at, action_runs.updated_at
     FROM action_runs JOIN prompt_versions AS versions ON versions.id = action_runs.prompt_version
 """
+_PAGE = """
+    JOIN (
+        SELECT id, sum(size) OVER (ORDER BY id DESC) - size AS before
+        FROM (
+            SELECT id, octet_length(input_text) + octet_length(output_text) AS size
+            FROM action_runs WHERE action = $1 ORDER BY id DESC LIMIT $2 OFFSET $3
+        ) AS sized
+    ) AS page ON page.id = action_runs.id
+    WHERE page.before < $4 ORDER BY action_runs.id DESC
+"""
+_MOST_BYTES = 4_000_000
 _INSERT = """
     INSERT INTO action_runs
         (action, prompt_version, post_id, owner, idempotency_key, input_data, input_text, model, lease_until)
@@ -101,7 +112,7 @@ async def find(connection: Connection, owner: str, action_id: int, idempotency_k
 
 
 async def page(connection: Connection, action_id: int, *, limit: int, offset: int) -> tuple[list[ActionRunRecord], int]:
-    """Runs of an action, newest first, and how many there are."""
+    """Runs of an action, newest first, at most `limit` and not more than memory should hold; and how many there are."""
     total: int = await connection.fetchval("SELECT count(*) FROM action_runs WHERE action = $1", action_id)
-    sql = _SELECT + " WHERE action_runs.action = $1 ORDER BY action_runs.id DESC LIMIT $2 OFFSET $3"
-    return [ActionRunRecord(**row) for row in await connection.fetch(sql, action_id, limit, offset)], total
+    rows = await connection.fetch(_SELECT + _PAGE, action_id, limit, offset, _MOST_BYTES)
+    return [ActionRunRecord(**row) for row in rows], total

@@ -11,11 +11,13 @@ from contracts.router import Chat, ChatMessage
 from orchestrator.domain.actions.answers import Misshapen, shaped
 from orchestrator.domain.actions.purposes import Form, example, form, schema
 from orchestrator.domain.actions.records import ActionRecord
-from orchestrator.domain.actions.templates import render, text
+from orchestrator.domain.actions.templates import LONGEST, render, text, too_long
 from orchestrator.domain.storable import mended, unstorable
 
 ROUTE = "action"
 """The route that interactions of actions are recorded under."""
+_MOST_BYTES = 2_000_000
+"""Of input data, as JSON."""
 _CUT_OFF = "it was cut off after {tokens} tokens, which is max_tokens of the action"
 
 
@@ -70,6 +72,9 @@ def assign(action: ActionRecord, input_data: Mapping[str, Any]) -> Assignment:
         raise Refused(RefusalCode.CONFLICT, f"The action is {action.status}", {"status": action.status})
     if errors := list(unstorable(dict(input_data), "input_data")):
         raise Refused(RefusalCode.INVALID, "Input validation failed", {"errors": errors})
+    if (size := len(orjson.dumps(input_data))) > _MOST_BYTES:
+        error = {"field": "input_data", "message": f"has {size} bytes as JSON; {_MOST_BYTES} are allowed"}
+        raise Refused(RefusalCode.INVALID, "Input validation failed", {"errors": [error]})
     content = _content(action, input_data)
     wanted = None if action.purpose is None else form(action.purpose, input_data)
     if wanted is not None:
@@ -86,7 +91,10 @@ def _content(action: ActionRecord, values: Mapping[str, Any]) -> str:
     if value is None:
         error = {"field": f"input_data.{action.input_field}", "message": "field required"}
         raise Refused(RefusalCode.INVALID, f"Missing variables: {action.input_field}", {"errors": [error]})
-    return f"{content}\n\n{text(value)}"
+    whole = f"{content}\n\n{text(value)}"
+    if len(whole) > LONGEST:
+        raise too_long(len(whole))
+    return whole
 
 
 def _instruction(wanted: Form) -> str:

@@ -12,6 +12,8 @@ _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SHOWN = 40
 _ESCAPES = {"{{": "{", "}}": "}"}
+LONGEST = 1_000_000
+"""Characters of a prompt with its values: more than any model reads, and far less than a bus or a machine holds."""
 
 
 def variables(template: str, *, field: str = "content") -> list[str]:
@@ -43,18 +45,34 @@ def variables(template: str, *, field: str = "content") -> list[str]:
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """The template with its variables replaced. Raises `Refused(INVALID)` that names all that `values` lacks."""
-    if missing := [name for name in variables(template) if values.get(name) is None]:
+    """The template with its variables replaced.
+
+    Raises `Refused(INVALID)`: naming all that `values` lacks, or for a whole that is too long.
+    """
+    names = variables(template)
+    if missing := [name for name in names if values.get(name) is None]:
         raise Refused(
             RefusalCode.INVALID,
             f"Missing variables: {', '.join(missing)}",
             {"errors": [{"field": f"input_data.{name}", "message": "field required"} for name in missing]},
         )
 
+    texts = {name: text(values[name]) for name in names}
+    # Counted before it is made: a template can repeat a long value any number of times.
+    length = len(template) + sum(len(texts[token[1]]) for token in _TOKEN.finditer(template) if token[1] is not None)
+    if length > LONGEST:
+        raise too_long(length)
+
     def replaced(token: re.Match[str]) -> str:
-        return _ESCAPES[token[0]] if token[0] in _ESCAPES else text(values[token[1]])
+        return _ESCAPES[token[0]] if token[0] in _ESCAPES else texts[token[1]]
 
     return _TOKEN.sub(replaced, template)
+
+
+def too_long(length: int) -> Refused:
+    message = f"with these values the prompt has some {length} characters; {LONGEST} are allowed"
+    error = {"field": "input_data", "message": message}
+    return Refused(RefusalCode.INVALID, "The prompt is too long", {"errors": [error]})
 
 
 def text(value: Any) -> str:
