@@ -40,6 +40,8 @@ _LEFT_OUT: Mapping[str, str] = {
 }
 """Operations that are not tried, and why."""
 
+_CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+
 
 def fuzz(*options: str, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
     """A run on a platform of its own; `options` are schemathesis's. Its status is 0 when nothing was found."""
@@ -62,6 +64,7 @@ def fuzz(*options: str, timeout: float | None = None) -> subprocess.CompletedPro
 def _command(platform: Platform, options: tuple[str, ...]) -> list[str]:
     return [
         str(Path(sys.executable).with_name("schemathesis")),
+        f"--config-file={_CONFIGURATION}",
         "run",
         f"{platform.url}/openapi.json",
         f"--header=Authorization: Bearer {platform.admin_key}",
