@@ -89,6 +89,7 @@ def start(servers: Endpoints) -> Start:
                 "user_requests_per_minute": 10**7,
                 "address_requests_per_minute": 10**7,
                 "tests_per_minute": 10**7,
+                "logins_per_minute": 0,
                 **own,
             }
         )

@@ -15,6 +15,7 @@ from contracts.router import TestResult as Result
 from gateway.limits import Proxies
 from tests.gateway.conftest import Gateway, Start
 from tests.gateway.peers import Peers
+from tests.gateway.test_people import PASSWORD, browser, person
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +143,19 @@ class Asked:
 )
 def test_only_a_trusted_proxy_is_believed(remote: str, forwarded: str, origin: str) -> None:
     assert Proxies([ip_network("10.0.0.0/8")]).origin(Asked(remote, forwarded)) == origin  # type: ignore[arg-type]
+
+
+async def test_guesses_are_limited_and_shut_out_nobody_who_comes_from_elsewhere(start: Start) -> None:
+    async with start(logins_per_minute=3, trusted_proxies=["127.0.0.0/8"]) as gateway, browser(gateway) as ada:
+        user = await person(gateway)
+
+        async def log_in(address: str, name: str, password: str = "a guess") -> int:  # noqa: S107 - a wrong one
+            headers = {"X-Forwarded-For": address}
+            credentials = {"name": name, "password": password}
+            return await ada.status("POST", "/api/v1/login", json=credentials, headers=headers)
+
+        here, elsewhere = (f"2001:db8:{uuid.uuid4().hex[:4]}:{n}::1" for n in (1, 2))
+        assert [await log_in(here, user["name"]) for _ in range(4)] == [401, 401, 401, 429]
+        assert await log_in(elsewhere, user["name"], PASSWORD) == 200
+        others = [await log_in(here, f"nobody {uuid.uuid4().hex}") for _ in range(7)]
+        assert others == [401] * 6 + [429]
