@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+import nats
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
@@ -27,6 +28,7 @@ from contracts.registry import GetModel, ListModels, Model, ModelPage, ModelRegi
 from contracts.router import (
     CHAT_COMPLETE,
     CHAT_STREAM,
+    INTERACTION_RECORDED,
     LIST_SERVED_MODELS,
     Chat,
     ChatDelta,
@@ -222,7 +224,13 @@ def router_settings(
 
 @pytest.fixture
 async def database(servers: Endpoints) -> AsyncIterator[Database]:
-    """The router's schema, as after its first migration."""
+    """The router's schema, as after its first migration, and nothing on its way there from an earlier test."""
+    administrator = servers.administrator
+    connection = await nats.connect(
+        administrator.nats_url, user=administrator.nats_user, password=administrator.nats_password
+    )
+    await connection.jetstream().purge_stream(INTERACTION_RECORDED.stream)
+    await connection.close()
     url = settings_for(servers, NAME).database_url.get_secret_value()
     database = await Database.connect(url, NAME, size=2)
     await database.migrate(NAME)
