@@ -399,3 +399,16 @@ async def test_posts_and_sections_have_document_e_s_forms(gateway: Gateway, peer
     assert (status, set(body), body["error"]) == (400, {"error", "message", "metadata"}, "VALIDATION_ERROR")
     peers.answer(content.GET_POST, Refused(RefusalCode.NOT_FOUND, "There is no post 9", {"post_id": 9}))
     assert (await gateway.call("GET", f"{posts}/9"))[1]["error"] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 500 + "]" * 500, "1e400", "NaN", '"\\ud800"'], ids=["deep", "large", "no", "half"]
+)
+async def test_values_that_json_cannot_carry_are_refused_at_the_door(
+    gateway: Gateway, peers: Peers, value: str
+) -> None:
+    ends_with(peers, actions.EXECUTE_ACTION, RUN)
+    body = f'{{"input_data": {{"a": {value}}}}}'
+    status, answer, _ = await gateway.call("POST", f"{LLM}/actions/1/execute", data=body)
+    assert (status, set(answer["error"]["details"])) == (400, {"body"})
+    assert not peers.heard
