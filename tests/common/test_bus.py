@@ -62,7 +62,11 @@ def handlers() -> Handlers[Seen]:
 
     @table.on(router.TEST_PROMPT)
     async def test_prompt(seen: Seen, request: router.TestPrompt) -> router.TestResult:
-        await asyncio.sleep(0.2)
+        seen.started.set()
+        try:
+            await asyncio.sleep(60 if request.prompt == "slow" else 0.2)
+        finally:
+            seen.released.set()
         return router.TestResult(result=request.prompt, model="m", duration=0.2)
 
     @table.on_stream(router.CHAT_STREAM)
@@ -191,6 +195,77 @@ async def test_a_caller_that_dies_without_a_word_stops_the_work(
     wire._keeping.cancel()
     wire._link._transport.abort()
     await asyncio.wait_for(seen.released.wait(), 5)
+
+
+async def test_a_caller_that_leaves_a_long_question_stops_the_work(asker: Bus, seen: Seen) -> None:
+    asking = asyncio.create_task(asker.ask(router.TEST_PROMPT, router.TestPrompt(prompt="slow")))
+    await seen.started.wait()
+    asking.cancel()
+    await asyncio.wait_for(seen.released.wait(), 1)
+
+
+async def test_a_long_answer_whose_caller_died_is_stopped(
+    settings_of: Callable[[str], ServiceSettings], seen: Seen
+) -> None:
+    dying = await Bus.connect(settings_of("gateway"), "gateway")
+    asking = asyncio.create_task(dying.ask(router.TEST_PROMPT, router.TestPrompt(prompt="slow")))
+    await seen.started.wait()
+    wire: Any = dying._wire
+    wire._keeping.cancel()
+    wire._link._transport.abort()
+    await asyncio.wait_for(seen.released.wait(), 5)
+    asking.cancel()
+
+
+async def test_long_questions_wait_in_line_for_as_long_as_it_takes(
+    settings_of: Callable[[str], ServiceSettings], asker: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.bus.serving.PING_SECONDS", 0.02)
+    for module in ("bus", "streaming"):
+        monkeypatch.setattr(f"common.bus.{module}.SILENCE_SECONDS", 0.5)
+    settings = settings_of("llm_router").model_copy(update={"max_concurrency": 1})
+    answering = await Bus.connect(settings, "llm_router")
+    await answering.serve(handlers(), Seen())
+    prompts = [router.TestPrompt(prompt=str(i)) for i in range(3)]
+    results = await asyncio.gather(*(asker.ask(router.TEST_PROMPT, prompt) for prompt in prompts))
+    assert [result.result for result in results] == ["0", "1", "2"]
+    await answering.close()
+
+
+async def test_a_long_question_whose_server_died_is_unavailable(
+    settings_of: Callable[[str], ServiceSettings], asker: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.bus.bus.SILENCE_SECONDS", 0.5)
+    seen = Seen()
+    dying = await Bus.connect(settings_of("llm_router"), "llm_router")
+    await dying.serve(handlers(), seen)
+    asking = asyncio.create_task(asker.ask(router.TEST_PROMPT, router.TestPrompt(prompt="slow")))
+    await seen.started.wait()
+    wire: Any = dying._wire
+    wire._keeping.cancel()
+    wire._link._transport.abort()
+    with pytest.raises(Refused) as refused:
+        await asking
+    assert refused.value.code is RefusalCode.UNAVAILABLE
+
+
+async def test_a_question_that_is_left_while_it_waits_in_line_is_never_worked_on(
+    settings_of: Callable[[str], ServiceSettings], asker: Bus
+) -> None:
+    settings = settings_of("llm_router").model_copy(update={"max_concurrency": 1})
+    answering = await Bus.connect(settings, "llm_router")
+    seen = Seen()
+    await answering.serve(handlers(), seen)
+    first, second = (
+        asyncio.create_task(asker.ask(router.TEST_PROMPT, router.TestPrompt(prompt="slow"))) for _ in range(2)
+    )
+    await seen.started.wait()
+    second.cancel()
+    await asyncio.wait([second])
+    first.cancel()
+    result = await asker.ask(router.TEST_PROMPT, router.TestPrompt(prompt="next"), timeout=10)
+    assert result.result == "next"
+    await answering.close()
 
 
 async def test_nobody_there_ends_a_stream_as_unavailable(asker: Bus) -> None:

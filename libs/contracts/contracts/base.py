@@ -97,7 +97,7 @@ class Rpc(Generic[RequestT, ReplyT]):
     """A question or a short command with one answer, over core NATS request/reply.
 
     `refusals` are the codes its handler may answer with; any other exception is a crash. `timeout` in seconds is the
-    default deadline.
+    default deadline. Whoever asks a `long` one hears meanwhile that it is worked on, and stops the work by leaving.
     """
 
     subject: str
@@ -105,6 +105,7 @@ class Rpc(Generic[RequestT, ReplyT]):
     reply: type[ReplyT]
     refusals: tuple[RefusalCode, ...] = ()
     timeout: float = 10.0
+    long: bool = False
 
     @property
     def owner(self) -> str:

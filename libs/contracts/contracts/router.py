@@ -168,11 +168,13 @@ _COMPLETION_REFUSALS = (
     RefusalCode.TIMEOUT,
 )
 
-CHAT_COMPLETE = Rpc("router.v1.chat.complete", Chat, ChatReply, refusals=_COMPLETION_REFUSALS, timeout=600.0)
+CHAT_COMPLETE = Rpc("router.v1.chat.complete", Chat, ChatReply, refusals=_COMPLETION_REFUSALS, timeout=600.0, long=True)
 CHAT_STREAM = Stream("router.v1.chat.stream", Chat, ChatDelta, ChatReply, refusals=_COMPLETION_REFUSALS)
-TEXT_COMPLETE = Rpc("router.v1.text.complete", TextCompletion, ChatReply, refusals=_COMPLETION_REFUSALS, timeout=600.0)
+TEXT_COMPLETE = Rpc(
+    "router.v1.text.complete", TextCompletion, ChatReply, refusals=_COMPLETION_REFUSALS, timeout=600.0, long=True
+)
 TEXT_STREAM = Stream("router.v1.text.stream", TextCompletion, ChatDelta, ChatReply, refusals=_COMPLETION_REFUSALS)
-EMBED = Rpc("router.v1.embeddings.make", Embed, Embeddings, refusals=_COMPLETION_REFUSALS, timeout=120.0)
+EMBED = Rpc("router.v1.embeddings.make", Embed, Embeddings, refusals=_COMPLETION_REFUSALS, timeout=120.0, long=True)
 
 
 # Models and engines
@@ -271,7 +273,9 @@ UPDATE_CONFIG = Rpc(
     ConfigUpdated,
     refusals=(RefusalCode.INVALID, RefusalCode.FORBIDDEN),
 )
-TEST_PROMPT = Rpc("router.v1.prompts.test", TestPrompt, TestResult, refusals=_COMPLETION_REFUSALS, timeout=600.0)
+TEST_PROMPT = Rpc(
+    "router.v1.prompts.test", TestPrompt, TestResult, refusals=_COMPLETION_REFUSALS, timeout=600.0, long=True
+)
 TEST_STREAM = Stream("router.v1.prompts.test-stream", TestPrompt, ChatDelta, ChatReply, refusals=_COMPLETION_REFUSALS)
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Generic, Literal
 
 from contracts import orchestrator, registry, router
-from contracts.base import BodyT, Event, Stream
+from contracts.base import BodyT, Event, Rpc, Stream
 
 DAY = 24 * 3600.0
 
@@ -21,7 +21,6 @@ class Header(StrEnum):
     REQUEST_ID = "Request-Id"
     IDEMPOTENCY_KEY = "Idempotency-Key"
     FRAME = "Frame"
-    STREAM_ID = "Stream-Id"
 
 
 def inbox_prefix(service: str) -> str:
@@ -29,9 +28,12 @@ def inbox_prefix(service: str) -> str:
     return f"_INBOX_{service}"
 
 
-def cancel_subject(stream: Stream[Any, Any, Any]) -> str:
-    """Where a caller says that it no longer wants a stream, whose id is the body."""
-    return stream.subject.rsplit(".", 1)[0] + ".cancel"
+def cancel_subject(contract: Stream[Any, Any, Any] | Rpc[Any, Any]) -> str:
+    """Where a caller says that it no longer wants an answer.
+
+    The body names the answer by the inbox that it goes to.
+    """
+    return contract.subject.rsplit(".", 1)[0] + ".cancel"
 
 
 @dataclass(frozen=True)

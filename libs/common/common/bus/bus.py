@@ -1,6 +1,7 @@
 """The asking and telling side of the bus, and the one object a service holds of it."""
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -13,18 +14,18 @@ from opentelemetry.trace import SpanKind
 from common.bus.connection import connect_reader, connect_wire
 from common.bus.frames import NO_RESPONDERS, STATUS, encode, refusal_in, room
 from common.bus.handlers import DepsT, Handlers
-from common.bus.inbox import Inbox
+from common.bus.inbox import Inbox, Silent
 from common.bus.jetstream import Delivered, Puller, follow, settle
 from common.bus.posting import Poster
 from common.bus.protocol import Message
 from common.bus.serving import Server
-from common.bus.streaming import Reading
+from common.bus.streaming import SILENCE_SECONDS, Reading
 from common.bus.wire import BusDown, Wire
 from common.context import current
 from common.settings import ServiceSettings
 from common.telemetry import get_logger, hop, inject
 from contracts.base import BodyT, ChunkT, Event, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
-from contracts.topology import Consumer, Header, inbox_prefix
+from contracts.topology import Consumer, cancel_subject, inbox_prefix
 
 _log = get_logger("bus")
 _RETRY_SECONDS = 0.1
@@ -86,7 +87,8 @@ class Bus:
         """Asks and waits for the answer, at most `timeout` seconds and never past the current call's deadline.
 
         While nobody serves the subject (a service restarts), it asks again for `patience` seconds: an unheard question
-        is safe to repeat. Raises `Refused`: UNAVAILABLE when nobody answers, TIMEOUT when the answer does not come.
+        is safe to repeat. Raises `Refused`: UNAVAILABLE when nobody answers, or who worked on a long question died;
+        TIMEOUT when the answer does not come.
         """
         timeout = self._bounded(rpc.timeout if timeout is None else timeout)
         deadline = time.time() + timeout
@@ -103,11 +105,15 @@ class Bus:
     ) -> Message:
         """The answer of somebody who serves the subject."""
         unheard_until = time.monotonic() + patience
+        silence, cancel = (SILENCE_SECONDS, cancel_subject(rpc)) if rpc.long else (math.inf, None)
         while True:
             try:
-                reply = await self._inbox.ask(rpc.subject, data, headers, deadline - time.time())
+                timeout = deadline - time.time()
+                reply = await self._inbox.ask(rpc.subject, data, headers, timeout, silence=silence, cancel=cancel)
             except TimeoutError:
                 raise Refused(RefusalCode.TIMEOUT, f"The {rpc.owner} did not answer in time") from None
+            except Silent:
+                raise Refused(RefusalCode.UNAVAILABLE, f"The {rpc.owner} stopped answering half-way") from None
             except BusDown as error:
                 _log.warning("ask_failed", subject=rpc.subject, error=str(error))
                 raise _unavailable(rpc.owner) from None
@@ -142,7 +148,6 @@ class Bus:
         with Reading(self._wire, stream, f"{inbox_prefix(self._service)}.{uuid.uuid4().hex}") as reading:
             with hop(f"stream {stream.subject}", SpanKind.CLIENT):
                 headers = inject(current().headers(deadline))
-            headers[Header.STREAM_ID.value] = reading.id
             reading.ask(data, headers)
             unheard_until = time.monotonic() + patience
             while not reading.ended:

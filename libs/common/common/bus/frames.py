@@ -38,6 +38,11 @@ BUS_REFUSALS = frozenset(
 )
 
 
+def answer_name(inbox: str) -> str:
+    """What a long answer to that inbox is called by whoever asked and whoever works on it: one token of a subject."""
+    return inbox.split(".", 1)[1].replace(".", "-")
+
+
 def encode(message: BaseModel) -> bytes:
     # With its nulls: a field that is required but may be null (`step: ClaimedStep | None`) must arrive.
     return message.model_dump_json().encode()

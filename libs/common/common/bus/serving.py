@@ -11,7 +11,7 @@ from typing import Any, Generic
 from opentelemetry.trace import SpanKind, StatusCode
 from pydantic import BaseModel, ValidationError
 
-from common.bus.frames import BUS_REFUSALS, Frame, encode, invalid, room
+from common.bus.frames import BUS_REFUSALS, Frame, answer_name, encode, invalid, room
 from common.bus.handlers import Answer, DepsT, Handlers
 from common.bus.protocol import Message
 from common.bus.streaming import Writing
@@ -24,6 +24,8 @@ from contracts.topology import Header, cancel_subject, inbox_prefix
 _log = get_logger("bus")
 _MOST_WAITING = 256 * 1024 * 1024
 """Bytes of requests on one subject that wait in line."""
+PING_SECONDS = 2.0
+_PING = {Header.FRAME.value: Frame.PING.value}
 
 REQUESTS = Counter("bus_requests_total", "Requests answered over the bus", ["subject", "outcome"])
 DURATION = Histogram("bus_request_seconds", "Time to answer a request over the bus", ["subject"], buckets=SECONDS)
@@ -44,7 +46,6 @@ class Server(Generic[DepsT]):
         self._deps = deps
         self._max_concurrency = max_concurrency
         self._lines: list[_Line] = []
-        self._streams: dict[str, asyncio.Task[None]] = {}
         self._subscriptions: list[Subscription] = []
         self._lost_prefix = f"{inbox_prefix(service)}.lost.{uuid.uuid4().hex}"
 
@@ -54,13 +55,13 @@ class Server(Generic[DepsT]):
         for answer in self._handlers.answers.values():
             contract = answer.contract
             answering = _Answering(self._wire, self._deps, answer, self._lost_prefix)
-            line = _Line(answering, self._max_concurrency, self._streams)
+            line = _Line(answering, self._max_concurrency)
             self._lines.append(line)
             self._subscriptions.append(self._wire.subscribe(contract.subject, line.receive, queue=self._service))
-            if isinstance(contract, Stream):
+            if answering.long:
                 cancels.add(cancel_subject(contract))
         for subject in cancels:
-            # Every replica hears of a cancel: only the one that runs the stream knows its id.
+            # Every replica hears of a cancel: only the one that works on the answer knows its name.
             self._subscriptions.append(self._wire.subscribe(subject, self._on_cancel))
         self._subscriptions.append(self._wire.subscribe(f"{self._lost_prefix}.*", self._on_lost))
         with suppress(BusDown):
@@ -93,10 +94,9 @@ class Server(Generic[DepsT]):
         # The server says that nobody listens to the inbox any more: the caller is gone without a word.
         self._cancel(message.subject.rsplit(".", 1)[1])
 
-    def _cancel(self, stream_id: str) -> None:
-        task = self._streams.get(stream_id)
-        if task is not None:
-            task.cancel()
+    def _cancel(self, name: str) -> None:
+        for line in self._lines:
+            line.leave(name)
 
 
 class _Line:
@@ -105,13 +105,14 @@ class _Line:
     Each subject has its own: long answers on one never keep short ones on another waiting.
     """
 
-    def __init__(self, answering: "_Answering[Any]", most: int, streams: dict[str, "asyncio.Task[None]"]) -> None:
+    def __init__(self, answering: "_Answering[Any]", most: int) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
         self._answering = answering
         self._most = most
-        self._streams = streams
         self._waiting: deque[Message] = deque()
         self._waiting_bytes = 0
+        self._long: dict[str, tuple[asyncio.Task[None], Message]] = {}
+        self._pinging: asyncio.TimerHandle | None = None
 
     def receive(self, message: Message) -> None:
         if len(self.tasks) < self._most:
@@ -121,6 +122,16 @@ class _Line:
         else:
             self._waiting.append(message)
             self._waiting_bytes += len(message.data)
+
+    def leave(self, name: str) -> None:
+        """Whoever asked for the long answer of that name wants it no more."""
+        if not self._answering.long:
+            return
+        if (known := self._long.get(name)) is not None:
+            known[0].cancel()
+        for message in [message for message in self._waiting if answer_name(message.reply) == name]:
+            self._waiting.remove(message)
+            self._waiting_bytes -= len(message.data)
 
     def forget(self) -> None:
         """Drops those who wait: they find out by their deadlines."""
@@ -132,10 +143,23 @@ class _Line:
         self.tasks.add(task)
         IN_FLIGHT.inc()
         task.add_done_callback(self._ended)
-        if self._answering.streams:
-            stream_id = message.headers.get(Header.STREAM_ID, "")
-            self._streams[stream_id] = task
-            task.add_done_callback(lambda _: self._streams.pop(stream_id, None))
+        if self._answering.long:
+            name = answer_name(message.reply)
+            self._long[name] = task, message
+            task.add_done_callback(lambda _: self._long.pop(name, None))
+            if self._pinging is None:
+                self._ping_later()
+
+    def _ping_later(self) -> None:
+        self._pinging = asyncio.get_running_loop().call_later(PING_SECONDS, self._ping)
+
+    def _ping(self) -> None:
+        """Tells all who wait for a long answer, also those in line, that they are not forgotten."""
+        self._pinging = None
+        for message in (*(message for _, message in self._long.values()), *self._waiting):
+            self._answering.ping(message)
+        if self._long:
+            self._ping_later()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         IN_FLIGHT.dec()
@@ -155,6 +179,7 @@ class _Answering(Generic[DepsT]):
         contract = answer.contract
         self.subject = contract.subject
         self.streams = isinstance(contract, Stream)
+        self.long = isinstance(contract, Stream) or contract.long
         self._wire = wire
         self._deps = deps
         self._contract = contract
@@ -193,6 +218,11 @@ class _Answering(Generic[DepsT]):
                 (self._succeeded if outcome == "ok" else REQUESTS.labels(self.subject, outcome)).inc()
                 self._duration.observe(time.perf_counter() - started)
 
+    def ping(self, message: Message) -> None:
+        """Tells slow work from a dead server, and a live caller from a dead one: we hear if nobody listens."""
+        with suppress(BusDown):
+            self._wire.publish(message.reply, b"", reply=self._lost(message), headers=_PING)
+
     def refuse(self, message: Message, refusal: Refused) -> None:
         if message.reply:
             headers = {Header.FRAME.value: Frame.REFUSED.value}
@@ -208,12 +238,15 @@ class _Answering(Generic[DepsT]):
     async def _respond_in_chunks(self, message: Message) -> None:
         contract = self._contract
         assert isinstance(contract, Stream)  # noqa: S101 - narrows the type
-        lost = f"{self._lost_prefix}.{message.headers.get(Header.STREAM_ID, '')}"
         source: AsyncIterator[Any] = self._function(self._deps, self._request(message.data))
-        with Writing(self._wire, contract, message.reply, lost) as writing:
+        with Writing(self._wire, contract, message.reply, self._lost(message)) as writing:
             async with aclosing(source) as items:  # type: ignore[type-var]
                 async for item in items:
                     writing.add(item)
+
+    def _lost(self, message: Message) -> str:
+        """Where the server tells us that nobody waits for the answer any more."""
+        return f"{self._lost_prefix}.{answer_name(message.reply)}"
 
     def _request(self, data: bytes) -> BaseModel:
         try:

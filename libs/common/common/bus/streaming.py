@@ -10,22 +10,19 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self
 
-from common.bus.frames import CHUNKS, Frame, decode_chunks, encode, encode_chunks, refusal_in, room
+from common.bus.frames import CHUNKS, Frame, answer_name, decode_chunks, encode, encode_chunks, refusal_in, room
 from common.bus.protocol import Message
 from common.bus.wire import BusDown, Wire
 from contracts.base import ChunkT, FinalT, RefusalCode, Refused, RequestT, Stream
 from contracts.topology import Header, cancel_subject
 
-_PING_SECONDS = 2.0
-_SILENCE_SECONDS = 7.0
-_PING = {Header.FRAME.value: Frame.PING.value}
+SILENCE_SECONDS = 7.0
 
 
 class Reading(Generic[RequestT, ChunkT, FinalT]):
     """A stream at the end that asked for it, whose answers arrive at `inbox`. Leaving it early stops the work."""
 
     def __init__(self, wire: Wire, stream: Stream[RequestT, ChunkT, FinalT], inbox: str) -> None:
-        self.id = inbox.rsplit(".", 1)[1]
         self.ended = False
         self._wire = wire
         self._stream = stream
@@ -45,7 +42,7 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
         self._wire.unsubscribe(self._subscription)
         if not self.ended:
             with suppress(BusDown):
-                self._wire.publish(cancel_subject(self._stream), self.id.encode())
+                self._wire.publish(cancel_subject(self._stream), answer_name(self._inbox).encode())
 
     def ask(self, data: bytes, headers: Mapping[str, str]) -> None:
         self._wire.publish(self._stream.subject, data, reply=self._inbox, headers=headers)
@@ -55,7 +52,7 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
         if not self._frames.empty():
             return self._frames.get_nowait()
         try:
-            async with asyncio.timeout(_SILENCE_SECONDS):
+            async with asyncio.timeout(SILENCE_SECONDS):
                 return await self._frames.get()
         except TimeoutError:
             message = f"The {self._stream.owner} stopped answering half-way"
@@ -96,13 +93,11 @@ class Writing(Generic[RequestT, ChunkT, FinalT]):
         self._loop = asyncio.get_running_loop()
 
     def __enter__(self) -> Self:
-        self._pinging = self._loop.call_later(_PING_SECONDS, self._ping)
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        self._pinging.cancel()
         # What came before a failure is told before it; who cancelled wants nothing more.
         if error is None or isinstance(error, Exception):
             self._send_waiting()
@@ -140,11 +135,6 @@ class Writing(Generic[RequestT, ChunkT, FinalT]):
             return
         self._wire.publish(self._inbox, self._fitting(data), reply=self._lost)
         self._sent += len(chunks)
-
-    def _ping(self) -> None:
-        # Tells a live stream that is slow from a dead server, and a live caller from a dead one.
-        self._pinging = self._loop.call_later(_PING_SECONDS, self._ping)
-        self._wire.publish(self._inbox, b"", reply=self._lost, headers=_PING)
 
     def _fitting(self, data: bytes) -> bytes:
         if len(data) > room(self._wire.max_payload):
