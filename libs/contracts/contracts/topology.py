@@ -101,12 +101,21 @@ ARTIFACTS_BUCKET = "artifacts"
 _PROMPTS = tuple(
     f"orchestrator.v1.{noun}.*" for noun in ("prompts", "actions", "templates", "posts", "sections", "content")
 )
+_WORKFLOWS = tuple(f"orchestrator.v1.{noun}.*" for noun in ("blocks", "payloads", "workflows", "runs"))
 _TASKS = ("orchestrator.v1.tasks.*", "orchestrator.v1.profiles.*", "orchestrator.v1.roles.*")
 
 ACCESS = (
     Access(
         "gateway",
-        asks=("registry.v1.>", "orchestrator.v1.jobs.*", "orchestrator.v1.logs.*", *_PROMPTS, *_TASKS, "router.v1.>"),
+        asks=(
+            "registry.v1.>",
+            "orchestrator.v1.jobs.*",
+            "orchestrator.v1.logs.*",
+            *_PROMPTS,
+            *_WORKFLOWS,
+            *_TASKS,
+            "router.v1.>",
+        ),
         publishes=("events.gateway.>",),
         follows=("EVENTS", "LOGS"),
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
