@@ -203,6 +203,25 @@ def cut_after(*parts: bytes) -> Fault:
     return fault
 
 
+def redirect(place: str) -> Fault:
+    async def fault(_upstream: Upstream, _request: web.Request, _body: Json) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": place})
+
+    return fault
+
+
+def raw_bytes(data: bytes) -> Fault:
+    """What comes over the connection is no HTTP of ours."""
+
+    async def fault(_upstream: Upstream, request: web.Request, _body: Json) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.write(data)
+        request.transport.close()
+        return web.Response()
+
+    return fault
+
+
 async def drop(_upstream: Upstream, request: web.Request, _body: Json) -> web.StreamResponse:
     """The connection is closed without an answer."""
     assert request.transport is not None

@@ -70,7 +70,10 @@ class Consumer(Generic[BodyT]):
 
 TRAINER_WORK = Consumer("trainer-work", orchestrator.STEP_READY, ack_wait=10.0)
 ORCHESTRATOR_LOGS = Consumer("orchestrator-logs", orchestrator.LOG_RECORDED)
-ROUTER_INTERACTIONS = Consumer("router-interactions", router.INTERACTION_RECORDED, max_ack_pending=20_000)
+# A batch is written in moments; one that died with its router need not be missed in the records for long.
+ROUTER_INTERACTIONS = Consumer(
+    "router-interactions", router.INTERACTION_RECORDED, ack_wait=10.0, max_ack_pending=20_000
+)
 
 CONSUMERS: tuple[Consumer[Any], ...] = (TRAINER_WORK, ORCHESTRATOR_LOGS, ROUTER_INTERACTIONS)
 
