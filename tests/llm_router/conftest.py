@@ -149,6 +149,12 @@ class House:
     async def stream(self, model: str = "m", content: str = "Hello") -> list[ChatDelta | ChatReply]:
         return [item async for item in self.bus.stream(CHAT_STREAM, chat(model, content))]
 
+    async def last(self, model: str = "m", content: str = "Hello") -> ChatReply:
+        """The whole at the end of a stream."""
+        reply = (await self.stream(model, content))[-1]
+        assert isinstance(reply, ChatReply)
+        return reply
+
     async def models(self) -> dict[str, ServedModel]:
         return {model.name: model for model in (await self.bus.ask(LIST_SERVED_MODELS, Empty())).models}
 

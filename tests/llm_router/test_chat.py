@@ -180,6 +180,39 @@ class TestFaults:
         async with asyncio.timeout(1):
             await house.upstreams[0].left.wait()
 
+    async def test_what_an_engine_that_freezes_has_not_answered_goes_to_another(self, open_house: Open) -> None:
+        house = await open_house(2, engine_check_timeout=0.3)
+        frozen, other = house.upstreams
+        frozen.faults.extend([faults.hang] * 4)
+        other.faults.extend([faults.hang] * 4)
+        calls = [asyncio.create_task(house.ask() if n % 2 else house.last("m")) for n in range(4)]
+
+        async def all_asked() -> bool:
+            return len(frozen.requests) == len(other.requests) == 2
+
+        await soon(all_asked)
+        frozen.silent = True
+        other.faults.clear()
+        other.let_go.set()
+        assert [(await call).engine for call in calls] == ["e1"] * 4
+        async with asyncio.timeout(5):
+            await frozen.left.wait()
+
+    async def test_an_engine_that_freezes_alone_is_waited_for(self, open_house: Open) -> None:
+        house = await open_house(engine_check_timeout=0.3)
+        (frozen,) = house.upstreams
+        frozen.faults.append(faults.hang)
+        call = asyncio.create_task(house.ask())
+        await frozen.reached.wait()
+        frozen.silent = True
+
+        async def is_down() -> bool:
+            return (await house.engines())["e0"].status == "unavailable"
+
+        await soon(is_down)
+        frozen.let_go.set()
+        assert (await call).engine == "e0"
+
     async def test_a_completion_survives_the_restart_of_its_engine(self, open_house: Open) -> None:
         house = await open_house()
         upstream = house.upstreams[0]

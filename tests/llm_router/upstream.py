@@ -38,6 +38,8 @@ class Upstream:
     """Seconds that loading an adapter takes."""
     broken_list: int = 0
     """A status that the model list answers with instead."""
+    silent: bool = False
+    """Whether it lists its models no sooner than the test lets it go, as one that hangs."""
     url: str = ""
     port: int = 0
     _runner: web.AppRunner | None = None
@@ -67,6 +69,8 @@ class Upstream:
         return [model["id"] for model in self.models]
 
     async def _list(self, _request: web.Request) -> web.Response:
+        if self.silent:
+            await self.let_go.wait()
         if self.broken_list:
             return error(self.broken_list, "no list")
         return web.json_response({"object": "list", "data": self.models})

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
@@ -166,7 +166,7 @@ class Completions:
             observation.asking(lease)
             try:
                 with observation.calling():
-                    async with _until(deadline, lease.member.spec.timeout):
+                    async with _until(deadline, lease):
                         return route, lease, await self._ask(route, lease, ask)
             except EngineFailure as failure:
                 lease.failed(failure)
@@ -253,14 +253,22 @@ def _left(deadline: float) -> float:
 
 
 @asynccontextmanager
-async def _until(deadline: float, attempt: float | None = None) -> AsyncIterator[None]:
-    """Ends the block at the deadline, or after the seconds of an `attempt`. Raises `EngineFailure(TIMEOUT)`."""
-    own_end = asyncio.get_running_loop().time() + attempt if attempt is not None else deadline
+async def _until(deadline: float, lease: Lease | None = None) -> AsyncIterator[None]:
+    """Ends the block at the deadline: raises `EngineFailure(TIMEOUT)`.
+
+    With a lease also after its engine's own timeout, and by CONNECTION when the engine falls silent while another one
+    could answer.
+    """
+    own = lease.member.spec.timeout if lease is not None else None
+    own_end = asyncio.get_running_loop().time() + own if own is not None else deadline
     try:
-        async with asyncio.timeout_at(min(deadline, own_end)):
-            yield
+        async with asyncio.timeout_at(min(deadline, own_end)) as limit:
+            with lease.unanswered(limit) if lease is not None else nullcontext():
+                yield
     except TimeoutError:
+        if lease is not None and lease.lost:
+            raise EngineFailure(FailureKind.CONNECTION, "The engine fell silent before it answered") from None
         message = "No answer came before the deadline of the request"
         if own_end < deadline:
-            message = f"The engine did not answer within its timeout of {attempt:g} s"
+            message = f"The engine did not answer within its timeout of {own:g} s"
         raise EngineFailure(FailureKind.TIMEOUT, message) from None

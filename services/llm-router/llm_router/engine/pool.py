@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -52,6 +53,8 @@ class Member:
     missed: int = 0
     retired: bool = False
     adapters: AdapterUse = field(default_factory=AdapterUse)
+    unanswered: "set[Lease]" = field(default_factory=set)
+    """Those for which nothing of an answer has come yet."""
 
     @property
     def name(self) -> str:
@@ -78,10 +81,17 @@ class Lease:
     """The right to one request on an engine. Every lease is released once; `failed` may come before."""
 
     member: Member
+    route: Route
     _pool: "EnginePool"
-    adapter: str | None = None
-    """The adapter that the request is for."""
+    lost: bool = False
+    """Whether the engine fell silent before it answered, so that the wait for it was ended."""
+    _limit: asyncio.Timeout | None = None
     _open: bool = True
+
+    @property
+    def adapter(self) -> str | None:
+        """The adapter that the request is for."""
+        return self.route.model if self.route.adapter is not None else None
 
     @property
     def name(self) -> str:
@@ -103,6 +113,22 @@ class Lease:
             self.member.breaker.succeed()
         if failure.kind is FailureKind.CONNECTION:
             self._pool.suspect(self.member)
+
+    @contextmanager
+    def unanswered(self, limit: asyncio.Timeout) -> Iterator[None]:
+        """For as long as nothing of the answer has come: `give_up` then ends the block by its `limit`."""
+        self._limit = limit
+        self.member.unanswered.add(self)
+        try:
+            yield
+        finally:
+            self.member.unanswered.discard(self)
+
+    def give_up(self) -> None:
+        """The engine has fallen silent: whoever waits for it may ask another."""
+        if self._limit is not None:
+            self.lost = True
+            self._limit.reschedule(asyncio.get_running_loop().time())
 
     def release(self) -> None:
         if self._open:
@@ -288,10 +314,9 @@ class EnginePool:
         member.last_used = datetime.now(UTC)
         member.breaker.start()
         OUTSTANDING.labels(member.name).set(member.outstanding)
-        if route.adapter is None:
-            return Lease(member, self)
-        member.adapters.begin(route.model)
-        return Lease(member, self, route.model)
+        if route.adapter is not None:
+            member.adapters.begin(route.model)
+        return Lease(member, route, self)
 
     def _dispatch(self) -> None:
         """Gives what has become free to those who wait, first come first served."""
@@ -358,15 +383,22 @@ class EnginePool:
         self._set_up(member, True)
 
     def _missed(self, member: Member, failure: EngineFailure) -> None:
-        if failure.kind in (FailureKind.CONNECTION, FailureKind.OVERLOADED):
-            self._set_up(member, False)
-        elif failure.kind is FailureKind.TIMEOUT:
+        if failure.kind is FailureKind.TIMEOUT or isinstance(failure.__cause__, TimeoutError):
             member.missed += 1
             if member.missed >= _CHECKS_MISSED:
                 self._set_up(member, False)
+                self._hand_over(member)
+        elif failure.kind in (FailureKind.CONNECTION, FailureKind.OVERLOADED):
+            self._set_up(member, False)
         else:
             # It answers, it only does not list its models, as some providers do not without a right token.
             self._set_up(member, True)
+
+    def _hand_over(self, member: Member) -> None:
+        """An engine that hangs, or whose machine is gone, breaks no connection: others get what it did not answer."""
+        for lease in list(member.unanswered):
+            if self.has_alternative(lease.route, {member.name}):
+                lease.give_up()
 
     def _set_up(self, member: Member, up: bool) -> None:
         if member.retired:
