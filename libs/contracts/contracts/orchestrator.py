@@ -12,7 +12,7 @@ from contracts.pages import Page, PageRequest
 from contracts.pipeline import AgentOutput, GlobalConfig, Name, PipelineConfig
 
 JobStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
-StepStatus = Literal["waiting", "ready", "running", "completed", "failed", "cancelled", "skipped"]
+StepStatus = Literal["waiting", "ready", "paused", "running", "completed", "failed", "cancelled", "skipped"]
 LogLevel = Literal["INFO", "WARN", "ERROR", "METRIC"]
 
 # Jobs

@@ -60,13 +60,13 @@ def _step_lines(transition: Transition) -> Iterator[Told]:
     step, failure = transition.step, transition.failure
     if step is None:
         return
-    if failure is not None and step.status == "ready":
+    if failure is not None and step.status in {"ready", "paused"}:
         again = f"attempt {step.attempt + 1} of {step.max_attempts} in {step.delay:.1f} s"
         level: LogLevel = "WARN"
         message = f"{step.name} failed: {failure.message} ({failure.code}); {again}"
     elif failure is not None:
         level, message = "ERROR", f"{step.name} failed: {failure.message} ({failure.code})"
-    elif step.status == "ready":
+    elif step.status in {"ready", "paused"}:
         level, message = "INFO", f"{step.name} was given back by its worker and will start again"
     else:
         level, message = "INFO", f"{step.name} {step.status}"

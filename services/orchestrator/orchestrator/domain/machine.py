@@ -7,6 +7,9 @@ waiting ─ all needs completed → ready ─ claim → running ─┬─ succee
                                                          └─ release → ready, the attempt not counted
 ```
 
+While a run is paused, `paused` stands for `ready`: what could be claimed is not, until the run is resumed. What runs,
+runs on.
+
 A run is `active` until its last step completes, a step fails for good or it is cancelled. That never changes again:
 steps that had not started are then `skipped` (failed run) or `cancelled`, and running ones are told to stop.
 
@@ -56,6 +59,7 @@ class Run:
     owner: str
     status: RunStatus
     steps: Mapping[int, Step]
+    paused: bool = False
 
     def held(self, step_id: int, fence: int) -> Step | None:
         """The step, if whoever shows `fence` still holds it."""
@@ -70,7 +74,8 @@ class Transition:
     """What one event changes.
 
     `changed` are steps in their new state; `step` is the one it happened to, None where it happened to the run.
-    `output` is its result, `failure` why its attempt failed. `ended` is the state that the run enters for good.
+    `output` is its result, `failure` why its attempt failed. `ended` is the state that the run enters for good;
+    `paused` says that it pauses, or no longer does.
     """
 
     run: Run
@@ -79,6 +84,7 @@ class Transition:
     output: dict[str, Any] | None = None
     failure: Failure | None = None
     ended: Ended | None = None
+    paused: bool | None = None
 
     @property
     def made_ready(self) -> tuple[Step, ...]:
@@ -93,7 +99,7 @@ def succeed(run: Run, step: Step, output: dict[str, Any]) -> Transition:
     done = replace(step, status="completed")
     if run.status != "active":
         return Transition(run, (done,), done, output)
-    freed = tuple(_with_one_need_less(other) for other in run.steps.values() if step.position in other.needs)
+    freed = tuple(_with_one_need_less(run, other) for other in run.steps.values() if step.position in other.needs)
     return Transition(run, (done, *freed), done, output, ended="completed" if len(run.steps) == 1 else None)
 
 
@@ -105,7 +111,7 @@ def fail(run: Run, step: Step, failure: Failure, *, retryable: bool, delay: floa
     if run.status != "active":
         return _alone(run, replace(step, status="cancelled"))
     if retryable and step.attempt < step.max_attempts:
-        again = replace(step, status="ready", delay=delay)
+        again = replace(step, status=_claimable(run), delay=delay)
         return Transition(run, (again,), again, failure=failure)
     failed = replace(step, status="failed")
     return Transition(run, (failed, *_unstarted(run, "skipped")), failed, failure=failure, ended="failed")
@@ -115,7 +121,7 @@ def release(run: Run, step: Step) -> Transition:
     """The worker gives a held step back unfinished: it is ready at once, as if this attempt had not been."""
     if run.status != "active":
         return _alone(run, replace(step, status="cancelled"))
-    return _alone(run, replace(step, status="ready", attempt=step.attempt - 1))
+    return _alone(run, replace(step, status=_claimable(run), attempt=step.attempt - 1))
 
 
 def cancel(run: Run) -> Transition:
@@ -123,14 +129,32 @@ def cancel(run: Run) -> Transition:
     return Transition(run, tuple(_unstarted(run, "cancelled")), ended="cancelled")
 
 
+def pause(run: Run) -> Transition:
+    """No more steps of the active run are claimed; those that run may finish, and the last of them may end the run."""
+    return Transition(run, _turned(run, "ready", "paused"), paused=True)
+
+
+def resume(run: Run) -> Transition:
+    """The steps of a paused run may be claimed again, at once."""
+    return Transition(run, _turned(run, "paused", "ready"), paused=False)
+
+
 def _alone(run: Run, step: Step) -> Transition:
     return Transition(run, (step,), step)
 
 
-def _with_one_need_less(step: Step) -> Step:
+def _claimable(run: Run) -> Literal["ready", "paused"]:
+    return "paused" if run.paused else "ready"
+
+
+def _turned(run: Run, before: StepStatus, after: StepStatus) -> tuple[Step, ...]:
+    return tuple(replace(step, status=after) for step in run.steps.values() if step.status == before)
+
+
+def _with_one_need_less(run: Run, step: Step) -> Step:
     left = step.waits_for - 1
-    return replace(step, waits_for=left, status="waiting" if left else "ready")
+    return replace(step, waits_for=left, status="waiting" if left else _claimable(run))
 
 
 def _unstarted(run: Run, status: Literal["skipped", "cancelled"]) -> Iterable[Step]:
-    return (replace(step, status=status) for step in run.steps.values() if step.status in {"waiting", "ready"})
+    return (replace(step, status=status) for step in run.steps.values() if step.status != "running")

@@ -35,11 +35,11 @@ _INSERT_STEPS = """
     RETURNING id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for
 """
 
-_RUN = "SELECT id, run_id, kind, owner, status FROM runs WHERE {which} FOR UPDATE"
+_RUN = "SELECT id, run_id, kind, owner, status, paused FROM runs WHERE {which} FOR UPDATE"
 
 _OPEN_STEPS = """
     SELECT id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for
-    FROM steps WHERE run = $1 AND status IN ('waiting', 'ready', 'running')
+    FROM steps WHERE run = $1 AND status IN ('waiting', 'ready', 'paused', 'running')
     ORDER BY id FOR UPDATE
 """
 
@@ -154,7 +154,7 @@ async def lock_of_step(connection: Connection, step_id: int) -> Run | None:
 async def _locked(connection: Connection, run: Record) -> Run:
     rows = await connection.fetch(_OPEN_STEPS, run["id"])
     steps = {row["position"]: _step(row) for row in rows}
-    return Run(run["id"], run["run_id"], run["kind"], run["owner"], run["status"], steps)
+    return Run(run["id"], run["run_id"], run["kind"], run["owner"], run["status"], steps, run["paused"])
 
 
 def _step(row: Record) -> Step:

@@ -21,13 +21,15 @@ _CHANGE_STEPS = """
         hints = 0,
         lease_until = NULL,
         deadline = NULL,
-        finished_at = CASE WHEN changed.status NOT IN ('waiting', 'ready') THEN line.now END,
+        finished_at = CASE WHEN changed.status NOT IN ('waiting', 'ready', 'paused') THEN line.now END,
         output = CASE WHEN steps.id = $3 THEN $4::jsonb END,
         error = CASE WHEN steps.id = $3 THEN $5::jsonb ELSE steps.error END
     FROM line, unnest($6::bigint[], $7::text[], $8::integer[], $9::integer[], $10::double precision[])
         WITH ORDINALITY AS changed (id, status, attempt, waits_for, delay, place)
     WHERE steps.id = changed.id
 """
+
+_PAUSE_RUN = "UPDATE runs SET paused = $2 WHERE id = $1"
 
 _END_RUN = "UPDATE runs SET status = $2, error = $3, finished_at = clock_timestamp() WHERE id = $1"
 
@@ -57,6 +59,8 @@ async def record(
             [step.waits_for for step in changed],
             [step.delay for step in changed],
         )
+    if transition.paused is not None:
+        await connection.execute(_PAUSE_RUN, transition.run.id, transition.paused)
     if transition.ended is not None:
         await connection.execute(_END_RUN, transition.run.id, transition.ended, error)
         await connection.execute(_STOP_RUNNING, transition.run.id, policy.cancel_grace)
