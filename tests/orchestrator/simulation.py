@@ -1,0 +1,322 @@
+"""The engine without I/O: a model of the store, moved by the real state machine in random orders.
+
+One history is one run: a seed chooses a graph of at most four steps and then what happens to it, until all is over.
+The store keeps books of its own beside what the machine decides, and any promise that breaks raises `Broken` with the
+seed and all that had happened. To replay it: `Simulation(seed).play()`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+from random import Random
+from typing import Literal
+
+from contracts.base import RefusalCode
+from contracts.orchestrator import StepCancelled, StepFailed, StepReleased, StepStatus
+from orchestrator.domain import machine, outcomes
+from orchestrator.domain.machine import Run, RunStatus, Step, Transition
+from orchestrator.domain.policy import Policy
+
+Report = Literal["done", "failed", "failed for good", "stopped", "given back"]
+Verdict = Literal["held", "cancel", "lost"]
+Claimed = tuple[int, int]
+"""A step's id and the fence of its claim."""
+
+MOST_STEPS = 4
+MOST_EVENTS = 40
+"""After so many nothing goes wrong any more, and the run must come to its end."""
+
+POLICY = Policy(
+    lease=10,
+    cancel_grace=10,
+    retry_base=1,
+    retry_cap=60,
+    hint_pause=5,
+    task_attempts=3,
+    task_step_timeout=60,
+    action_timeout=60,
+)
+_OPEN: frozenset[StepStatus] = frozenset({"waiting", "ready", "paused", "running"})
+_BAD_ENDS: frozenset[StepStatus] = frozenset({"failed", "cancelled", "skipped"})
+_RESULTS = {
+    "failed": StepFailed(code=RefusalCode.UNAVAILABLE, message="later", retryable=True),
+    "failed for good": StepFailed(code=RefusalCode.INVALID, message="never", retryable=False),
+    "stopped": StepCancelled(),
+    "given back": StepReleased(),
+}
+_EVENTS = (
+    *("claim",) * 10,
+    *("report",) * 12,
+    *("expire", "expire", "overrun", "beat", "pause", "resume", "resume", "cancel"),
+)
+_REPORTS: tuple[Report, ...] = ("done",) * 8 + ("failed", "failed", "failed for good", "stopped", "given back")
+
+
+class Broken(AssertionError):
+    """The engine did what it promises not to do."""
+
+
+def run_of(needs: tuple[tuple[int, ...], ...], max_attempts: int) -> Run:
+    """A run that has just been entered, whose step `i` needs `needs[i]`."""
+    steps = {
+        position: Step(
+            id=100 + position,
+            position=position,
+            name=f"s{position}",
+            kind="DatasetAgent",
+            status="waiting" if before else "ready",
+            attempt=0,
+            max_attempts=max_attempts,
+            fence=0,
+            needs=frozenset(before),
+            waits_for=len(before),
+        )
+        for position, before in enumerate(needs)
+    }
+    return Run(1, "r", "job", "", "active", steps)
+
+
+def _graphs(size: int) -> Iterator[tuple[tuple[int, ...], ...]]:
+    """Every way in which each of `size` steps can need some of those before it."""
+    pairs = [(step, before) for step in range(size) for before in range(step)]
+    for chosen in product((False, True), repeat=len(pairs)):
+        edges = [pair for pair, is_edge in zip(pairs, chosen, strict=True) if is_edge]
+        yield tuple(tuple(before for after, before in edges if after == step) for step in range(size))
+
+
+_RUNS = tuple(
+    run_of(needs, max_attempts)
+    for size in range(1, MOST_STEPS + 1)
+    for needs in _graphs(size)
+    for max_attempts in (1, 2, 3)
+)
+
+
+class Store:
+    """One run as the database would hold it, with the store's compare-and-sets, and the books that it is held to."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.steps = dict(run.steps)
+        self.holders: dict[int, int] = {}
+        """The fence of the claim that holds each running step."""
+        self.attempts: dict[int, int] = dict.fromkeys((step.id for step in run.steps.values()), 0)
+        self.results: dict[int, int] = {}
+        """The fence of the claim whose output each completed step has."""
+
+    # What the store does
+
+    def claimable(self) -> list[Step]:
+        return [step for step in self.run.steps.values() if step.status == "ready"]
+
+    def held(self, step_id: int, fence: int) -> Step | None:
+        return self.run.held(step_id, fence)
+
+    def claim(self, step: Step) -> Claimed:
+        claimed = replace(step, status="running", attempt=step.attempt + 1, fence=step.fence + 1)
+        if step.id in self.holders or self.run.paused or self.run.status != "active":
+            raise Broken(f"{step.name} is claimed, and it or its run is held")
+        self.holders[step.id] = claimed.fence
+        self.attempts[step.id] += 1
+        self._keep((claimed,), self.run.status, paused=False)
+        return claimed.id, claimed.fence
+
+    def beat(self, claimed: Claimed) -> Verdict:
+        if self.held(*claimed) is None:
+            return "lost"
+        return "held" if self.run.status == "active" else "cancel"
+
+    def report(self, claimed: Claimed, report: Report, chance: float) -> bool:
+        """Whether the report was recorded now: not by one who had lost the step, nor the second time."""
+        step = self.held(*claimed)
+        if step is None:
+            return False
+        if self.holders.pop(step.id, None) != claimed[1]:
+            raise Broken(f"a report under fence {claimed[1]} of {step} was taken from one who does not hold it")
+        if report == "done":
+            transition = machine.succeed(self.run, step, {"fence": claimed[1]})
+        else:
+            transition = outcomes.finish(self.run, step, _RESULTS[report], POLICY, chance)
+        if report == "given back" and self.run.status == "active":
+            self.attempts[step.id] -= 1
+        may_fail = report == "failed for good" or self.attempts[step.id] == step.max_attempts
+        self.keep(transition, may_end={"completed": report == "done", "failed": report != "done" and may_fail})
+        return True
+
+    def expire(self, step: Step, chance: float) -> None:
+        del self.holders[step.id]
+        last = self.attempts[step.id] == step.max_attempts
+        self.keep(outcomes.expire(self.run, step, POLICY, chance), may_end={"failed": last})
+
+    def overrun(self, step: Step) -> None:
+        del self.holders[step.id]
+        self.keep(outcomes.overrun(self.run, step, 1.0), may_end={"failed": True})
+
+    def cancel(self) -> None:
+        self.keep(machine.cancel(self.run), may_end={"cancelled": True})
+
+    def pause(self) -> None:
+        self.keep(machine.pause(self.run), may_end={})
+
+    def resume(self) -> None:
+        self.keep(machine.resume(self.run), may_end={})
+
+    # What it holds the machine to
+
+    def keep(self, transition: Transition, *, may_end: dict[str, bool]) -> None:
+        run, ended = self.run, transition.ended
+        if ended is not None and not (run.status == "active" and may_end.get(ended)):
+            raise Broken(f"a run that is {run.status} ends as {ended}")
+        for step in transition.changed:
+            if step.status == "completed":
+                self._keep_result(step, transition)
+        paused = run.paused if transition.paused is None else transition.paused
+        self._keep(transition.changed, ended or run.status, paused=paused)
+
+    def _keep_result(self, step: Step, transition: Transition) -> None:
+        if step.id in self.results or transition.output is None:
+            raise Broken(f"{step.name} completes without a result or with a second one")
+        self.results[step.id] = transition.output["fence"]
+
+    def _keep(self, changed: tuple[Step, ...], status: RunStatus, *, paused: bool) -> None:
+        for step in changed:
+            before = self.steps[step.position]
+            if before.status not in _OPEN:
+                raise Broken(f"{before.name} has {before.status} and becomes {step.status}")
+            self.steps[step.position] = step
+        run = self.run
+        still_open = {position: step for position, step in self.steps.items() if step.status in _OPEN}
+        self.run = Run(run.id, run.run_id, run.kind, run.owner, status, still_open, paused)
+        self._check()
+
+    def _check(self) -> None:
+        run, steps = self.run, self.steps
+        statuses = {step.status for step in steps.values()}
+        active = run.status == "active"
+        if active and statuses & _BAD_ENDS:
+            raise Broken("a run goes on whose steps ended badly")
+        if active and not statuses & {"running", "paused" if run.paused else "ready"}:
+            raise Broken("nothing can move an active run")
+        if active and ("ready" if run.paused else "paused") in statuses:
+            raise Broken("steps and their run do not agree on whether it is paused")
+        if not active and statuses & {"waiting", "ready", "paused"}:
+            raise Broken("an ended run has steps to come")
+        if (run.status == "completed") != (statuses == {"completed"}) and run.status not in {"cancelled", "failed"}:
+            raise Broken(f"a run is {run.status} whose steps are {statuses}")
+        if (run.status == "failed") < ("failed" in statuses):
+            raise Broken(f"a step has failed, and the run is {run.status}")
+        for step in steps.values():
+            self._check_step(step)
+
+    def _check_step(self, step: Step) -> None:
+        missing = 0
+        for need in step.needs:
+            missing += self.steps[need].status != "completed"
+        status = step.status
+        if missing and status != "waiting" and status not in _BAD_ENDS:
+            raise Broken(f"{step.name} is {status} before what it needs")
+        if status == "waiting" and step.waits_for != missing:
+            raise Broken(f"{step.name} has lost count of what it waits for")
+        if not step.attempt == self.attempts[step.id] <= step.max_attempts:
+            raise Broken(f"{step.name} has been tried {self.attempts[step.id]} times and counts {step.attempt}")
+        if (status == "running") != (step.id in self.holders):
+            raise Broken(f"{step.name} is {status}, and its holder thinks otherwise")
+
+
+class Simulation:
+    """The history of one run that `seed` stands for. `happened` is what has, in order."""
+
+    def __init__(self, seed: int, store: type[Store] = Store) -> None:
+        self.seed = seed
+        self.happened: list[str] = []
+        self._random = Random(seed)
+        self._shape = self._below(len(_RUNS))
+        self._store = store(_RUNS[self._shape])
+        # Claims stay: a worker that has lost its step reports all the same, and some report twice.
+        self._claims: list[Claimed] = []
+
+    def play(self) -> tuple[int, str]:
+        """Plays it to its end; which run it was and what happened to it, which tells it from all other histories."""
+        try:
+            for _ in range(MOST_EVENTS):
+                if not self._store.run.steps:
+                    break
+                self._happen(_EVENTS[self._below(len(_EVENTS))])
+            self._come_to_an_end()
+            self._report_again()
+        except Broken as broken:
+            raise Broken(f"seed {self.seed}: {broken}; after {', '.join(self.happened)}") from broken
+        return self._shape, " ".join(self.happened)
+
+    def _happen(self, event: str) -> None:
+        store, run, active = self._store, self._store.run, self._store.run.status == "active"
+        match event:
+            case "claim" if ready := store.claimable():
+                self._claim(ready[self._below(len(ready))])
+            case "report" if self._claims:
+                report = _REPORTS[self._below(len(_REPORTS))]
+                self._report(self._claims[self._below(len(self._claims))], report)
+            case "beat" if self._claims:
+                self._beat(self._claims[self._below(len(self._claims))])
+            case "expire" | "overrun" if running := [s for s in run.steps.values() if s.status == "running"]:
+                self._take_away(event, running[self._below(len(running))])
+            case "cancel" | "pause" | "resume" if active and (event == "cancel" or run.paused == (event == "resume")):
+                self._tell(event)
+
+    def _claim(self, step: Step) -> None:
+        self.happened.append(f"claim {step.name}")
+        self._claims.append(self._store.claim(step))
+
+    def _tell(self, order: str) -> None:
+        self.happened.append(order)
+        match order:
+            case "cancel":
+                self._store.cancel()
+            case "pause":
+                self._store.pause()
+            case _:
+                self._store.resume()
+
+    def _report(self, claimed: Claimed, report: Report) -> None:
+        recorded = self._store.report(claimed, report, self._random.random())
+        self.happened.append(f"{claimed[0] - 100}#{claimed[1]} {report}{'' if recorded else ', dropped'}")
+
+    def _take_away(self, how: str, step: Step) -> None:
+        self.happened.append(f"{how} {step.name}")
+        if how == "expire":
+            self._store.expire(step, self._random.random())
+        else:
+            self._store.overrun(step)
+
+    def _beat(self, claimed: Claimed) -> None:
+        """What it is told must be what the books say."""
+        holds = self._store.holders.get(claimed[0]) == claimed[1]
+        active = self._store.run.status == "active"
+        if self._store.beat(claimed) != ("lost" if not holds else "held" if active else "cancel"):
+            raise Broken(f"the worker of {claimed} was told wrongly how it stands")
+
+    def _come_to_an_end(self) -> None:
+        """Workers that never fail again: a bounded number of claims and reports is left."""
+        store = self._store
+        if store.run.status == "active" and store.run.paused:
+            self._tell("resume")
+        for _ in range(2 * MOST_STEPS):
+            for step in store.claimable():
+                self._claim(step)
+            for claimed in list(store.holders.items()):
+                self._report(claimed, "done")
+        if store.run.steps or store.run.status == "active":
+            raise Broken(f"the run is stuck: {[step.name for step in store.run.steps.values()]} never end")
+
+    def _report_again(self) -> None:
+        """After the end nobody changes anything any more."""
+        store = self._store
+        before = store.run, dict(store.steps), dict(store.results)
+        for claimed in self._claims:
+            if store.report(claimed, "done", 0.0) or store.beat(claimed) != "lost":
+                raise Broken(f"the worker of {claimed} holds a step after its end")
+        if before != (store.run, store.steps, store.results):
+            raise Broken("a report after the end changed something")
+
+    def _below(self, number: int) -> int:
+        return int(self._random.random() * number)
