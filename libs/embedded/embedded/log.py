@@ -43,6 +43,7 @@ _NATS_LEVELS = {"INF": "info", "DBG": "debug", "TRC": "debug", "WRN": "warning",
 _POSTGRES = re.compile(r"^(?P<level>[A-Z]+\d?):\s+(?P<text>.*)$")
 _POSTGRES_LEVELS = {"WARNING": "warning", "ERROR": "error", "FATAL": "error", "PANIC": "critical"}
 _SEAWEEDFS = re.compile(r"^(?P<level>[IWEF])\d{4} \S+ (?P<text>.*)$")
+_VLLM = re.compile(r"^(\(.+? pid=\d+\) )?(?P<level>[A-Z]+):? +(\d\d-\d\d [\d:]{8} )?(\[\S+:\d+\] ?)?(?P<text>.*)$")
 _SEAWEEDFS_LEVELS = {"I": "info", "W": "warning", "E": "error", "F": "critical"}
 
 
@@ -77,6 +78,15 @@ def parse_postgres(line: str) -> Entry | None:
 
 def parse_seaweedfs(line: str) -> Entry | None:
     return _parse_server(line, _SEAWEEDFS, _SEAWEEDFS_LEVELS)
+
+
+def parse_vllm(line: str) -> Entry | None:
+    """It says much, and warns at every healthy start: what is no error is shown to those who want to see all."""
+    if (entry := parse_json(line)) is not None:
+        return entry
+    match = _VLLM.match(line)
+    failed = match is not None and match["level"] in ("ERROR", "CRITICAL")
+    return Entry(match["text"] if match is not None else line, "error" if failed else "debug")
 
 
 def _parse_server(line: str, pattern: re.Pattern[str], levels: Mapping[str, str]) -> Entry | None:

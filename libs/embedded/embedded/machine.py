@@ -5,8 +5,8 @@ import threading
 import time
 from collections.abc import Mapping
 
-from embedded.errors import StopRequested
-from embedded.files import exclusive
+from embedded.errors import StartError, StopRequested
+from embedded.files import exclusive, make_private
 from embedded.log import Log
 from embedded.ports import choose
 from embedded.running import Running
@@ -17,6 +17,7 @@ from embedded.services import GATEWAY, SIMULATED_ENGINES, ProcessTable
 from embedded.services import port_requests as service_ports
 from embedded.settings import Settings
 from embedded.supervisor import Stage, Supervisor
+from embedded.vllm import VLLM, Vllm
 
 _WELCOME = """
   LLM Platform is ready at {url} after {seconds:.1f} s.
@@ -72,6 +73,9 @@ class Machine:
         settings, supervisor = self._settings, self.supervisor
         admin_key = AdminKey.load(settings.data_dir, settings.admin_key)
         admin_password = AdminPassword.load(settings.data_dir, settings.admin_password)
+        vllm = None
+        if settings.engine == "vllm":
+            vllm = Vllm.of(settings, make_private(self._data_dir / "models"))
         requests = [
             *server_ports(settings.nats_port, settings.postgres_port, settings.s3_port),
             *service_ports(settings),
@@ -79,7 +83,7 @@ class Machine:
         self._ports = choose(requests, self._data_dir / PORTS_FILE)
         servers = Servers.of(self._data_dir, self._ports, fsync=True)
         table = ProcessTable(
-            settings, self._data_dir, self._ports, servers.endpoints, servers.secrets, admin_key, admin_password
+            settings, self._data_dir, self._ports, servers.endpoints, servers.secrets, admin_key, admin_password, vllm
         )
         self._log.say("starting", data_dir=str(settings.data_dir))
         servers.launch(supervisor)
@@ -101,6 +105,30 @@ class Machine:
                 model=SIMULATED_ENGINES[0].model,
             )
         )
+        if vllm is not None:
+            self._bring_up(vllm, table)
+
+    def _bring_up(self, vllm: Vllm, table: ProcessTable) -> None:
+        """Starts vLLM, which takes half a minute or, with a model to download, many: all else is usable meanwhile."""
+        self._log.say("vllm_starting", model=vllm.model)
+        self.supervisor.launch(Stage.ENGINES, *table.vllm_engine())
+        threading.Thread(target=self._await_vllm, args=(vllm.model,), name="await vllm", daemon=True).start()
+
+    def _await_vllm(self, model: str) -> None:
+        began = time.monotonic()
+        try:
+            self.supervisor.wait_ready(self._settings.vllm_start_timeout, VLLM)
+        except StopRequested:
+            return
+        except StartError as error:
+            # The rest is of use without it; what keeps it from starting will not pass by itself.
+            process = self.supervisor.processes[VLLM]
+            process.request_stop()
+            process.finish_stop(self.supervisor.hurry)
+            self._log.say("vllm_does_not_start", "error")
+            self._log.show(f"\n  vLLM was given up: {error}\n")
+        else:
+            self._log.say("vllm_ready", model=model, seconds=round(time.monotonic() - began, 1))
 
     def _record(self) -> None:
         with self._recording:

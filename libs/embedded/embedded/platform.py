@@ -18,6 +18,7 @@ from embedded.running import Running
 from embedded.secrets import ADMIN_KEY_FILE
 from embedded.services import ENGINES, SIMULATED_ENGINES, admin_port_name
 from embedded.tether import tethered
+from embedded.vllm import VLLM
 
 LOG_FILE = "platform.log"
 FREE_PORTS: Mapping[str, str] = {
@@ -133,4 +134,4 @@ class Platform:
 def _is_healthy(running: Running, name: str) -> bool:
     if name in SERVICES:
         return answers(running.ports[admin_port_name(name)], "/readyz")
-    return name not in ENGINES or answers(running.ports[name], "/health")
+    return name not in (*ENGINES, VLLM) or answers(running.ports[name], "/health")

@@ -16,6 +16,7 @@ from embedded.probe import answers
 from embedded.process import Command
 from embedded.secrets import AdminKey, AdminPassword, Secrets
 from embedded.settings import Settings
+from embedded.vllm import VLLM, Vllm
 
 LOCAL_ENGINE = "local_engine"
 GATEWAY = "gateway"
@@ -52,6 +53,8 @@ def port_requests(settings: Settings) -> list[PortRequest]:
         PortRequest(GATEWAY, settings.port, variable="PLATFORM_PORT"),
         PortRequest(LOCAL_ENGINE, settings.local_engine_port, variable="PLATFORM_LOCAL_ENGINE_PORT"),
     ]
+    if settings.engine == "vllm":
+        wanted.append(PortRequest(VLLM, settings.vllm_port, variable="PLATFORM_VLLM_PORT"))
     for engine in SIMULATED_ENGINES:
         chosen: int | None = getattr(settings, f"{engine.process}_port")
         preferred = engine.usual_port if chosen is None else 0
@@ -74,6 +77,7 @@ class ProcessTable:
     secrets: Secrets
     admin_key: AdminKey
     admin_password: AdminPassword
+    vllm: Vllm | None = None
 
     @property
     def models_dir(self) -> Path:
@@ -85,7 +89,10 @@ class ProcessTable:
 
     def engines(self) -> list[Command]:
         """The local engine and the simulated ones."""
-        local = ("--models-dir", str(self.models_dir), "--adapter-dir", str(self.adapter_dir))
+        local = ["--models-dir", str(self.models_dir), "--adapter-dir", str(self.adapter_dir)]
+        if self.vllm is not None and self.vllm.has_gpu:
+            # vLLM takes the GPU's whole memory.
+            local += ["--device", "cpu"]
         return [
             self._engine(LOCAL_ENGINE, "engines.local", *local),
             *(
@@ -93,6 +100,12 @@ class ProcessTable:
                 for engine in SIMULATED_ENGINES
             ),
         ]
+
+    def vllm_engine(self) -> list[Command]:
+        """vLLM, if it was asked for."""
+        if self.vllm is None:
+            return []
+        return [self.vllm.command(self.ports[VLLM], self._environment({}), self.data_dir)]
 
     def services(self) -> list[Command]:
         """All services but the gateway."""
@@ -159,6 +172,7 @@ class ProcessTable:
             }
 
         return [
+            *([self.vllm.declared(self.ports[VLLM])] if self.vllm is not None else []),
             declared("local", "local", LOCAL_ENGINE),
             *(declared(engine.name, "simulated", engine.process) for engine in SIMULATED_ENGINES),
         ]

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import subprocess
 import sys
 import time
 import urllib.error
@@ -15,13 +14,12 @@ from rich.console import Console
 
 from embedded.demo import questions, report
 from embedded.demo.api import Api, ApiError
+from embedded.demo.base_model import BASE_MODEL, make_base_model
 from embedded.demo.tour import DemoFailed, Record, Tour
 from embedded.errors import StartError
 from embedded.platform import LOG_FILE, Platform
 from embedded.secrets import ADMIN_KEY_FILE
 from embedded.settings import Settings
-
-BASE_MODEL = "docs-llama"
 
 
 def main() -> int:
@@ -76,10 +74,7 @@ def _own_base_model(settings: Settings, prose: list[str], work: Path, console: C
     out = settings.data_dir / "models" / BASE_MODEL
     if not out.exists():
         console.print("\n[bold]Making a small Llama and its tokenizer from the library's prose (once) ...[/]")
-        text = work / "prose.txt"
-        text.write_text("\n\n".join(prose), encoding="utf-8")
-        command = [sys.executable, "-m", "trainer.tiny_model", "--text", str(text), "--out", str(out)]
-        subprocess.run(command, check=True)
+        make_base_model(out, work, lambda: prose)
     return BASE_MODEL
 
 
