@@ -9,7 +9,16 @@ import pytest
 
 from common.context import Call, Principal, calling
 from contracts.base import RefusalCode, Refused
-from contracts.router import CHAT_COMPLETE, CHAT_STREAM, TEXT_COMPLETE, ChatDelta, ChatReply, TextCompletion
+from contracts.router import (
+    CHAT_COMPLETE,
+    CHAT_STREAM,
+    TEST_PROMPT,
+    TEXT_COMPLETE,
+    ChatDelta,
+    ChatReply,
+    TextCompletion,
+)
+from contracts.router import TestPrompt as PromptToTest
 from tests.llm_router import upstream as faults
 from tests.llm_router.conftest import House, Open, chat, soon
 
@@ -40,6 +49,14 @@ async def test_the_same_key_gets_the_same_completion(open_house: Open) -> None:
     key = new_key()
     first = await ask(house, key)
     assert [await ask(house, key) for _ in range(4)] == [first] * 4
+    assert len(house.upstreams[0].requests) == 1
+
+
+async def test_a_test_of_a_prompt_is_made_once_too(open_house: Open) -> None:
+    house = await open_house()
+    async with with_key(new_key()):
+        answers = [await house.bus.ask(TEST_PROMPT, PromptToTest(prompt="Hello", model_name="m")) for _ in range(2)]
+    assert answers[0] == answers[1]
     assert len(house.upstreams[0].requests) == 1
 
 

@@ -8,6 +8,7 @@ from common.service import Service
 from common.telemetry import get_logger
 from gateway.deps import Deps
 from gateway.edge.observing import REQUEST_ID, add_headers, observe
+from gateway.edge.reading import idempotency_key
 from gateway.handlers import handler_of
 from gateway.routes import ROUTES, Route
 
@@ -38,7 +39,8 @@ def _endpoint(deps: Deps, route: Route) -> Handler:
 
     async def endpoint(request: web.Request) -> web.StreamResponse:
         principal = await deps.admission.admit(request, route)
-        with calling(Call(principal=principal, request_id=request[REQUEST_ID])):
+        key = idempotency_key(request) if route.once else None
+        with calling(Call(principal=principal, idempotency_key=key, request_id=request[REQUEST_ID])):
             return await answer(deps, route, request)
 
     return endpoint

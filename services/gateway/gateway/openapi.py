@@ -167,13 +167,13 @@ def _headers(route: Route) -> list[Json]:
     if route.special is Special.LIST_ACTIONS:
         style = {"type": "string", "enum": list(get_args(ResponseStyle)), "description": "The key's own, if not given"}
         return [{"name": STYLE_HEADER, "in": "header", "schema": style}]
-    if route.stream is not None:
+    if route.once:
         key = {
             "type": "string",
             "pattern": "^[ -~]+$",
             "minLength": 1,
             "maxLength": 255,
-            "description": "Names the request: repeated with the same key it is executed once",
+            "description": "Names the request: repeated with the same key it is done once",
         }
         return [{"name": IDEMPOTENCY_HEADER, "in": "header", "schema": key}]
     return []

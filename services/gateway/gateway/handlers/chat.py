@@ -1,14 +1,13 @@
 """OpenAI's completions, whole or streamed, and its embeddings: questions over the bus, and no database."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, aclosing, nullcontext
-from dataclasses import dataclass, replace
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, cast
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from common.context import Call, calling, current
 from contracts.base import Empty, RefusalCode, Refused, Rpc, Stream
 from contracts.router import (
     CHAT_COMPLETE,
@@ -24,7 +23,7 @@ from gateway.deps import Deps
 from gateway.domain.chat import ChatChunks, ChatRequest, NamedModel, completion, find_model
 from gateway.domain.embeddings import EmbeddingsRequest, embedding_list
 from gateway.domain.text import CompletionRequest, TextChunks, text_completion
-from gateway.edge.reading import idempotency_key, read_request
+from gateway.edge.reading import read_request
 from gateway.edge.responses import event_stream, json_response
 from gateway.errors import openai_error
 from gateway.routes.table import Route
@@ -73,19 +72,12 @@ async def get_model(deps: Deps, route: Route, request: web.Request) -> web.Strea
 
 async def _complete(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> web.StreamResponse:
     """When the client goes away this is cancelled, which stops the engine's generation."""
-    with once(request):
-        try:
-            if asked.stream:
-                return await _stream(deps, asked, api, request)
-            return json_response(api.whole(await deps.bus.ask(api.rpc, asked.question())), omit_unset=True)
-        except Refused as refusal:
-            raise about_the_model(refusal) from None
-
-
-def once(request: web.Request) -> AbstractContextManager[Call | None]:
-    """Hands an `Idempotency-Key` on to the router, which answers the same key with the same completion."""
-    key = idempotency_key(request)
-    return nullcontext() if key is None else calling(replace(current(), idempotency_key=key))
+    try:
+        if asked.stream:
+            return await _stream(deps, asked, api, request)
+        return json_response(api.whole(await deps.bus.ask(api.rpc, asked.question())), omit_unset=True)
+    except Refused as refusal:
+        raise about_the_model(refusal) from None
 
 
 async def _stream(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> web.StreamResponse:

@@ -13,7 +13,7 @@ from common.bus import Bus
 from common.context import calling, current
 from contracts.base import FinalT, Message, RefusalCode, Refused, Stream
 from gateway.deps import Deps
-from gateway.edge.reading import idempotency_key, read_request
+from gateway.edge.reading import read_request
 from gateway.edge.responses import respond
 from gateway.routes.table import Route
 
@@ -26,8 +26,8 @@ async def execute(deps: Deps, route: Route, request: web.Request) -> web.StreamR
     """When the client goes away the execution goes on, and is kept."""
     assert route.stream is not None  # noqa: S101 - the table leads others elsewhere
     asked = await read_request(request, route)
-    key = idempotency_key(request) or uuid4().hex
-    with calling(replace(current(), idempotency_key=key)):
+    call = current()
+    with calling(replace(call, idempotency_key=call.idempotency_key or uuid4().hex)):
         return respond(route, await _end_of(deps.bus, route.stream, asked))
 
 

@@ -14,7 +14,7 @@ from gateway.domain.responses import ResponsesRequest
 from gateway.edge.reading import read_request
 from gateway.edge.responses import event_stream, json_response
 from gateway.errors import openai_error
-from gateway.handlers.chat import about_the_model, once
+from gateway.handlers.chat import about_the_model
 from gateway.routes.table import Route
 
 
@@ -22,13 +22,12 @@ async def respond_to(deps: Deps, route: Route, request: web.Request) -> web.Stre
     """When the client goes away this is cancelled, which stops the engine's generation."""
     asked = cast(ResponsesRequest, await read_request(request, route))
     question = asked.question()
-    with once(request):
-        try:
-            if asked.stream:
-                return await _stream(deps, asked, question, request)
-            return json_response(response(asked, await deps.bus.ask(CHAT_COMPLETE, question)))
-        except Refused as refusal:
-            raise about_the_model(refusal) from None
+    try:
+        if asked.stream:
+            return await _stream(deps, asked, question, request)
+        return json_response(response(asked, await deps.bus.ask(CHAT_COMPLETE, question)))
+    except Refused as refusal:
+        raise about_the_model(refusal) from None
 
 
 async def _stream(deps: Deps, asked: ResponsesRequest, question: Chat, request: web.Request) -> web.StreamResponse:

@@ -57,6 +57,7 @@ LLM = (
         response=router.TestResult,
         special=Special.TEST_PROMPT,
         quota=Quota.TEST,
+        once=True,
         refusals=router.TEST_PROMPT.refusals,
         example={"prompt": "Summarise in one sentence:", "input": "The quick brown fox jumps over the lazy dog."},
     ),

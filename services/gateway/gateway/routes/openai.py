@@ -22,6 +22,7 @@ OPENAI = (
         request=ChatRequest,
         response=ChatCompletion,
         special=Special.CHAT,
+        once=True,
         refusals=router.CHAT_COMPLETE.refusals,
         example={
             "model": "simulated-small",
@@ -42,6 +43,7 @@ OPENAI = (
         request=CompletionRequest,
         response=Completion,
         special=Special.TEXT,
+        once=True,
         refusals=router.TEXT_COMPLETE.refusals,
         example={"model": "simulated-small", "prompt": "To serialize a list to JSON,", "max_tokens": 32},
     ),
@@ -61,6 +63,7 @@ OPENAI = (
         request=ResponsesRequest,
         response=Response,
         special=Special.RESPONSES,
+        once=True,
         refusals=router.CHAT_COMPLETE.refusals,
         example={
             "model": "simulated-small",

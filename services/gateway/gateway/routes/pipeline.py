@@ -115,6 +115,7 @@ JOBS = (
         orchestrator.SUBMIT_JOB,
         tag=Tag.JOBS,
         summary="Submit a pipeline job",
+        once=True,
         status=201,
         example=_JOB_EXAMPLE,
     ),

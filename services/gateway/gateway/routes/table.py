@@ -143,9 +143,9 @@ class Route:
     `path` is OpenAPI's template; `{name:.+}` also takes slashes. The fields of `request` come from the path where it
     names them, the others from the JSON body of a POST, PUT or PATCH and from the query of a GET or DELETE. `role` is
     the least role that may call; None opens the route to everyone. `response` is None for an answer that is not JSON.
-    `stream` is an execution, whose final message is the answer.
-    `omit_absent` leaves fields out that are null. `refusals` are the codes it may answer with,
-    besides those of the edge.
+    `stream` is an execution, whose final message is the answer. `once` says that a request which is repeated with the
+    same `Idempotency-Key` is done once. `omit_absent` leaves fields out that are null. `refusals` are the codes it may
+    answer with, besides those of the edge.
     """
 
     method: Method
@@ -160,6 +160,7 @@ class Route:
     shape: Callable[[Any], BaseModel | str] | None = None
     special: Special | None = None
     quota: Quota | None = None
+    once: bool = False
     status: int = 200
     media: str = "application/json"
     request_media: str = "application/json"
@@ -210,6 +211,7 @@ def asks(
     role: Role | None = None,
     view: View[ReplyT] | None = None,
     quota: Quota | None = None,
+    once: bool = False,
     status: int = 200,
     omit_absent: bool = False,
     description: str = "",
@@ -228,6 +230,7 @@ def asks(
         shape=view.shape if view is not None else None,
         media=view.media if view is not None else "application/json",
         quota=quota,
+        once=once,
         status=status,
         omit_absent=omit_absent,
         refusals=rpc.refusals,
@@ -259,6 +262,7 @@ def executes(
         stream=stream,
         shape=view.shape if view is not None else None,
         quota=quota,
+        once=True,
         refusals=stream.refusals,
         description=description,
         example=example,

@@ -54,13 +54,13 @@ async def embed(deps: Deps, asked: Embed) -> Embeddings:
 
 @HANDLERS.on(TEST_PROMPT)
 async def test_prompt(deps: Deps, request: TestPrompt) -> TestResult:
-    reply = await deps.completions.complete(_tested(request))
+    reply = await _complete(deps, _tested(request))
     return TestResult(result=reply.content, model=reply.model, duration=reply.seconds)
 
 
 @HANDLERS.on_stream(TEST_STREAM)
 def stream_test(deps: Deps, request: TestPrompt) -> AsyncIterator[ChatDelta | ChatReply]:
-    return deps.completions.stream(_tested(request))
+    return _stream(deps, _tested(request))
 
 
 def _tested(request: TestPrompt) -> Chat:
