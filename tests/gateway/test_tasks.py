@@ -72,6 +72,16 @@ async def test_a_task_is_created_with_the_documented_defaults(gateway: Gateway, 
     assert (asked.profile, asked.role) == ("General", "Chat-Agent")
 
 
+async def test_a_task_is_told_by_what_key_it_is_known(gateway: Gateway, peers: Peers) -> None:
+    peers.answer(tasks.CREATE_TASK, task())
+    body = {"prompt": "What is the capital of France?"}
+    for headers, key in (({"Idempotency-Key": "task 7"}, "task 7"), ({}, None)):
+        await gateway.call("POST", "/api/v1/tasks", json=body, headers=headers)
+        assert peers.call(tasks.CREATE_TASK).idempotency_key == key
+    status, answer, _ = await gateway.call("POST", "/api/v1/tasks", json=body, headers={"Idempotency-Key": "k" * 256})
+    assert (status, set(answer)) == (400, {"detail"})
+
+
 async def test_a_failed_task_is_an_answer_not_an_error(gateway: Gateway, peers: Peers) -> None:
     peers.answer(tasks.CREATE_TASK, task("Failed", result=None, error="No engine is up"))
     body = await gateway.post("/api/v1/tasks", {"prompt": "x", "profile": "Coder", "role": "Planner"})
@@ -191,6 +201,18 @@ async def test_metrics_are_put_together_from_both_services(gateway: Gateway, pee
         "success_rate": 90.0,
         "api_costs": 1.5,
     }
+
+
+async def test_metrics_are_of_the_window_that_is_asked_for(gateway: Gateway, peers: Peers) -> None:
+    nothing = RouterMetrics(tokens_per_second=None, average_response_time=None, total_requests=0, cost=None)
+    peers.answer(metrics.GET_ROUTER_METRICS, nothing)
+    peers.answer(tasks.COUNT_TASKS, TaskCounts(active=0, waiting=0, completed=0, failed=0))
+    serve_engines(peers, "available")
+    for query, window in (("", 300), ("?window=60", 60)):
+        await gateway.get(f"/api/v1/metrics{query}")
+        assert peers.asked(metrics.GET_ROUTER_METRICS).window == peers.asked(tasks.COUNT_TASKS).window == window
+    status, body, _ = await gateway.call("GET", "/api/v1/metrics?window=0")
+    assert (status, set(body)) == (400, {"detail"})
 
 
 async def test_metrics_of_a_platform_that_has_done_nothing_are_null(gateway: Gateway, peers: Peers) -> None:

@@ -1,6 +1,7 @@
 """Document D's metrics: what the router has measured, how its engines are, and how the orchestrator's tasks stand."""
 
 import asyncio
+from typing import cast
 
 from aiohttp import web
 
@@ -9,19 +10,18 @@ from contracts.engines import EnginePage, ListEngines
 from contracts.metrics import GetRouterMetrics, RouterMetrics
 from contracts.tasks import CountTasks, TaskCounts
 from gateway.deps import Deps
+from gateway.edge.reading import read_request
 from gateway.edge.responses import respond
 from gateway.routes.table import Route
-from gateway.routes.tasks import ServerMetrics
-
-WINDOW = 300.0
-"""Seconds that rates and averages are of."""
+from gateway.routes.tasks import GetServerMetrics, ServerMetrics
 
 
-async def server_metrics(deps: Deps, route: Route, _request: web.Request) -> web.StreamResponse:
+async def server_metrics(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
+    window = cast(GetServerMetrics, await read_request(request, route)).window
     measured, known, counts = await asyncio.gather(
-        deps.bus.ask(metrics.GET_ROUTER_METRICS, GetRouterMetrics(window=WINDOW)),
+        deps.bus.ask(metrics.GET_ROUTER_METRICS, GetRouterMetrics(window=window)),
         deps.bus.ask(engines.LIST_ENGINES, ListEngines(limit=1000)),
-        deps.bus.ask(tasks.COUNT_TASKS, CountTasks(window=WINDOW)),
+        deps.bus.ask(tasks.COUNT_TASKS, CountTasks(window=window)),
     )
     return respond(route, _told(measured, known, counts))
 

@@ -2,16 +2,24 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from contracts import tasks
-from contracts.base import Empty, Message
+from contracts.base import Message
 from gateway.routes.table import Route, Special, Tag, asks
+
+
+class GetServerMetrics(Message):
+    """`window` in seconds: how far back rates and averages look."""
+
+    window: float = Field(default=300, ge=1, le=86_400)
 
 
 class ServerMetrics(Message):
     """Document D's metrics. The server is offline when no engine can be asked.
 
     `tokens_per_second`, `average_response_time` (seconds) and `success_rate` (percent of the tasks that ended) are of
-    the last five minutes and null when nothing happened in them. `total_requests` counts all completions of any route,
+    the window and null when nothing happened in it. `total_requests` counts all completions of any route,
     `api_costs` is what they cost in USD, null when no price is known. `active_tasks` are being worked on,
     `queue_length` have not begun.
     """
@@ -34,6 +42,7 @@ TASKS = (
         tasks.CREATE_TASK,
         tag=Tag.TASKS,
         summary="Create a task",
+        once=True,
         description=(
             "The prompt decides: one that a single answer will do for is answered (`Completed`, or `Failed` with an"
             " `error`); one that asks for several steps gets a plan (`Planned`) that is carried out in the background."
@@ -71,9 +80,9 @@ TASKS = (
         path="/api/v1/metrics",
         tag=Tag.TASKS,
         summary="Get the server's metrics",
-        description="Over all replicas. Rates and averages are of the last five minutes.",
+        description="Over all replicas. Rates and averages are of the last `window` seconds.",
         role="viewer",
-        request=Empty,
+        request=GetServerMetrics,
         response=ServerMetrics,
         special=Special.SERVER_METRICS,
     ),
