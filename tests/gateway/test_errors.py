@@ -84,3 +84,13 @@ def test_openai_s_form_of_a_missing_model_has_the_code_its_clients_know() -> Non
 def test_who_may_come_back_is_told_when(code: RefusalCode) -> None:
     assert int(tell(Refused(code, "Later"), Family.PIPELINE).headers["Retry-After"]) >= 1
     assert tell(Refused(code, "Later", {"retry_after": 17}), Family.OPENAI).headers["Retry-After"] == "17"
+    # HTTP knows whole seconds alone.
+    assert tell(Refused(code, "Later", {"retry_after": 2.1}), Family.OPENAI).headers["Retry-After"] == "3"
+    assert tell(Refused(code, "Later", {"retry_after": 0.0}), Family.OPENAI).headers["Retry-After"] == "1"
+
+
+def test_a_spent_budget_says_when_there_is_more_and_that_trying_again_is_of_no_use() -> None:
+    spent = Refused(RefusalCode.QUOTA_EXHAUSTED, "Nothing is left", {"retry_after": 3600})
+    assert tell(spent, Family.OPENAI).headers == {"x-should-retry": "false", "Retry-After": "3600"}
+    for_ever = Refused(RefusalCode.QUOTA_EXHAUSTED, "Nothing is left")
+    assert tell(for_ever, Family.OPENAI).headers == {"x-should-retry": "false"}

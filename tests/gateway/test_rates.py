@@ -11,6 +11,7 @@ import pytest
 from multidict import CIMultiDict
 
 from contracts import router
+from contracts.router import ServedModels
 from contracts.router import TestResult as Result
 from gateway.limits import Proxies
 from tests.gateway.conftest import Gateway, Start
@@ -42,6 +43,21 @@ async def test_every_answer_says_how_its_caller_stands(gateway: Gateway, peers: 
         assert (headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) == ("50", str(remaining))
         assert 0 < int(headers["X-RateLimit-Reset"]) - time.time() <= 61
         assert int(headers["X-RateLimit-Reset"]) % 60 == 0
+
+
+async def test_openai_s_clients_are_told_in_openai_s_words_too(gateway: Gateway, peers: Peers) -> None:
+    peers.answer(router.LIST_SERVED_MODELS, ServedModels(models=[]))
+    _, _, headers = await gateway.call("GET", "/v1/models", key=await key_of(gateway, requests_per_minute=50))
+    told = {name: headers[f"x-ratelimit-{name}-requests"] for name in ("limit", "remaining", "reset")}
+    assert (
+        (told["limit"], told["remaining"])
+        == ("50", "49")
+        == (
+            headers["X-RateLimit-Limit"],
+            headers["X-RateLimit-Remaining"],
+        )
+    )
+    assert 1 <= int(told["reset"].removesuffix("s")) <= 60
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 The forms are those of the five API documents and of OpenAI's API (specs/README.md, point 3).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -288,8 +289,10 @@ def _headers(refusal: Refused, outcome: Outcome) -> dict[str, str]:
     if refusal.code is RefusalCode.QUOTA_EXHAUSTED:
         # OpenAI's clients would try again: it costs them time and changes nothing.
         headers["x-should-retry"] = "false"
-    elif outcome.status in (429, 503):
-        headers["Retry-After"] = str(refusal.metadata.get("retry_after", outcome.retry_after or 1))
+    later = refusal.metadata.get("retry_after", outcome.retry_after)
+    if outcome.status in (429, 503) and later is not None:
+        # HTTP knows whole seconds alone, and engines wish for parts of them.
+        headers["Retry-After"] = str(max(1, math.ceil(later)))
     if outcome.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="llm-platform"'
     if outcome.status == 405:

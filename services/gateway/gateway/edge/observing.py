@@ -2,17 +2,18 @@
 
 import re
 import time
-import uuid
+from functools import cache
 from http import HTTPStatus
 
-import structlog
 from aiohttp import ClientError, web
 from aiohttp.typedefs import Handler
-from opentelemetry.trace import Span, SpanKind, StatusCode
+from opentelemetry.trace import Span, StatusCode
 
 from common.allowances import Standing
-from common.context import Principal
-from common.telemetry import SECONDS, Counter, Gauge, Histogram, extracted, get_logger, tracer
+from common.context import Call, Principal, calling
+from common.identifiers import new_id
+from common.telemetry import SECONDS, Counter, Gauge, Histogram, get_logger
+from common.tracing import SpanKind, hop
 from contracts.base import RefusalCode, Refused
 from gateway.edge.responses import refused
 from gateway.limits import rates
@@ -35,6 +36,7 @@ _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNMATCHED = "unmatched"
 _CLIENT_GONE = 499
+_OPENAI = "/v1/"
 _HEADERS = {
     "Server": "llm-platform",
     "X-Content-Type-Options": "nosniff",
@@ -53,14 +55,10 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
     status = _CLIENT_GONE
     started = time.perf_counter()
     IN_FLIGHT.inc()
+    attributes = {"http.request.method": method, "http.route": route, "url.path": request.path}
     with (
-        structlog.contextvars.bound_contextvars(request_id=request_id),
-        tracer().start_as_current_span(
-            f"{method} {route}",
-            context=extracted(request.headers),
-            kind=SpanKind.SERVER,
-            attributes={"http.request.method": method, "http.route": route, "url.path": request.path},
-        ) as span,
+        calling(Call(request_id=request_id)),
+        hop(f"{method} {route}", SpanKind.SERVER, headers=request.headers, attributes=attributes) as span,
     ):
         try:
             response = await _answer(request, handler)
@@ -70,8 +68,8 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
             # Also when the client went away, which cancels the handler.
             IN_FLIGHT.dec()
             seconds = time.perf_counter() - started
-            REQUESTS.labels(method, route, f"{status // 100}xx").inc()
-            DURATION.labels(method, route).observe(seconds)
+            _answered(method, route, status // 100).inc()
+            _duration(method, route).observe(seconds)
             _tell(request, span, method, route, status, seconds)
 
 
@@ -83,6 +81,8 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
     response.headers.setdefault("Cache-Control", "no-store")
     if (standing := request.get(STANDING)) is not None:
         response.headers.update(rates.headers(standing))
+        if request.path.startswith(_OPENAI):
+            response.headers.update(rates.openai_headers(standing))
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -137,7 +137,17 @@ def _at_the_edge(request: web.Request, error: web.HTTPException) -> Refused:
 def _request_id(request: web.Request) -> str:
     """The caller's own id where it is short and plain, else a new one."""
     offered = request.headers.get("X-Request-ID", "")
-    return offered if _SANE_ID.fullmatch(offered) else uuid.uuid4().hex
+    return offered if _SANE_ID.fullmatch(offered) else new_id()
+
+
+@cache
+def _answered(method: str, route: str, kind: int) -> Counter:
+    return REQUESTS.labels(method, route, f"{kind}xx")
+
+
+@cache
+def _duration(method: str, route: str) -> Histogram:
+    return DURATION.labels(method, route)
 
 
 def _route_of(request: web.Request) -> str:

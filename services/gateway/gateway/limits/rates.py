@@ -95,9 +95,23 @@ def headers(standing: Standing) -> dict[str, str]:
     }
 
 
+def openai_headers(standing: Standing) -> dict[str, str]:
+    """The same as OpenAI's API says it."""
+    return {
+        "x-ratelimit-limit-requests": str(standing.limit),
+        "x-ratelimit-remaining-requests": str(standing.remaining),
+        "x-ratelimit-reset-requests": f"{_seconds_left(standing)}s",
+    }
+
+
+def _seconds_left(standing: Standing) -> int:
+    """Until the limit starts anew."""
+    return max(1, math.ceil((standing.resets_at or 0) - time.time()))
+
+
 def refusal(standing: Standing) -> Refused:
     """What a caller hears whose limit is reached."""
-    seconds = max(1, math.ceil((standing.resets_at or 0) - time.time()))
+    seconds = _seconds_left(standing)
     return Refused(
         RefusalCode.RATE_LIMITED,
         f"The limit of {standing.limit} requests is reached; it starts anew in {seconds} seconds",
