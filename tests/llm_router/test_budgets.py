@@ -66,6 +66,21 @@ class TestModels:
             await house.ask("m")
         assert len(house.upstreams[0].requests) == 1
 
+    async def test_a_key_is_shown_the_models_that_it_may_ask(self, open_house: Open) -> None:
+        house = await open_house()
+        house.upstreams[0].models.append({"id": "another"})
+
+        async def shown() -> set[str]:
+            return set(await house.models())
+
+        async def both() -> bool:
+            return await shown() == {"m", "another"}
+
+        await soon(both)
+        for allowed, expected in ((("another",), {"another"}), (("default",), {"m"}), (("nobody",), set())):
+            with key(models=allowed):
+                assert await shown() == expected
+
 
 class TestTokens:
     async def test_a_budget_admits_what_fits_and_refuses_the_rest(self, open_house: Open) -> None:

@@ -3,10 +3,11 @@
 import asyncio
 from typing import Literal
 
+from common.context import current
 from common.telemetry import get_logger
 from contracts.base import Empty, Refused
 from contracts.registry import MODEL_REGISTERED
-from contracts.router import LIST_SERVED_MODELS, ServedModel, ServedModels
+from contracts.router import DEFAULT_MODEL, LIST_SERVED_MODELS, ServedModel, ServedModels
 from llm_router.domain.capabilities import capabilities_of
 from llm_router.domain.catalogue import Entry
 from llm_router.domain.model_settings import ModelSettings
@@ -26,7 +27,19 @@ async def list_served_models(deps: Deps, _request: Empty) -> ServedModels:
     entries = deps.catalogue.entries()
     if any(entry.name not in deps.numbers for entry in entries):
         await number(deps, entries)
-    return ServedModels(models=[_served(deps, entry, deps.numbers[entry.name]) for entry in entries])
+    return ServedModels(
+        models=[_served(deps, entry, deps.numbers[entry.name]) for entry in entries if _may_be_asked(deps, entry)]
+    )
+
+
+def _may_be_asked(deps: Deps, entry: Entry) -> bool:
+    """Whether the caller may ask the model, by any of its names."""
+    principal = current().principal
+    if principal is None or principal.models is None:
+        return True
+    default = deps.models.default()
+    names = [entry.name, entry.model_id, DEFAULT_MODEL if default and default.model == entry.name else None]
+    return any(principal.may_ask(name) for name in names if name is not None)
 
 
 async def number(deps: Deps, entries: list[Entry]) -> None:
