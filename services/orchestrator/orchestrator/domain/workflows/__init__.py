@@ -1,0 +1,1 @@
+"""What blocks, payloads and workflows mean (document C)."""

@@ -1,0 +1,86 @@
+"""A payload's prompt: its blocks in order, with earlier responses and the run's inputs in their places.
+
+Document C's blocks are plain texts, in which braces may mean anything: code, JSON, LaTeX. So braces around a name that
+is known are a variable, and all others stay as they are; actions, whose prompts are templates alone, refuse them
+instead. A value is put in its place once and never read again: nothing that a model writes is looked up or evaluated.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from contracts.base import RefusalCode, Refused
+from contracts.workflows import LONGEST_PROMPT, PayloadSnapshot, WorkflowSnapshot
+from orchestrator.domain.actions.templates import text
+from orchestrator.domain.graph import Graph
+
+ITEM = "item"
+"""What an item of `for_each` is called in prompts."""
+BETWEEN_BLOCKS = "\n\n"
+_IN_BRACES = re.compile(r"\{\{([^{}\n]{1,200})\}\}|\{([^{}\n]{1,200})\}")
+
+
+def graph_of(snapshot: WorkflowSnapshot) -> Graph:
+    """The run's graph, one step for each payload."""
+    names = tuple(payload.step for payload in snapshot.payloads)
+    return Graph(names, tuple(tuple(payload.needs) for payload in snapshot.payloads))
+
+
+def variables(
+    snapshot: WorkflowSnapshot,
+    position: int,
+    *,
+    responses: Mapping[int, str],
+    inputs: Mapping[str, Any],
+    item: str | None = None,
+) -> dict[str, str]:
+    """What the prompt of the payload at `position` may name.
+
+    `responses` are by position; those of payloads that need not have ended before are not seen. An item stands over a
+    response of that name, and a response over an input.
+    """
+    named = {name: default for name, default in snapshot.inputs.items() if default is not None}
+    named |= {name: text(value) for name, value in inputs.items() if value is not None}
+    for earlier in graph_of(snapshot).ancestors(position):
+        if (response := responses.get(earlier)) is not None:
+            named[snapshot.payloads[earlier].step] = response
+    if item is not None:
+        named[ITEM] = item
+    return named
+
+
+def render(payload: PayloadSnapshot, values: Mapping[str, str]) -> str:
+    """The prompt of the payload. Raises `Refused(INVALID)` when the whole is too long."""
+    return fill(BETWEEN_BLOCKS.join(block.content for block in payload.blocks), values)
+
+
+def fill(content: str, values: Mapping[str, str]) -> str:
+    """The text with the values of names in braces, where `{{name}}` is the text `{name}`.
+
+    Raises `Refused(INVALID)` when the whole is too long.
+    """
+    # Counted before it is made: a text can repeat a long value any number of times.
+    length = len(content) + sum(
+        len(values[token[2]]) for token in _IN_BRACES.finditer(content) if token[2] is not None and token[2] in values
+    )
+    if length > LONGEST_PROMPT:
+        message = (
+            f"With these responses and inputs the prompt has some {length} characters; {LONGEST_PROMPT} are allowed"
+        )
+        raise Refused(RefusalCode.INVALID, message)
+
+    def replaced(token: re.Match[str]) -> str:
+        name = token[1] if token[1] is not None else token[2]
+        if name not in values:
+            return token[0]
+        return values[name] if token[1] is None else f"{{{name}}}"
+
+    return _IN_BRACES.sub(replaced, content)
+
+
+def check_inputs(declared: Mapping[str, str | None], given: Mapping[str, Any]) -> None:
+    """Raises `Refused(INVALID)` naming the inputs that a run must be given and is not."""
+    missing = [name for name, default in declared.items() if default is None and given.get(name) is None]
+    if missing:
+        errors = [{"field": f"inputs.{name}", "message": "field required"} for name in missing]
+        raise Refused(RefusalCode.INVALID, "The workflow needs more inputs", {"errors": errors})
