@@ -16,7 +16,7 @@ from common.bus.frames import encode, encode_chunks
 from common.bus.protocol import Message
 from common.context import Call, Principal, calling, current
 from common.settings import ServiceSettings
-from common.telemetry import tracer
+from common.tracing import tracer
 from contracts import orchestrator, registry, router
 from contracts.base import Empty, RefusalCode, Refused
 from contracts.orchestrator import LogRecord

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from common.bus import Bus
 from common.context import Call, Principal, calling
 from common.service import Service
-from common.telemetry import tracer
+from common.tracing import tracer
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import (
     CANCEL_JOB,

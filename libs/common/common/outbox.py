@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from common.bus import Bus, BusDown
 from common.database import Connection, Database
-from common.telemetry import get_logger, inject
+from common.telemetry import get_logger
+from common.tracing import inject
 from contracts.base import BodyT, Event, RefusalCode, Refused
 
 _log = get_logger("outbox")

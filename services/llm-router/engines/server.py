@@ -15,7 +15,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.registry import Collector
 from pydantic import ValidationError
 
-from common import telemetry
+from common import telemetry, tracing
+from common.tracing import SpanKind
 from engines.openai_wire import ApiError, internal_error, invalid_request, model_not_found
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -91,9 +92,7 @@ async def trace_requests(request: web.Request, handler: Handler) -> web.StreamRe
     """
     if "traceparent" not in request.headers:
         return await handler(request)
-    context = telemetry.extracted(request.headers)
-    name = f"{request.method} {request.path}"
-    with telemetry.tracer().start_as_current_span(name, context=context, kind=trace.SpanKind.SERVER) as span:
+    with tracing.hop(f"{request.method} {request.path}", SpanKind.SERVER, headers=request.headers) as span:
         span.set_attributes({"http.request.method": request.method, "url.path": request.path})
         response = await handler(request)
         span.set_attribute("http.response.status_code", response.status)
@@ -182,11 +181,11 @@ async def listening(app: web.Application, host: str, port: int) -> AsyncIterator
 def run(service: str, build: Callable[[], web.Application], host: str, port: int, *, log_level: str) -> None:
     """Serves until SIGTERM or SIGINT. `build` runs inside the event loop."""
     telemetry.configure_logging(service, log_level)
-    telemetry.configure_tracing(service)
+    tracing.configure_tracing(service)
     try:
         uvloop.run(_serve(build, host, port))
     finally:
-        telemetry.shutdown_tracing()
+        tracing.shutdown_tracing()
 
 
 async def _serve(build: Callable[[], web.Application], host: str, port: int) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from common.telemetry import extracted, get_logger, tracer
+from common.telemetry import get_logger
+from common.tracing import hop
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import StepCancelled, StepFailed, StepReleased
 from orchestrator import metrics
@@ -116,8 +117,7 @@ class StepWorker:
                     held[1].cancel()
 
     async def _do(self, claim: Claim) -> None:
-        parent = extracted({"traceparent": claim.traceparent} if claim.traceparent else {})
-        with tracer().start_as_current_span(f"step {claim.kind}", context=parent):
+        with hop(f"step {claim.kind}", headers={"traceparent": claim.traceparent} if claim.traceparent else {}):
             result = await self._result(claim)
         while True:
             try:

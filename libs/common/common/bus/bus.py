@@ -9,7 +9,6 @@ from contextlib import aclosing, suppress
 
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from opentelemetry.trace import SpanKind
 
 from common.bus.connection import connect_reader, connect_wire
 from common.bus.frames import NO_RESPONDERS, STATUS, encode, refusal_in, room
@@ -23,7 +22,8 @@ from common.bus.streaming import SILENCE_SECONDS, Reading
 from common.bus.wire import BusDown, Wire
 from common.context import current
 from common.settings import ServiceSettings
-from common.telemetry import get_logger, hop, inject
+from common.telemetry import get_logger
+from common.tracing import SpanKind, hop, inject
 from contracts.base import BodyT, ChunkT, Event, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
 from contracts.topology import Consumer, cancel_subject, inbox_prefix
 

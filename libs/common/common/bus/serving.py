@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from typing import Any, Generic
 
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import StatusCode
 from pydantic import BaseModel, ValidationError
 
 from common.bus.frames import BUS_REFUSALS, Frame, answer_name, encode, invalid, room
@@ -17,7 +17,8 @@ from common.bus.protocol import Message
 from common.bus.streaming import Writing
 from common.bus.wire import BusDown, Subscription, Wire
 from common.context import Call, calling
-from common.telemetry import SECONDS, Counter, Gauge, Histogram, extracted, get_logger, hop
+from common.telemetry import SECONDS, Counter, Gauge, Histogram, get_logger
+from common.tracing import SpanKind, hop
 from contracts.base import RefusalCode, Refused, Rpc, Stream
 from contracts.topology import Header, cancel_subject, inbox_prefix
 
@@ -196,7 +197,7 @@ class _Answering(Generic[DepsT]):
         outcome = "ok"
         with (
             calling(Call.from_headers(headers, self.subject)) as call,
-            hop(self.subject, SpanKind.SERVER, parent=extracted(headers), attributes=self._attributes) as span,
+            hop(self.subject, SpanKind.SERVER, headers=headers, attributes=self._attributes) as span,
         ):
             try:
                 remaining = call.remaining()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from urllib.parse import quote, urlsplit
 
-from common.telemetry import inject
+from common.tracing import inject
 from llm_router.domain.engines import EngineSpec
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.engine.addresses import public_addresses

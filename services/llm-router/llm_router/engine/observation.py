@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-import uuid
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
 from types import TracebackType
 
 from opentelemetry import trace
-from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace import StatusCode
 
 from common.context import current
-from common.telemetry import tracer
+from common.identifiers import new_id
+from common.tracing import SpanKind, begin_span, trace_ids
 from contracts.base import Refused
 from llm_router.domain.catalogue import Route
 from llm_router.domain.engines import Answer, Asked, Delta
@@ -42,11 +42,10 @@ class Observation:
         self._cost: Decimal | None = None
         self._pieces: list[str] = []
         self.time_to_first_token: float | None = None
-        self._span = tracer().start_span(
-            f"{conventions.operation(asked)} {asked.model}",
-            kind=SpanKind.CLIENT,
-            attributes=conventions.request_attributes(asked),
-        )
+        self._span = begin_span(f"{conventions.operation(asked)} {asked.model}", SpanKind.CLIENT)
+        self._is_traced = self._span.is_recording()
+        if self._is_traced:
+            self._span.set_attributes(conventions.request_attributes(asked))
 
     @property
     def _model(self) -> str:
@@ -65,6 +64,8 @@ class Observation:
 
     def calling(self) -> AbstractContextManager[trace.Span]:
         """Makes the span the current one, so that the engine is told of it."""
+        if not self._is_traced:
+            return nullcontext(self._span)
         return trace.use_span(self._span, record_exception=False, set_status_on_exception=False)
 
     def routed(self, route: Route) -> None:
@@ -78,7 +79,8 @@ class Observation:
         """An attempt begins."""
         self._engine = lease.name
         self._asked = time.perf_counter()
-        self._span.set_attributes(conventions.engine_attributes(lease.member.spec.provider_type, lease.name))
+        if self._is_traced:
+            self._span.set_attributes(conventions.engine_attributes(lease.member.spec.provider_type, lease.name))
 
     def retrying(self, failure: Refused) -> None:
         kind = str(failure.metadata.get("type", failure.code))
@@ -129,16 +131,16 @@ class Observation:
             answer=self._answer,
             time_to_first_token=self.time_to_first_token,
         )
-        principal = current().principal
-        context = self._span.get_span_context()
-        self._end_span(status, reason)
+        principal, ids = current().principal, trace_ids()
+        if self._is_traced:
+            self._end_span(status, reason)
         self._recorder.record(
             interaction(
                 self._request,
                 outcome,
-                interaction_id=uuid.uuid4().hex,
+                interaction_id=new_id(),
                 principal=principal.id if principal is not None else None,
-                trace_id=trace.format_trace_id(context.trace_id) if context.is_valid else None,
+                trace_id=ids[0] if ids is not None else None,
                 created_at=self._created_at,
             )
         )

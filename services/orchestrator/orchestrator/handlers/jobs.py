@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from common import outbox
 from common.bus import Bus
 from common.context import current
-from common.telemetry import inject
+from common.tracing import inject
 from contracts import orchestrator, registry
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import GetJob, Job, JobAccepted, JobCancelled, JobPage, ListJobs, SubmitJob

@@ -4,7 +4,7 @@ import secrets
 
 from common.context import current
 from common.database import Connection, UniqueViolation
-from common.telemetry import inject
+from common.tracing import inject
 from contracts import tasks as contract
 from contracts.base import RefusalCode, Refused
 from contracts.tasks import CountTasks, CreateTask, GetTask, ListTasks, Task, TaskCounts, TaskPage

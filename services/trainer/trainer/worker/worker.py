@@ -9,7 +9,8 @@ from typing import Any
 
 from common.bus import Bus
 from common.objects import ObjectStore
-from common.telemetry import SECONDS, Counter, Histogram, extracted, get_logger, tracer
+from common.telemetry import SECONDS, Counter, Histogram, get_logger
+from common.tracing import hop
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import (
     FINISH_STEP,
@@ -108,9 +109,9 @@ class Worker:
             lease.interrupt(Interruption.RELEASED)
         log = self.run_log.of(step)
         started = time.monotonic()
-        parent = extracted({"traceparent": step.traceparent} if step.traceparent else {})
+        headers = {"traceparent": step.traceparent} if step.traceparent else {}
         try:
-            with tracer().start_as_current_span(f"step {step.agent_class}", context=parent):
+            with hop(f"step {step.agent_class}", headers=headers):
                 result = await self._outcome(lease, child, log)
                 outcome = result.outcome if result is not None else "lost"
                 if result is not None:
