@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import psutil
 
@@ -60,7 +61,8 @@ def upstream(port: int, log: Path) -> Iterator[Contender]:
 
 @contextmanager
 def platform(port: int, directory: Path) -> Iterator[Contender]:
-    """Ours, as `make run` starts it, with keys, recording and metrics on and one trace in a hundred sent."""
+    """Ours, as `make run` starts it: a key with a rate limit and a budget of its own, every interaction recorded,
+    metrics on and one trace in a hundred sent. The limits are held, and too high to be reached."""
     environment = {
         **FREE_PORTS,
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
@@ -69,12 +71,9 @@ def platform(port: int, directory: Path) -> Iterator[Contender]:
     }
     with Platform(directory / "platform", environment) as started:
         config = {"provider_type": "openai", "api_base": f"http://127.0.0.1:{port}/v1", "model_name": MODEL}
-        request = urllib.request.Request(
-            f"{started.url}/api/v1/llm/config",
-            data=json.dumps(config).encode(),
-            headers={"Authorization": f"Bearer {started.admin_key}", "Content-Type": "application/json"},
-        )
-        urllib.request.urlopen(request).close()
+        _post(started, "/api/v1/llm/config", config)
+        limits = {"requests_per_minute": 10_000_000, "budget": {"tokens": 2**50, "period": "month"}}
+        key = _post(started, "/api/v1/keys", {"name": "bench", "role": "member", **limits})["key"]
         parts = {
             "gateway": ["gateway"],
             "nats": ["nats"],
@@ -83,7 +82,17 @@ def platform(port: int, directory: Path) -> Iterator[Contender]:
         }
         processes = {part: [psutil.Process(started.pid(name)) for name in names] for part, names in parts.items()}
         url = f"{started.url}/v1/chat/completions"
-        yield Contender("LLM Platform", url, started.admin_key, MODEL, processes)
+        yield Contender("LLM Platform", url, key, MODEL, processes)
+
+
+def _post(platform: Platform, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    request = urllib.request.Request(
+        f"{platform.url}{path}",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {platform.admin_key}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as response:
+        return cast(dict[str, Any], json.load(response))
 
 
 @contextmanager
