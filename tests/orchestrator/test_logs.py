@@ -62,6 +62,7 @@ async def test_a_retry_says_why_and_when(caller: Bus, jobs: Jobs, worker: Worker
 async def test_lines_of_workers_are_kept_and_paged(caller: Bus, jobs: Jobs, worker_bus: Bus, service: Service) -> None:
     accepted = await jobs.submit(["a"])
     run_id = accepted.run_id
+    await log_of(caller, accepted, lines=1)
     await worker_bus.publish_many(
         LOG_RECORDED, [(run_id, f"{run_id}.{i}", line(run_id, f"line {i}", loss=i / 10)) for i in range(30)]
     )
