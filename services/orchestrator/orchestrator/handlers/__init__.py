@@ -1,19 +1,36 @@
 """What the orchestrator answers, one module per noun; all of them together are `HANDLERS`."""
 
 from orchestrator.deps import HANDLERS, Deps
-from orchestrator.handlers import actions, content, jobs, logs, personas, posts, prompts, steps, tasks, templates
+from orchestrator.handlers import (
+    actions,
+    blocks,
+    content,
+    jobs,
+    logs,
+    payloads,
+    personas,
+    posts,
+    prompts,
+    steps,
+    tasks,
+    templates,
+    workflows,
+)
 
 __all__ = [
     "HANDLERS",
     "Deps",
     "actions",
+    "blocks",
     "content",
     "jobs",
     "logs",
+    "payloads",
     "personas",
     "posts",
     "prompts",
     "steps",
     "tasks",
     "templates",
+    "workflows",
 ]
