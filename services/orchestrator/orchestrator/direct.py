@@ -5,6 +5,7 @@ was first: what comes later is dropped.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from common.context import current
@@ -20,7 +21,7 @@ from orchestrator.store import tasks
 SILENT = "The process that was answering stopped"
 _STOPPED = "The platform was stopped before the answer was there"
 _CRASHED = "An internal error occurred; it has been logged"
-_RECORD_SECONDS = 10.0
+_RECORD_TRIES = 40
 _PAUSE = 0.25
 
 _log = get_logger("direct")
@@ -38,8 +39,8 @@ async def answer(deps: Deps, task_id: str, messages: list[ChatMessage]) -> None:
     working = asyncio.create_task(_work(deps, task_id, messages))
     deps.answering[task_id] = working
     working.add_done_callback(lambda _: deps.answering.pop(task_id, None))
-    # The caller may go away or lose patience; the task is kept, so it is finished.
-    await asyncio.shield(working)
+    # The caller may go away or lose patience; the task is kept, so it is finished. Or it was stopped, and that is told.
+    await asyncio.wait({working})
 
 
 async def keep(deps: Deps) -> None:
@@ -75,15 +76,11 @@ async def stop_all(deps: Deps) -> None:
 
 
 async def _work(deps: Deps, task_id: str, messages: list[ChatMessage]) -> None:
-    outcome = await _ask(deps, messages)
-    async with asyncio.timeout(_RECORD_SECONDS):
-        while True:
-            try:
-                return await _record(deps, task_id, outcome)
-            except Refused as refusal:
-                # A database that comes back soon shall not cost an answer.
-                _log.warning("record_waits", task_id=task_id, error=refusal.message)
-            await asyncio.sleep(_PAUSE)
+    recording = asyncio.create_task(_record(deps, task_id, await _ask(deps, messages)))
+    while not recording.done():
+        # What is there is recorded: it may be stopped no more.
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({recording})
 
 
 async def _ask(deps: Deps, messages: list[ChatMessage]) -> _Outcome:
@@ -102,5 +99,13 @@ async def _ask(deps: Deps, messages: list[ChatMessage]) -> _Outcome:
 
 
 async def _record(deps: Deps, task_id: str, outcome: _Outcome) -> None:
-    async with deps.database.connection() as connection:
-        await tasks.finish(connection, task_id, outcome.status, result=outcome.result, error=outcome.error)
+    for _ in range(_RECORD_TRIES):
+        try:
+            async with deps.database.connection() as connection:
+                await tasks.finish(connection, task_id, outcome.status, result=outcome.result, error=outcome.error)
+            return
+        except Refused as refusal:
+            # A database that comes back soon shall not cost an answer.
+            _log.warning("record_waits", task_id=task_id, error=refusal.message)
+        await asyncio.sleep(_PAUSE)
+    _log.error("task_not_recorded", task_id=task_id)
