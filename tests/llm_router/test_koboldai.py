@@ -122,7 +122,7 @@ async def test_a_server_that_only_knows_the_old_calls_is_enough(open_house: Open
     async with kobold_running(counts=False) as server:
         house = await house_on(open_house, server)
         reply = await house.ask(MODEL, "word " * 120)
-        assert (reply.content, reply.usage.total_tokens) == ("One two three", 0)
+        assert reply.content == "One two three"
         assert "max_context_length" not in server.asked[0]
 
 

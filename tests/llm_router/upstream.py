@@ -38,6 +38,9 @@ class Upstream:
     """Seconds that loading an adapter takes."""
     broken_list: int = 0
     """A status that the model list answers with instead."""
+    tokenizes: bool = False
+    """Whether it counts tokens, its words, for whoever asks: as vLLM and llama.cpp's server do."""
+    counted: list[Json] = field(default_factory=list)
     silent: bool = False
     """Whether it lists its models no sooner than the test lets it go, as one that hangs."""
     url: str = ""
@@ -50,8 +53,11 @@ class Upstream:
             [
                 web.get("/v1/models", self._list),
                 web.post("/v1/chat/completions", self._chat),
+                web.post("/v1/completions", self._chat),
                 web.post("/v1/load_lora_adapter", self._load),
                 web.post("/v1/unload_lora_adapter", self._unload),
+                web.post("/tokenize", self._tokenize),
+                web.post("/apply-template", self._apply_template),
             ]
         )
         self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
@@ -92,6 +98,19 @@ class Upstream:
             self.left.set()
             raise
 
+    async def _tokenize(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        self.counted.append(body)
+        if not self.tokenizes:
+            return error(404, "Not Found")
+        if "content" in body:
+            return web.json_response({"tokens": body["content"].split()})
+        text = body["prompt"] if "prompt" in body else _rendered(body["messages"])
+        return web.json_response({"count": len(text.split())})
+
+    async def _apply_template(self, request: web.Request) -> web.Response:
+        return web.json_response({"prompt": _rendered(orjson.loads(await request.read())["messages"])})
+
     async def _load(self, request: web.Request) -> web.Response:
         body = orjson.loads(await request.read())
         self.loads.append(body)
@@ -123,8 +142,25 @@ async def running(**options: Any) -> AsyncIterator[Upstream]:
         await upstream.stop()
 
 
+def _rendered(messages: list[Json]) -> str:
+    """As a chat template would: the role is a token of its own, and so is the opening of the answer."""
+    return " ".join([*(f"<{message['role']}> {message['content']}" for message in messages), "<assistant>"])
+
+
 def error(status: int, message: str, code: str | None = None) -> web.Response:
     return web.json_response({"error": {"message": message, "type": "error", "code": code}}, status=status)
+
+
+async def uncounted(_upstream: "Upstream", request: web.Request, body: Json) -> web.StreamResponse:
+    """An answer that does not say how many tokens it took."""
+    if body["stream"]:
+        response = await open_stream(request)
+        for word in WORDS:
+            await response.write(frame({"content": word}))
+        await response.write(frame({}, "stop") + b"data: [DONE]\n\n")
+        return response
+    choice = {"message": {"content": "".join(WORDS)}} if "messages" in body else {"text": "".join(WORDS)}
+    return web.json_response({"choices": [{"index": 0, **choice, "finish_reason": "stop"}]})
 
 
 async def whole(body: Json) -> web.Response:

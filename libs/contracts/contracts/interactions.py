@@ -7,7 +7,7 @@ from pydantic import Field
 
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
 from contracts.pages import Page, PageRequest
-from contracts.router import Usd
+from contracts.router import CountedBy, Usd
 
 InteractionStatus = Literal["completed", "failed", "cancelled"]
 ModelName = Annotated[str, Field(min_length=1, max_length=300)]
@@ -22,7 +22,9 @@ Grouping = Literal["day", "model", "key", "day,model", "day,key", "model,key", "
 class KeptInteraction(Message):
     """One completion of any route. Durations are seconds, `cost` is USD and null when no price is known.
 
-    `key` is the id of the caller's key. In lists the texts are cut after 2,000 characters, which `truncated` says.
+    `key` is the id of the caller's key. `counted_by` says who counted the tokens: the engine, the model's tokenizer, or
+    nobody, so that they are known by the texts' length alone; null where none were used. In lists the texts are cut
+    after 2,000 characters, which `truncated` says.
     """
 
     interaction_id: str
@@ -40,6 +42,7 @@ class KeptInteraction(Message):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    counted_by: CountedBy | None
     cost: Usd | None
     duration: float
     time_to_first_token: float | None

@@ -93,6 +93,10 @@ class Embed(Message):
     route: str = "embeddings"
 
 
+CountedBy = Literal["engine", "tokenizer", "length"]
+"""Who counted tokens: the engine in its answer, the model's own tokenizer afterwards, or nobody but their length."""
+
+
 class Usage(Message):
     prompt_tokens: int
     completion_tokens: int
@@ -298,7 +302,7 @@ class Interaction(EventBody):
     """One completion of any route, as document B lists it, plus tokens, cost in USD, key and trace.
 
     Durations are seconds. `requested_model` is what the caller named, `model` what answered; `principal` is the id of
-    the caller's key; `error_type` is document B's.
+    the caller's key; `error_type` is document B's. `counted_by` is None where no tokens were used.
     """
 
     interaction_id: str
@@ -314,6 +318,7 @@ class Interaction(EventBody):
     error_type: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    counted_by: CountedBy | None = None
     cost: Usd | None = None
     duration: float
     time_to_first_token: float | None = None

@@ -48,10 +48,13 @@ def test_texts_are_bounded() -> None:
     assert len(record.input_text) == len(record.output_text) == TEXT_LIMIT
 
 
-def test_tokens_come_from_the_answer() -> None:
+def test_tokens_come_with_who_counted_them() -> None:
     chat = Chat(model="m", messages=[HELLO], route="test")
-    record = kept(chat, Outcome("completed", "m", "e", "Hi", 0.5, answer=ANSWER, time_to_first_token=0.1))
-    assert (record.prompt_tokens, record.completion_tokens) == (1, 2)
+    outcome = Outcome(
+        "completed", "m", "e", "Hi", 0.5, usage=ANSWER.usage, counted_by="tokenizer", time_to_first_token=0.1
+    )
+    record = kept(chat, outcome)
+    assert (record.prompt_tokens, record.completion_tokens, record.counted_by) == (1, 2, "tokenizer")
     assert (record.route, record.engine, record.status, record.principal) == ("test", "e", "completed", "key_1")
     assert record.time_to_first_token == 0.1
 

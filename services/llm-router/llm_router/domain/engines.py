@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from contracts.base import Refused
-from contracts.router import Chat, Choice, Embed, FinishReason, Prices, ProviderType, TextCompletion, Usage
+from contracts.router import Chat, Choice, CountedBy, Embed, FinishReason, Prices, ProviderType, TextCompletion, Usage
 from llm_router.domain.addresses import engine_base
 
 CONFIGURED = "configured"
@@ -125,6 +125,12 @@ class Answer:
     logprobs: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     others: tuple[Choice, ...] = ()
+    counted_by: CountedBy = "engine"
+
+    @property
+    def text(self) -> str:
+        """All that was written, whichever choice it belongs to."""
+        return self.content + "".join(choice.content for choice in self.others)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from contracts.router import Chat, ChatDelta, ChatReply, Embed, Interaction
+from contracts.router import Chat, ChatDelta, ChatReply, CountedBy, Embed, Interaction, Usage
 from llm_router.domain.engines import Answer, Asked, Delta
 
 Status = Literal["completed", "failed", "cancelled"]
@@ -21,7 +21,7 @@ _TEXTS = {"model", "messages", "prompt", "inputs", "route", "extra"}
 class Outcome:
     """How a completion went. Durations in seconds, `cost` in USD; `output` is what there was when it ended.
 
-    `error_type` is document B's type of a failure.
+    `error_type` is document B's type of a failure; `usage` is None where no tokens were used.
     """
 
     status: Status
@@ -31,8 +31,9 @@ class Outcome:
     duration: float
     error: str | None = None
     error_type: str | None = None
+    usage: Usage | None = None
+    counted_by: CountedBy | None = None
     cost: Decimal | None = None
-    answer: Answer | None = None
     time_to_first_token: float | None = None
 
 
@@ -46,7 +47,7 @@ def interaction(
     created_at: datetime,
 ) -> Interaction:
     """The record of one completion, in a form that Postgres can store."""
-    usage = outcome.answer.usage if outcome.answer is not None else None
+    usage = outcome.usage
     return Interaction(
         interaction_id=interaction_id,
         route=asked.route,
@@ -61,6 +62,7 @@ def interaction(
         error_type=outcome.error_type,
         prompt_tokens=usage.prompt_tokens if usage is not None else 0,
         completion_tokens=usage.completion_tokens if usage is not None else 0,
+        counted_by=outcome.counted_by,
         cost=outcome.cost,
         duration=outcome.duration,
         time_to_first_token=outcome.time_to_first_token,

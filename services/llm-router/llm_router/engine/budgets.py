@@ -46,16 +46,9 @@ class Reservation:
         self._prices_of = prices_of
         self._tokens, self._cost = parts
 
-    def answered(self, engine: str | None, usage: Usage, output: str) -> None:
-        """Settles with what the answer of `engine` cost, by its length where the engine did not count."""
-        if usage.total_tokens:
-            self._settle(budgets.spent(usage, self._prices(engine)))
-        else:
-            self.broken_off(engine, output, begun=True)
-
-    def broken_off(self, engine: str | None, output: str, *, begun: bool) -> None:
-        """Settles with what was seen of an answer that never became whole; nothing was spent if it never began."""
-        self._settle(budgets.broken_off(self._asked, output, self._prices(engine)) if begun else NOTHING)
+    def settle(self, engine: str | None, usage: Usage | None) -> None:
+        """With what was used at `engine`: nothing, where `usage` is None."""
+        self._settle(budgets.spent(usage, self._prices(engine)) if usage is not None else NOTHING)
 
     def _prices(self, engine: str | None) -> Prices | None:
         return None if engine is None else self._prices_of(engine)
@@ -112,7 +105,7 @@ class Budgets:
         try:
             cost = await self._take(principal, budget, "usd", usd, most.cost or 0)
         except BaseException:
-            reservation(tokens, None).broken_off(None, "", begun=False)
+            reservation(tokens, None).settle(None, None)
             raise
         return reservation(tokens, cost)
 

@@ -4,7 +4,8 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import TypeVar
 
@@ -13,6 +14,7 @@ from contracts.base import Refused
 from contracts.router import ChatDelta, ChatReply, Embed, Embeddings
 from llm_router.domain.affinity import prefix_keys
 from llm_router.domain.catalogue import Catalogue, Route
+from llm_router.domain.counting import usage_by_length
 from llm_router.domain.engines import Answer, Asked, Delta, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.domain.interactions import chat_delta, chat_reply
@@ -76,7 +78,10 @@ class Completions:
 
             route, lease, answer = await self._begin(question, observation, ask)
             lease.succeeded()
-            lease.release()
+            try:
+                answer = await self._counted(question, route, lease, answer)
+            finally:
+                lease.release()
             return self._answered(route, lease, answer, observation)
 
     async def stream(self, question: Question) -> AsyncGenerator[ChatDelta | ChatReply, None]:
@@ -94,6 +99,7 @@ class Completions:
                         observation.piece(item)
                         yield chat_delta(item)
                         item = await anext(items)
+                item = await self._counted(question, route, lease, item)
             except EngineFailure as failure:
                 lease.failed(failure)
                 raise
@@ -114,11 +120,12 @@ class Completions:
             route, lease, vectors = await self._begin(asked, observation, ask)
             lease.succeeded()
             lease.release()
-            reply = self._answered(route, lease, Answer("", "", None, None, vectors.usage), observation)
+            answer = _by_length(asked, Answer("", "", None, None, vectors.usage))
+            reply = self._answered(route, lease, answer, observation)
             return Embeddings(
                 model=reply.model,
                 vectors=vectors.vectors,
-                usage=vectors.usage,
+                usage=reply.usage,
                 engine=reply.engine,
                 simulated=reply.simulated,
                 seconds=reply.seconds,
@@ -163,7 +170,7 @@ class Completions:
         for attempt in count(1):
             await self._prepare(route, deadline)
             lease = await self._pool.lease(route, avoid=avoid, prefix=prefix, timeout=_left(deadline))
-            observation.asking(lease)
+            observation.asking(lease, partial(self._prices.cost, lease.member.spec, route.model, route.name))
             try:
                 with observation.calling():
                     async with _until(deadline, lease):
@@ -219,6 +226,15 @@ class Completions:
             message = f"{route.model} was unloaded again at once: too many adapters are in use"
             raise EngineFailure(FailureKind.OVERLOADED, message) from None
 
+    async def _counted(self, question: Question, route: Route, lease: Lease, answer: Answer) -> Answer:
+        """The answer with its tokens: as the engine reports them, else by the model's tokenizer, else by its length."""
+        if answer.usage.total_tokens:
+            return answer
+        usage = await lease.engine.count(question, answer.text, route.model)
+        if usage is not None:
+            return replace(answer, usage=usage, counted_by="tokenizer")
+        return _by_length(question, answer)
+
     def _pause(self, route: Route, failure: EngineFailure, attempt: int, avoid: set[str]) -> float | None:
         if attempt >= self._patience.attempts:
             return None
@@ -226,8 +242,7 @@ class Completions:
         return pause_before_retry(failure, attempt, elsewhere=elsewhere, chance=random.random())  # noqa: S311
 
     def _answered(self, route: Route, lease: Lease, answer: Answer, observation: Observation) -> ChatReply:
-        cost = self._prices.cost(lease.member.spec, route.model, route.name, answer.usage)
-        observation.answered(answer, cost)
+        cost = observation.answered(answer)
         return chat_reply(
             answer,
             name=route.name,
@@ -246,6 +261,12 @@ class Completions:
         if remaining is not None:
             seconds = min(seconds, remaining - _MARGIN)
         return asyncio.get_running_loop().time() + seconds
+
+
+def _by_length(asked: Asked, answer: Answer) -> Answer:
+    if answer.usage.total_tokens:
+        return answer
+    return replace(answer, usage=usage_by_length(asked, answer.text), counted_by="length")
 
 
 def _left(deadline: float) -> float:

@@ -88,6 +88,10 @@ class KoboldEngine:
     async def embed(self, asked: Embed, model: str) -> Vectors:
         raise EngineFailure(FailureKind.INVALID_REQUEST, "A KoboldAI engine makes no embeddings")
 
+    async def count(self, question: Question, output: str, model: str) -> Usage | None:
+        """It was asked while it answered, so what it did not count then it cannot."""
+        return None
+
     async def models(self) -> list[ModelCard]:
         name = read_model(await self._http.read("GET", "/api/v1/model", total=self._timeouts.check))
         if name is None:

@@ -11,7 +11,7 @@ FIRST_TOKEN = Histogram(
     "router_first_token_seconds", "Time to the first token of a stream", ["engine"], buckets=SECONDS
 )
 COST = Counter("router_cost_usd_total", "What completions cost", ["model", "engine"])
-TOKENS = Counter("router_tokens_total", "Tokens as the engines report them", ["model", "engine", "kind"])
+TOKENS = Counter("router_tokens_total", "Tokens that completions used", ["model", "engine", "kind"])
 RETRIES = Counter("router_retries_total", "Attempts that failed and were made again", ["engine", "type"])
 FALLBACKS = Counter("router_fallbacks_total", "Failures after which another model was asked", ["model", "type"])
 OUTSTANDING = Gauge("router_outstanding_requests", "Requests that an engine is working on", ["engine"])

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,7 +15,9 @@ from common.context import current
 from common.identifiers import new_id
 from common.tracing import SpanKind, begin_span, trace_ids
 from contracts.base import Refused
+from contracts.router import CountedBy, Usage
 from llm_router.domain.catalogue import Route
+from llm_router.domain.counting import usage_by_length
 from llm_router.domain.engines import Answer, Asked, Delta
 from llm_router.domain.interactions import Outcome, Status, interaction, output_text
 from llm_router.engine import conventions, metrics
@@ -39,7 +42,10 @@ class Observation:
         self._reservation: Reservation | None = None
         self._engine: str | None = None
         self._answer: Answer | None = None
+        self._usage: Usage | None = None
+        self._counted_by: CountedBy | None = None
         self._cost: Decimal | None = None
+        self._price: Callable[[Usage], Decimal | None] = lambda _: None
         self._pieces: list[str] = []
         self.time_to_first_token: float | None = None
         self._span = begin_span(f"{conventions.operation(asked)} {asked.model}", SpanKind.CLIENT)
@@ -75,8 +81,9 @@ class Observation:
         """What the completion may cost at most, which its end settles, whatever that is."""
         self._reservation = reservation
 
-    def asking(self, lease: Lease) -> None:
-        """An attempt begins."""
+    def asking(self, lease: Lease, price: Callable[[Usage], Decimal | None]) -> None:
+        """An attempt begins; `price` is what it would cost, in USD."""
+        self._price = price
         self._engine = lease.name
         self._asked = time.perf_counter()
         if self._is_traced:
@@ -95,18 +102,21 @@ class Observation:
 
     def falling_back(self, failure: Refused) -> None:
         """Another model is asked instead: nothing was spent on this one."""
-        if self._reservation is not None:
-            self._reservation.broken_off(self._engine, "", begun=False)
-            self._reservation = None
+        self._settle()
+        self._reservation = None
         kind = str(failure.metadata.get("type", failure.code))
         metrics.FALLBACKS.labels(self._model, kind).inc()
         self._span.add_event("fallback", {conventions.ERROR_TYPE: kind})
         self._engine = None
 
-    def answered(self, answer: Answer, cost: Decimal | None) -> None:
-        """`cost` in USD."""
+    def answered(self, answer: Answer) -> Decimal | None:
+        """Returns the cost in USD."""
         self._answer = answer
-        self._cost = cost
+        self._use(answer.usage, answer.counted_by)
+        return self._cost
+
+    def _use(self, usage: Usage, counted_by: CountedBy) -> None:
+        self._usage, self._counted_by, self._cost = usage, counted_by, self._price(usage)
 
     async def __aenter__(self) -> "Observation":
         return self
@@ -116,9 +126,12 @@ class Observation:
     ) -> None:
         status, reason, message = _outcome(error, answered=self._answer is not None)
         duration = time.perf_counter() - self._started
-        self._measure(reason, duration)
         output = output_text(self._answer) if self._answer is not None else "".join(self._pieces)
-        self._settle(output, status)
+        if self._answer is None and (self._pieces or (status == "cancelled" and self._engine is not None)):
+            # An engine that was asked and then left alone has read the input at least, and nobody hears how much.
+            self._use(usage_by_length(self._request, output), "length")
+        self._measure(reason, duration)
+        self._settle()
         outcome = Outcome(
             status=status,
             model=self._route.name if self._route is not None else self._request.model,
@@ -127,8 +140,9 @@ class Observation:
             duration=duration,
             error=message,
             error_type=reason if status == "failed" else None,
+            usage=self._usage,
+            counted_by=self._counted_by,
             cost=self._cost,
-            answer=self._answer,
             time_to_first_token=self.time_to_first_token,
         )
         principal, ids = current().principal, trace_ids()
@@ -145,15 +159,9 @@ class Observation:
             )
         )
 
-    def _settle(self, output: str, status: Status) -> None:
-        if self._reservation is None:
-            return
-        if self._answer is not None:
-            self._reservation.answered(self._engine, self._answer.usage, output)
-        else:
-            # An engine that was asked and then left alone has read the input at least.
-            begun = bool(self._pieces) or (status == "cancelled" and self._engine is not None)
-            self._reservation.broken_off(self._engine, output, begun=begun)
+    def _settle(self) -> None:
+        if self._reservation is not None:
+            self._reservation.settle(self._engine, self._usage)
 
     def _measure(self, reason: str, duration: float) -> None:
         model, engine = self._model, self._engine or metrics.UNKNOWN
@@ -161,9 +169,9 @@ class Observation:
         metrics.DURATION.labels(engine).observe(duration)
         if self.time_to_first_token is not None:
             metrics.FIRST_TOKEN.labels(engine).observe(self.time_to_first_token)
-        if self._answer is not None:
-            metrics.TOKENS.labels(model, engine, "input").inc(self._answer.usage.prompt_tokens)
-            metrics.TOKENS.labels(model, engine, "output").inc(self._answer.usage.completion_tokens)
+        if self._usage is not None:
+            metrics.TOKENS.labels(model, engine, "input").inc(self._usage.prompt_tokens)
+            metrics.TOKENS.labels(model, engine, "output").inc(self._usage.completion_tokens)
         if self._cost:
             metrics.COST.labels(model, engine).inc(float(self._cost))
 

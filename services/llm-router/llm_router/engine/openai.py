@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from contracts.router import Chat, Embed
+from contracts.router import Chat, Embed, Usage
 from llm_router.domain.engines import (
     STRUCTURED_PROVIDERS,
     Answer,
@@ -26,6 +26,7 @@ from llm_router.engine.openai_wire import (
     request_body,
 )
 from llm_router.engine.protocol import Timeouts
+from llm_router.engine.tokenizer import EngineTokenizer
 
 
 class OpenAIEngine:
@@ -33,10 +34,12 @@ class OpenAIEngine:
 
     def __init__(self, spec: EngineSpec, timeouts: Timeouts) -> None:
         self._http = EngineHttp(spec, timeouts)
+        self._tokenizer = EngineTokenizer(spec, timeouts)
         self._provider = spec.provider_type
         self._timeouts = timeouts
 
     async def close(self) -> None:
+        await self._tokenizer.close()
         await self._http.close()
 
     @property
@@ -66,6 +69,9 @@ class OpenAIEngine:
     async def embed(self, asked: Embed, model: str) -> Vectors:
         body = embed_body(asked, model)
         return read_vectors(await self._http.read("POST", "/embeddings", body), len(asked.inputs))
+
+    async def count(self, question: Question, output: str, model: str) -> Usage | None:
+        return await self._tokenizer.count(question, output, model)
 
     async def models(self) -> list[ModelCard]:
         return read_models(await self._http.read("GET", "/models", total=self._timeouts.check))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from contracts.router import Embed
+from contracts.router import Embed, Usage
 from llm_router.domain.engines import Answer, Delta, ModelCard, Question, Vectors
 
 
@@ -43,6 +43,10 @@ class Engine(Protocol):
 
     async def embed(self, asked: Embed, model: str) -> Vectors:
         """The vectors of the inputs, in their order."""
+        ...
+
+    async def count(self, question: Question, output: str, model: str) -> Usage | None:
+        """The tokens of a question and its answer by the model's own tokenizer; None where the engine offers none."""
         ...
 
     async def models(self) -> list[ModelCard]:

@@ -26,6 +26,7 @@ _COLUMNS = {
     "error_type": "text",
     "prompt_tokens": "integer",
     "completion_tokens": "integer",
+    "counted_by": "text",
     "cost": "numeric",
     "duration": "double precision",
     "time_to_first_token": "double precision",

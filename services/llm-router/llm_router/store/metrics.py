@@ -13,7 +13,8 @@ _MEASURE = """
         CASE WHEN seconds > 0 THEN tokens / seconds END AS tokens_per_second,
         average AS average_response_time,
         (SELECT coalesce(sum(requests), 0)::bigint FROM usage_by_day) AS total_requests,
-        (SELECT sum(cost)::double precision FROM usage_by_day WHERE requests > errors + cancelled + unpriced) AS cost
+        (SELECT sum(cost)::double precision FROM usage_by_day
+         WHERE cost > 0 OR requests > errors + cancelled + unpriced) AS cost
     FROM recent
 """
 
