@@ -412,3 +412,10 @@ async def test_values_that_json_cannot_carry_are_refused_at_the_door(
     status, answer, _ = await gateway.call("POST", f"{LLM}/actions/1/execute", data=body)
     assert (status, set(answer["error"]["details"])) == (400, {"body"})
     assert not peers.heard
+
+
+async def test_what_is_no_number_is_refused_where_bodies_are_read_but_once(gateway: Gateway, peers: Peers) -> None:
+    body = '{"model": "m", "messages": [{"role": "user", "content": "NaN and Infinity"}], "logit_scale": NaN}'
+    status, answer, _ = await gateway.call("POST", "/v1/chat/completions", data=body)
+    assert (status, answer["error"]["param"]) == (400, "body")
+    assert not peers.heard

@@ -15,7 +15,8 @@ from gateway.routes.table import IDEMPOTENCY_HEADER, Route
 
 MessageT = TypeVar("MessageT", bound=Message)
 
-_NUL_ESCAPE = b"\\u0000"
+_SUSPECT = (b"\\u0000", b"NaN", b"Infinity")
+"""Where none of these stands, a body need not be looked at twice."""
 _LONGEST_KEY = 255
 
 
@@ -59,7 +60,7 @@ async def read_body(request: web.Request) -> bytes:
         raw = await request.read()
     except web.HTTPRequestEntityTooLarge:
         raise too_large(limit) from None
-    if _NUL_ESCAPE in raw and _holds(_parsed(raw), _has_nul):
+    if any(mark in raw for mark in _SUSPECT) and _holds(_parsed(raw), _has_nul):
         raise invalid_fields([("body", "must not contain NUL characters")])
     return raw or b"{}"
 
