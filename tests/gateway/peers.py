@@ -9,7 +9,20 @@ from typing import Any
 from common.bus import Bus, Handlers
 from common.context import Call, current
 from common.settings import ServiceSettings
-from contracts import actions, content, engines, interactions, metrics, orchestrator, prompts, registry, router, tasks
+from contracts import (
+    actions,
+    content,
+    engines,
+    instances,
+    interactions,
+    metrics,
+    orchestrator,
+    prompts,
+    registry,
+    router,
+    tasks,
+    workflows,
+)
 from contracts.base import ChunkT, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
 from contracts.orchestrator import Job, JobPage, JobProgress
 from contracts.registry import Dataset, DatasetAnalysis, LengthStats, Model, ModelPage
@@ -30,8 +43,8 @@ REPLY = ChatReply(
 )
 _OWNERS = {
     "registry": (registry,),
-    "orchestrator": (orchestrator, tasks, prompts, actions, content),
-    "llm_router": (router, engines, interactions, metrics),
+    "orchestrator": (orchestrator, tasks, prompts, actions, content, workflows),
+    "llm_router": (router, engines, instances, interactions, metrics),
 }
 
 

@@ -1,6 +1,6 @@
 """LLM instances (document C): engines of the router that a port names, and what probing them finds."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -101,6 +101,15 @@ class InstanceTest(Message):
     error: str | None = None
 
 
+class ListedModel(Message):
+    """A model as OpenAI's API lists it."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+
+
 class InstanceInfo(Message):
     """What both APIs say: `kobold` is null where KoboldAI's does not answer, `openai` its list of models likewise."""
 
@@ -109,8 +118,7 @@ class InstanceInfo(Message):
     connected: bool
     model_info: ModelInfo | None
     kobold: ModelInfo | None
-    openai: list[dict[str, Any]] | None
-    error: str | None = None
+    openai: list[ListedModel] | None
 
 
 _UNKNOWN = (RefusalCode.NOT_FOUND,)

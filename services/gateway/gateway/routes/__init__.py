@@ -1,12 +1,14 @@
 """The HTTP table: every route of the gateway, one row each, one module per family."""
 
 from gateway.routes.actions import ACTIONS
+from gateway.routes.blocks import BLOCKS
 from gateway.routes.content import CONTENT
 from gateway.routes.engines import ENGINES
 from gateway.routes.interactions import INTERACTIONS
 from gateway.routes.llm import LLM
 from gateway.routes.openai import OPENAI
 from gateway.routes.pages import PAGES
+from gateway.routes.payloads import PAYLOADS
 from gateway.routes.people import PEOPLE
 from gateway.routes.pipeline import PIPELINE
 from gateway.routes.platform import PLATFORM
@@ -14,6 +16,7 @@ from gateway.routes.posts import POSTS
 from gateway.routes.prompts import PROMPTS
 from gateway.routes.table import Route
 from gateway.routes.tasks import TASKS
+from gateway.routes.workflows import WORKFLOWS
 
 ROUTES: tuple[Route, ...] = (
     *OPENAI,
@@ -26,6 +29,9 @@ ROUTES: tuple[Route, ...] = (
     *CONTENT,
     *POSTS,
     *TASKS,
+    *BLOCKS,
+    *PAYLOADS,
+    *WORKFLOWS,
     *PEOPLE,
     *PLATFORM,
     *PAGES,
