@@ -10,7 +10,7 @@ from common.bus import Handlers
 from common.context import Call, current
 from contracts import router
 from contracts.base import Empty
-from contracts.router import Chat, ChatDelta, ChatReply, ServedModel, ServedModels, Usage
+from contracts.router import Chat, ChatDelta, ChatReply, ServedModel, ServedModels, TextCompletion, Usage
 
 _MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -25,19 +25,25 @@ async def echo(content: str) -> str:
 
 @dataclass
 class Router:
-    """`stopped` counts streams that their caller closed."""
+    """`stopped` counts streams that their caller closed. `texts` are the prompts that it was to go on with."""
 
     answer: Answer = echo
     asked: list[tuple[Chat, Call]] = field(default_factory=list)
     stopped: int = 0
+    texts: list[TextCompletion] = field(default_factory=list)
 
-    async def reply(self, chat: Chat) -> ChatReply:
-        self.asked.append((chat, current()))
+    async def reply(self, question: Chat | TextCompletion) -> ChatReply:
+        if isinstance(question, Chat):
+            self.asked.append((question, current()))
+            content = str(question.messages[-1].content)
+        else:
+            self.texts.append(question)
+            content = str(question.prompt)
         return ChatReply(
             id="chatcmpl-1",
             model="m",
             created=1_700_000_000,
-            content=await self.answer(str(chat.messages[-1].content)),
+            content=await self.answer(content),
             finish_reason="stop",
             usage=Usage(prompt_tokens=3, completion_tokens=2, total_tokens=5),
             engine="local",
@@ -79,8 +85,19 @@ def _served(number: int, name: str, status: Literal["active", "unavailable"]) ->
 
 @ANSWERS.on_stream(router.CHAT_STREAM)
 async def stream(known: Router, chat: Chat) -> AsyncIterator[ChatDelta | ChatReply]:
+    async for item in _streamed(known, chat):
+        yield item
+
+
+@ANSWERS.on_stream(router.TEXT_STREAM)
+async def stream_text(known: Router, text: TextCompletion) -> AsyncIterator[ChatDelta | ChatReply]:
+    async for item in _streamed(known, text):
+        yield item
+
+
+async def _streamed(known: Router, question: Chat | TextCompletion) -> AsyncIterator[ChatDelta | ChatReply]:
     try:
-        reply = await known.reply(chat)
+        reply = await known.reply(question)
     except asyncio.CancelledError:
         known.stopped += 1
         raise

@@ -78,7 +78,9 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
     found = await Database.connect(settings.database_url.get_secret_value(), "orchestrator")
     await found.migrate("orchestrator")
     async with found.connection() as connection:
-        await connection.execute("TRUNCATE runs, steps, logs, outbox, tasks, action_runs, posts, sections")
+        await connection.execute(
+            "TRUNCATE runs, steps, workflow_runs, logs, outbox, tasks, action_runs, posts, sections"
+        )
     yield found
     await found.close()
 

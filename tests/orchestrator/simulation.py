@@ -14,6 +14,7 @@ from typing import Literal
 from contracts.base import RefusalCode
 from contracts.orchestrator import StepCancelled, StepFailed, StepReleased, StepStatus
 from orchestrator.domain import machine, outcomes
+from orchestrator.domain.failures import STOPPED_UNASKED
 from orchestrator.domain.machine import Run, RunStatus, Step, Transition
 from orchestrator.domain.policy import Policy
 
@@ -34,6 +35,8 @@ POLICY = Policy(
     hint_pause=5,
     task_attempts=3,
     task_step_timeout=60,
+    payload_attempts=3,
+    payload_timeout=60,
     action_timeout=60,
 )
 _OPEN: frozenset[StepStatus] = frozenset({"waiting", "ready", "paused", "running"})
@@ -47,6 +50,7 @@ _RESULTS = {
 _EVENTS = (
     *("claim",) * 10,
     *("report",) * 12,
+    *("approve", "approve", "approve", "reject"),
     *("expire", "expire", "overrun", "beat", "pause", "resume", "resume", "cancel"),
 )
 _REPORTS: tuple[Report, ...] = ("done",) * 8 + ("failed", "failed", "failed for good", "stopped", "given back")
@@ -56,20 +60,21 @@ class Broken(AssertionError):
     """The engine did what it promises not to do."""
 
 
-def run_of(needs: tuple[tuple[int, ...], ...], max_attempts: int) -> Run:
-    """A run that has just been entered, whose step `i` needs `needs[i]`."""
+def run_of(needs: tuple[tuple[int, ...], ...], max_attempts: int, approval: int | None) -> Run:
+    """A run that has just been entered, whose step `i` needs `needs[i]`. That at `approval` waits for a person."""
     steps = {
         position: Step(
             id=100 + position,
             position=position,
             name=f"s{position}",
             kind="DatasetAgent",
-            status="waiting" if before else "ready",
+            status="waiting" if before else "paused" if position == approval else "ready",
             attempt=0,
             max_attempts=max_attempts,
             fence=0,
             needs=frozenset(before),
             waits_for=len(before),
+            approval=position == approval,
         )
         for position, before in enumerate(needs)
     }
@@ -85,10 +90,11 @@ def _graphs(size: int) -> Iterator[tuple[tuple[int, ...], ...]]:
 
 
 _RUNS = tuple(
-    run_of(needs, max_attempts)
+    run_of(needs, max_attempts, approval)
     for size in range(1, MOST_STEPS + 1)
     for needs in _graphs(size)
     for max_attempts in (1, 2, 3)
+    for approval in (None, *range(size))
 )
 
 
@@ -118,6 +124,8 @@ class Store:
             raise Broken(f"{step.name} is claimed, and it or its run is held")
         self.holders[step.id] = claimed.fence
         self.attempts[step.id] += 1
+        if step.approval:
+            raise Broken(f"{step.name} is claimed, and nobody has approved it")
         self._keep((claimed,), self.run.status, paused=False)
         return claimed.id, claimed.fence
 
@@ -161,6 +169,12 @@ class Store:
     def resume(self) -> None:
         self.keep(machine.resume(self.run), may_end={})
 
+    def approve(self, step: Step) -> None:
+        self.keep(machine.approve(self.run, step), may_end={})
+
+    def reject(self, step: Step) -> None:
+        self.keep(machine.reject(self.run, step, STOPPED_UNASKED), may_end={"failed": True})
+
     # What it holds the machine to
 
     def keep(self, transition: Transition, *, may_end: dict[str, bool]) -> None:
@@ -195,10 +209,8 @@ class Store:
         active = run.status == "active"
         if active and statuses & _BAD_ENDS:
             raise Broken("a run goes on whose steps ended badly")
-        if active and not statuses & {"running", "paused" if run.paused else "ready"}:
+        if active and not statuses & {"running", "ready", "paused"}:
             raise Broken("nothing can move an active run")
-        if active and ("ready" if run.paused else "paused") in statuses:
-            raise Broken("steps and their run do not agree on whether it is paused")
         if not active and statuses & {"waiting", "ready", "paused"}:
             raise Broken("an ended run has steps to come")
         if (run.status == "completed") != (statuses == {"completed"}) and run.status not in {"cancelled", "failed"}:
@@ -215,6 +227,9 @@ class Store:
         status = step.status
         if missing and status != "waiting" and status not in _BAD_ENDS:
             raise Broken(f"{step.name} is {status} before what it needs")
+        held_back = self.run.paused or step.approval
+        if status == ("ready" if held_back else "paused"):
+            raise Broken(f"{step.name} is {status}, and {'may not be' if held_back else 'nothing holds it back'}")
         if status == "waiting" and step.waits_for != missing:
             raise Broken(f"{step.name} has lost count of what it waits for")
         if not step.attempt == self.attempts[step.id] <= step.max_attempts:
@@ -260,6 +275,8 @@ class Simulation:
                 self._beat(self._claims[self._below(len(self._claims))])
             case "expire" | "overrun" if running := [s for s in run.steps.values() if s.status == "running"]:
                 self._take_away(event, running[self._below(len(running))])
+            case "approve" | "reject" if active and (waiting := [s for s in run.steps.values() if s.approval]):
+                self._answer(event, waiting[0])
             case "cancel" | "pause" | "resume" if active and (event == "cancel" or run.paused == (event == "resume")):
                 self._tell(event)
 
@@ -276,6 +293,13 @@ class Simulation:
                 self._store.pause()
             case _:
                 self._store.resume()
+
+    def _answer(self, answer: str, step: Step) -> None:
+        self.happened.append(f"{answer} {step.name}")
+        if answer == "approve":
+            self._store.approve(step)
+        else:
+            self._store.reject(step)
 
     def _report(self, claimed: Claimed, report: Report) -> None:
         recorded = self._store.report(claimed, report, self._random.random())
@@ -300,6 +324,7 @@ class Simulation:
         store = self._store
         if store.run.status == "active" and store.run.paused:
             self._tell("resume")
+        self._happen("approve")
         for _ in range(2 * MOST_STEPS):
             for step in store.claimable():
                 self._claim(step)

@@ -6,7 +6,19 @@ import pytest
 
 from contracts.orchestrator import StepStatus
 from orchestrator.domain.failures import LEASE_ENDED
-from orchestrator.domain.machine import Run, Step, Transition, cancel, fail, pause, release, resume, succeed
+from orchestrator.domain.machine import (
+    Run,
+    Step,
+    Transition,
+    approve,
+    cancel,
+    fail,
+    pause,
+    reject,
+    release,
+    resume,
+    succeed,
+)
 from orchestrator.domain.policy import Policy
 
 POLICY = Policy(
@@ -17,6 +29,8 @@ POLICY = Policy(
     hint_pause=5,
     task_attempts=3,
     task_step_timeout=60,
+    payload_attempts=3,
+    payload_timeout=60,
     action_timeout=60,
 )
 
@@ -112,6 +126,35 @@ def test_cancelling_a_paused_run_ends_its_paused_steps() -> None:
     run = run_of(set())
     paused = replace(run, paused=True, steps={0: replace(run.steps[0], status="paused")})
     assert changes(cancel(paused)) == {"s0": "cancelled"}
+
+
+def waiting_for_a_person(run: Run, position: int) -> Run:
+    return replace(run, steps={**run.steps, position: replace(run.steps[position], approval=True)})
+
+
+def test_a_step_that_waits_for_a_person_is_not_claimed_when_its_turn_comes() -> None:
+    run = waiting_for_a_person(run_of(set(), {0}, running={0}), 1)
+    assert changes(succeed(run, run.steps[0], {})) == {"s0": "completed", "s1": "paused"}
+
+
+def test_approval_lets_a_step_go_ahead_when_its_turn_has_come_and_its_run_is_not_paused() -> None:
+    run = waiting_for_a_person(run_of(set(), {0}), 1)
+    assert changes(approve(run, run.steps[1])) == {"s1": "waiting"}
+    paused = replace(run.steps[1], status="paused")
+    assert changes(approve(run, paused)) == {"s1": "ready"}
+    assert changes(approve(replace(run, paused=True), paused)) == {"s1": "paused"}
+
+
+def test_a_resumed_run_still_waits_for_a_person() -> None:
+    run = waiting_for_a_person(run_of(set()), 0)
+    paused = replace(run, paused=True, steps={0: replace(run.steps[0], status="paused")})
+    assert changes(resume(paused)) == {}
+
+
+def test_a_step_that_is_rejected_fails_the_run() -> None:
+    run = waiting_for_a_person(run_of(set(), {0}), 0)
+    transition = reject(run, run.steps[0], LEASE_ENDED)
+    assert (changes(transition), transition.ended) == ({"s0": "failed", "s1": "skipped"}, "failed")
 
 
 def test_in_an_ended_run_a_result_is_kept_and_changes_nothing_else() -> None:

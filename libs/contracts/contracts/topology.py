@@ -140,6 +140,7 @@ ACCESS = (
             registry.GET_MODEL.subject,
             router.LIST_SERVED_MODELS.subject,
             "router.v1.chat.*",
+            "router.v1.text.*",
         ),
         publishes=("events.orchestrator.>", "work.>", orchestrator.LOG_RECORDED.filter),
         consumes=(ORCHESTRATOR_LOGS,),

@@ -1,4 +1,4 @@
-"""Runs of workflows (document C): started, looked at, stopped and removed. The orchestrator answers all of it."""
+"""Runs of workflows (document C): started, watched, steered, compared. The orchestrator answers all of it."""
 
 from typing import Any, Literal
 
@@ -6,100 +6,165 @@ from pydantic import Field
 
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
 from contracts.prompts import Id
-from contracts.workflows import InputName
+from contracts.router import Usd
+from contracts.workflows import InputName, PayloadRef
 
-WorkflowRunStatus = Literal["running", "paused", "waiting", "completed", "failed", "cancelled"]
-"""`waiting` for a person's approval; the last three never change again."""
+RunStatus = Literal["running", "paused", "completed", "failed", "cancelled"]
+RunInputs = dict[InputName, Any]
+"""What the prompts of a run may name, besides earlier responses: texts, numbers, and lists for `for_each`."""
 
 
 class ExecuteWorkflow(Message):
-    """Starts a run of the workflow as it is now. `inputs` are texts, or lists for `for_each`, by name."""
-
     workflow_id: Id
-    inputs: dict[InputName, Any] = Field(default={}, max_length=200)
+    inputs: RunInputs = Field(default={}, max_length=200)
 
 
-class WorkflowStarted(Message):
-    run_id: int
-    status: WorkflowRunStatus
+class ExecutionStarted(Message):
+    """The run is kept and will be worked on, whatever happens to those who asked."""
+
+    runId: int  # noqa: N815 - document C's name
+    message: str
+    status: RunStatus
 
 
-class ResponseNumbers(Message):
-    """`tokens` are those of prompt and completion together; `cost` in USD is null when no price is known."""
+class RunMetadata(Message):
+    """`awaiting_approval` names the payloads whose turn has come and that wait for a person."""
+
+    workflow_name: str
+    workflow_version: int
+    total_payloads: int
+    completed_payloads: int
+    awaiting_approval: list[str]
+    started_at: Timestamp
+    completed_at: Timestamp | None
+
+
+class WorkflowRun(Message):
+    """`error` says why it failed. `parent_run_id` is the run that it repeats a part of, or was forked from."""
+
+    id: int
+    workflow_id: int
+    status: RunStatus
+    started_at: Timestamp
+    completed_at: Timestamp | None
+    error: str | None
+    parent_run_id: int | None
+    metadata: RunMetadata
+
+
+class WorkflowRunWithInputs(WorkflowRun):
+    inputs: RunInputs
+
+
+class ResponseMetadata(Message):
+    """`tokens_per_second` counts all tokens. A payload that its condition `skipped` has asked nobody.
+
+    `port` and `engine` are those that answered, which may be the fallback's. `cost` is null when no price is known.
+    One that was `kept` is the response of the parent run, and was not asked for again.
+    """
 
     tokens: int
-    prompt_tokens: int
-    completion_tokens: int
+    promptTokens: int  # noqa: N815 - document C's name
+    completionTokens: int  # noqa: N815 - document C's name
     duration_ms: int
     tokens_per_second: float
-    cost: str | None = None
+    model: str | None = None
+    engine: str | None = None
+    port: int | None = None
+    cost: Usd | None = None
+    simulated: bool = False
+    skipped: bool = False
+    kept: bool = False
+    items: int | None = None
+    """How many items of `for_each` were asked about."""
 
 
-class PayloadResponse(Message):
-    """What a payload of a run was answered. `prompt` is the text that the model was given."""
+class RunResponse(Message):
+    """What a payload of a run answered. `prompt` is the exact text that the instance was asked with."""
 
     id: int
     run_id: int
     payload_id: int
     payload_name: str
-    prompt: str
     content: str
-    numbers: ResponseNumbers
+    prompt: str
+    metadata: ResponseMetadata
     created_at: Timestamp
 
 
-class WorkflowRun(Message):
-    """A run. `responses` are in the order in which they came; a list of runs leaves them out."""
+class ListWorkflowRuns(Message):
+    """The newest runs."""
 
-    id: int
-    workflow_id: int
-    workflow_name: str
-    workflow_version: int
-    status: WorkflowRunStatus
-    error: str | None = None
-    inputs: dict[str, Any] = {}
-    total_payloads: int
-    started_at: Timestamp
-    completed_at: Timestamp | None
-    responses: list[PayloadResponse] | None = None
+    limit: int = Field(default=50, ge=1, le=1000)
+    status: RunStatus | None = None
+    workflow_id: Id | None = None
+
+
+class WorkflowRunList(Message):
+    runs: list[WorkflowRun]
 
 
 class GetWorkflowRun(Message):
     run_id: Id
 
 
-class ListWorkflowRuns(Message):
-    """The newest runs, before the run `before` if given."""
+class ListRunResponses(Message):
+    """The first responses after the one of the id `after`, in the order of their payloads."""
 
-    limit: int = Field(default=50, ge=1, le=1000)
-    status: WorkflowRunStatus | None = None
-    workflow_id: Id | None = None
-    before: Id | None = None
+    run_id: Id
+    after: int = Field(default=0, ge=0, le=2**63 - 1)
 
 
-class WorkflowRunList(Message):
-    """Newest first; as many of those asked for as fit."""
+class RunResponsePage(Message):
+    """As many as fit; `more` says that there are others."""
 
-    runs: list[WorkflowRun]
+    responses: list[RunResponse]
     more: bool
 
 
-class WorkflowRunDeleted(Message):
-    run_id: int
+class RerunWorkflow(Message):
+    """Starts a new run of what `run_id` pinned. It keeps the responses of all payloads that neither are nor follow the
+    one at `from_payload` (its id or name); without one, of all that had completed when the run ended badly."""
+
+    run_id: Id
+    from_payload: PayloadRef | None = None
+
+
+class ForkWorkflow(RerunWorkflow):
+    """As `RerunWorkflow`, with these inputs in the place of those of the same name. Without `from_payload` nothing is
+    kept, since any response may have come from an input."""
+
+    inputs: RunInputs = Field(default={}, max_length=200)
+
+
+class AnswerApproval(Message):
+    """Without `payload`, the first that waits."""
+
+    run_id: Id
+    payload: PayloadRef | None = None
+
+
+class RejectPayload(AnswerApproval):
+    reason: str = Field(default="", max_length=2000)
+
+
+class RunDeleted(Message):
+    message: str = "Run and associated responses deleted successfully"
 
 
 _UNKNOWN = (RefusalCode.NOT_FOUND,)
-_CONTROLLED = (RefusalCode.NOT_FOUND, RefusalCode.CONFLICT)
+_STEERED = (RefusalCode.NOT_FOUND, RefusalCode.CONFLICT)
+_STARTED = (RefusalCode.NOT_FOUND, RefusalCode.INVALID, RefusalCode.CONFLICT)
 
-EXECUTE_WORKFLOW = Rpc(
-    "orchestrator.v1.runs.start",
-    ExecuteWorkflow,
-    WorkflowStarted,
-    refusals=(RefusalCode.NOT_FOUND, RefusalCode.INVALID, RefusalCode.CONFLICT),
-)
-GET_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.get", GetWorkflowRun, WorkflowRun, refusals=_UNKNOWN)
+EXECUTE_WORKFLOW = Rpc("orchestrator.v1.runs.start", ExecuteWorkflow, ExecutionStarted, refusals=_STARTED)
 LIST_WORKFLOW_RUNS = Rpc("orchestrator.v1.runs.list", ListWorkflowRuns, WorkflowRunList)
-DELETE_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.delete", GetWorkflowRun, WorkflowRunDeleted, refusals=_CONTROLLED)
-CANCEL_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.cancel", GetWorkflowRun, WorkflowRun, refusals=_CONTROLLED)
-PAUSE_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.pause", GetWorkflowRun, WorkflowRun, refusals=_CONTROLLED)
-RESUME_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.resume", GetWorkflowRun, WorkflowRun, refusals=_CONTROLLED)
+GET_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.get", GetWorkflowRun, WorkflowRunWithInputs, refusals=_UNKNOWN)
+LIST_RUN_RESPONSES = Rpc("orchestrator.v1.runs.responses", ListRunResponses, RunResponsePage, refusals=_UNKNOWN)
+DELETE_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.delete", GetWorkflowRun, RunDeleted, refusals=_UNKNOWN)
+CANCEL_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.cancel", GetWorkflowRun, WorkflowRun, refusals=_STEERED)
+PAUSE_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.pause", GetWorkflowRun, WorkflowRun, refusals=_STEERED)
+RESUME_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.resume", GetWorkflowRun, WorkflowRun, refusals=_STEERED)
+APPROVE_PAYLOAD = Rpc("orchestrator.v1.runs.approve", AnswerApproval, WorkflowRun, refusals=_STEERED)
+REJECT_PAYLOAD = Rpc("orchestrator.v1.runs.reject", RejectPayload, WorkflowRun, refusals=_STEERED)
+RERUN_WORKFLOW = Rpc("orchestrator.v1.runs.rerun", RerunWorkflow, ExecutionStarted, refusals=_STARTED)
+FORK_WORKFLOW = Rpc("orchestrator.v1.runs.fork", ForkWorkflow, ExecutionStarted, refusals=_STARTED)

@@ -1,6 +1,6 @@
 """What runs tell others, in the transaction of what happened: hints to workers, lines of the log, the run's end.
 
-A run of kind `task` has neither hints nor a log: its steps are done by the orchestrator itself and told by its plan.
+Runs of the kinds `task` and `workflow` have neither hints nor a log: their steps are done by the orchestrator itself.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,6 +12,7 @@ from contracts.tasks import TASK_ENDED, TaskEnded, TaskStatus
 from orchestrator.domain import jobs
 from orchestrator.domain.machine import Run, Step, Transition
 from orchestrator.domain.records import Claim, Hint
+from orchestrator.domain.tasks import records as tasks
 from orchestrator.domain.tasks.records import task_id_of
 
 SPEAKER = "Orchestrator"
@@ -33,9 +34,13 @@ def of_claim(claim: Claim) -> list[Told]:
 
 def of_transition(transition: Transition) -> list[Told]:
     """A step or a whole job has changed."""
-    if transition.run.kind != jobs.KIND:
-        return list(_end_of_task(transition))
-    return [*_step_lines(transition), *_hints(transition.made_ready), *_end(transition)]
+    match transition.run.kind:
+        case jobs.KIND:
+            return [*_step_lines(transition), *_hints(transition.made_ready), *_end(transition)]
+        case tasks.KIND:
+            return list(_end_of_task(transition))
+        case _:
+            return []
 
 
 def of_hints(hints: Iterable[Hint]) -> list[Told]:

@@ -1,5 +1,6 @@
-"""Asks the router for completions on behalf of tasks."""
+"""Asks the router for completions on behalf of tasks, actions and workflows."""
 
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -7,7 +8,7 @@ from common.bus import Bus
 from common.context import Call, Principal, calling
 from contracts import router
 from contracts.base import RefusalCode, Refused
-from contracts.router import DEFAULT_MODEL, Chat, ChatMessage, ChatReply
+from contracts.router import DEFAULT_MODEL, Chat, ChatDelta, ChatMessage, ChatReply, TextCompletion
 
 ROUTE = "task"
 """The route that interactions of tasks are recorded under."""
@@ -18,18 +19,23 @@ def chat(messages: list[ChatMessage]) -> Chat:
     return Chat(model=DEFAULT_MODEL, messages=messages, route=ROUTE)
 
 
-async def complete_stoppably(bus: Bus, question: Chat, call: Call) -> ChatReply:
+async def complete_stoppably(bus: Bus, question: Chat | TextCompletion, call: Call) -> ChatReply:
     """The reply, asked for on behalf of `call`. Cancelling stops the engine; a router that dies is noticed in seconds.
 
     Raises the router's `Refused`.
     """
     with calling(call):
-        items = bus.stream(router.CHAT_STREAM, question)
-        async with aclosing(items):
+        async with aclosing(_asked(bus, question)) as items:
             async for item in items:
                 if isinstance(item, ChatReply):
                     return item
     raise Refused(RefusalCode.UNAVAILABLE, "The answer broke off")
+
+
+def _asked(bus: Bus, question: Chat | TextCompletion) -> AsyncGenerator[ChatDelta | ChatReply, None]:
+    if isinstance(question, Chat):
+        return bus.stream(router.CHAT_STREAM, question)
+    return bus.stream(router.TEXT_STREAM, question)
 
 
 async def complete_once(bus: Bus, question: Chat, *, principal: dict[str, Any] | None, key: str, timeout: float) -> str:

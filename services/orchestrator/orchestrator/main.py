@@ -6,9 +6,11 @@ from common.outbox import OutboxRelay
 from common.service import Service, run
 from orchestrator import direct, executions
 from orchestrator.deps import Deps
-from orchestrator.domain.tasks.plans import STEP_KIND
+from orchestrator.domain.tasks.plans import STEP_KIND as TASK_STEP
+from orchestrator.domain.workflows.runs import STEP_KIND as PAYLOAD_STEP
 from orchestrator.handlers import HANDLERS
 from orchestrator.log_keeper import LogKeeper
+from orchestrator.payload_steps import PayloadSteps
 from orchestrator.reaper import Reaper
 from orchestrator.settings import Settings
 from orchestrator.step_worker import StepWorker
@@ -23,7 +25,8 @@ async def build(service: Service, settings: Settings) -> None:
     relay = OutboxRelay(database, bus)
     deps = Deps(database=database, bus=bus, relay=relay, policy=settings.policy)
     keeper = LogKeeper(database, bus, retention=settings.log_retention_days * _DAY)
-    worker = StepWorker(deps, {STEP_KIND: do_task_step}, concurrency=settings.task_concurrency)
+    work = {TASK_STEP: do_task_step, PAYLOAD_STEP: PayloadSteps().do}
+    worker = StepWorker(deps, work, concurrency=settings.task_concurrency)
     service.spawn("relay", relay.run)
     service.spawn("reaper", Reaper(deps, interval=settings.reap_interval_seconds).run)
     service.spawn("log_writer", keeper.write)

@@ -26,8 +26,14 @@ class Settings(ServiceSettings):
     task_step_timeout_seconds: float = Field(
         default=300, gt=0, le=3600, description="How long one attempt at a step of a task may take"
     )
+    payload_attempts: int = Field(
+        default=3, ge=1, le=100, description="How often a payload of a workflow is tried that says nothing of it"
+    )
+    payload_timeout_seconds: float = Field(
+        default=600, gt=0, le=86_400, description="How long one attempt at such a payload may take"
+    )
     task_concurrency: int = Field(
-        default=16, ge=1, le=1000, description="How many steps of tasks one process works on at once"
+        default=64, ge=1, le=1000, description="How many steps of tasks and workflows one process works on at once"
     )
     action_timeout_seconds: float = Field(
         default=300, gt=0, le=590, description="How long the execution of an action may take"
@@ -47,5 +53,7 @@ class Settings(ServiceSettings):
             hint_pause=self.hint_pause_seconds,
             task_attempts=self.task_attempts,
             task_step_timeout=self.task_step_timeout_seconds,
+            payload_attempts=self.payload_attempts,
+            payload_timeout=self.payload_timeout_seconds,
             action_timeout=self.action_timeout_seconds,
         )

@@ -31,6 +31,8 @@ _LATER = frozenset(
     {RefusalCode.UNAVAILABLE, RefusalCode.ENGINE_UNAVAILABLE, RefusalCode.TIMEOUT, RefusalCode.RATE_LIMITED}
 )
 _PAUSE = 0.5
+_LONGEST_SILENCE = 1.5
+"""Seconds after which a running step hears at the latest that its run was cancelled."""
 _log = get_logger("step_worker")
 
 
@@ -101,7 +103,7 @@ class StepWorker:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(self._deps.policy.lease / 3)
+            await asyncio.sleep(min(self._deps.policy.lease / 3, _LONGEST_SILENCE))
             fences = {step_id: fence for step_id, (fence, _) in self._held.items()}
             if not fences:
                 continue

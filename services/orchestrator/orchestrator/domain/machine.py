@@ -8,7 +8,7 @@ waiting ─ all needs completed → ready ─ claim → running ─┬─ succee
 ```
 
 While a run is paused, `paused` stands for `ready`: what could be claimed is not, until the run is resumed. What runs,
-runs on.
+runs on. So it does for a step that waits for a person, until that one approves it or rejects it, which fails it.
 
 A run is `active` until its last step completes, a step fails for good or it is cancelled. That never changes again:
 steps that had not started are then `skipped` (failed run) or `cancelled`, and running ones are told to stop.
@@ -33,7 +33,8 @@ class Step:
     """A step as the machine sees it.
 
     `needs` are the positions of the steps right before it, and `waits_for` counts those that have not completed.
-    `attempt` and `fence` are of the last claim. For `delay` seconds a step that is ready may not be claimed.
+    `attempt` and `fence` are of the last claim. For `delay` seconds a step that is ready may not be claimed, and none
+    may that waits for a person's `approval`.
     """
 
     id: int
@@ -47,6 +48,7 @@ class Step:
     needs: frozenset[int]
     waits_for: int
     delay: float = 0.0
+    approval: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,17 +113,16 @@ def fail(run: Run, step: Step, failure: Failure, *, retryable: bool, delay: floa
     if run.status != "active":
         return _alone(run, replace(step, status="cancelled"))
     if retryable and step.attempt < step.max_attempts:
-        again = replace(step, status=_claimable(run), delay=delay)
+        again = replace(step, status=_claimable(run, step), delay=delay)
         return Transition(run, (again,), again, failure=failure)
-    failed = replace(step, status="failed")
-    return Transition(run, (failed, *_unstarted(run, "skipped")), failed, failure=failure, ended="failed")
+    return _failed(run, step, failure)
 
 
 def release(run: Run, step: Step) -> Transition:
     """The worker gives a held step back unfinished: it is ready at once, as if this attempt had not been."""
     if run.status != "active":
         return _alone(run, replace(step, status="cancelled"))
-    return _alone(run, replace(step, status=_claimable(run), attempt=step.attempt - 1))
+    return _alone(run, replace(step, status=_claimable(run, step), attempt=step.attempt - 1))
 
 
 def cancel(run: Run) -> Transition:
@@ -131,29 +132,45 @@ def cancel(run: Run) -> Transition:
 
 def pause(run: Run) -> Transition:
     """No more steps of the active run are claimed; those that run may finish, and the last of them may end the run."""
-    return Transition(run, _turned(run, "ready", "paused"), paused=True)
+    held_back = (replace(step, status="paused") for step in run.steps.values() if step.status == "ready")
+    return Transition(run, tuple(held_back), paused=True)
 
 
 def resume(run: Run) -> Transition:
-    """The steps of a paused run may be claimed again, at once."""
-    return Transition(run, _turned(run, "paused", "ready"), paused=False)
+    """The steps of a paused run may be claimed again, at once, but for those that wait for a person."""
+    going_on = replace(run, paused=False)
+    steps = (step for step in run.steps.values() if step.status == "paused" and not step.approval)
+    return Transition(run, tuple(replace(step, status=_claimable(going_on, step)) for step in steps), paused=False)
+
+
+def approve(run: Run, step: Step) -> Transition:
+    """A person lets a step of the active run go ahead, before or when its turn comes."""
+    approved = replace(step, approval=False)
+    return _alone(run, replace(approved, status=_claimable(run, approved)) if step.status == "paused" else approved)
+
+
+def reject(run: Run, step: Step, failure: Failure) -> Transition:
+    """A person does not let a step of the active run go ahead: the run fails with it."""
+    return _failed(run, step, failure)
 
 
 def _alone(run: Run, step: Step) -> Transition:
     return Transition(run, (step,), step)
 
 
-def _claimable(run: Run) -> Literal["ready", "paused"]:
-    return "paused" if run.paused else "ready"
+def _failed(run: Run, step: Step, failure: Failure) -> Transition:
+    failed = replace(step, status="failed")
+    others = (other for other in _unstarted(run, "skipped") if other.id != step.id)
+    return Transition(run, (failed, *others), failed, failure=failure, ended="failed")
 
 
-def _turned(run: Run, before: StepStatus, after: StepStatus) -> tuple[Step, ...]:
-    return tuple(replace(step, status=after) for step in run.steps.values() if step.status == before)
+def _claimable(run: Run, step: Step) -> Literal["ready", "paused"]:
+    return "paused" if run.paused or step.approval else "ready"
 
 
 def _with_one_need_less(run: Run, step: Step) -> Step:
     left = step.waits_for - 1
-    return replace(step, waits_for=left, status="waiting" if left else _claimable(run))
+    return replace(step, waits_for=left, status="waiting" if left else _claimable(run, step))
 
 
 def _unstarted(run: Run, status: Literal["skipped", "cancelled"]) -> Iterable[Step]:

@@ -37,13 +37,21 @@ _OBJECT = re.compile(r"s3://[^/\s]+/.+")
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """A step to be. `config` is complete; `needs` and `ancestors` are positions, the latter nearest first."""
+    """A step to be. `config` is complete; `needs` and `ancestors` are positions, the latter nearest first.
+
+    `max_attempts` and `timeout_seconds` stand over those of the plan. One with `approval` waits for a person. One with
+    an `output` has been done by an earlier run, and so have all its ancestors.
+    """
 
     name: str
     kind: str
     config: dict[str, Any]
     needs: tuple[int, ...]
     ancestors: tuple[int, ...]
+    max_attempts: int | None = None
+    timeout_seconds: float | None = None
+    approval: bool = False
+    output: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

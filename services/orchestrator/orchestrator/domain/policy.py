@@ -11,8 +11,9 @@ class Policy:
 
     `retry_base` and `retry_cap` bound the pause before another attempt. `hint_pause`: how long a ready step may stay
     unclaimed before another hint about it goes out; each further pause is twice as long, up to 16 times. A step of a
-    task is tried `task_attempts` times at most and given `task_step_timeout` each time. An action is given
-    `action_timeout`, with the second round that an answer of the wrong form gets.
+    task is tried `task_attempts` times at most and given `task_step_timeout` each time; `payload_attempts` and
+    `payload_timeout` hold for a payload of a workflow that says nothing else. An action is given `action_timeout`, with
+    the second round that an answer of the wrong form gets.
     """
 
     lease: float
@@ -22,6 +23,8 @@ class Policy:
     hint_pause: float
     task_attempts: int
     task_step_timeout: float
+    payload_attempts: int
+    payload_timeout: float
     action_timeout: float
 
     def pause_after(self, attempt: int, chance: float) -> float:

@@ -14,6 +14,7 @@ from orchestrator.handlers import (
     steps,
     tasks,
     templates,
+    workflow_runs,
     workflows,
 )
 
@@ -32,5 +33,6 @@ __all__ = [
     "steps",
     "tasks",
     "templates",
+    "workflow_runs",
     "workflows",
 ]

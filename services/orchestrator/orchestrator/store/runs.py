@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from common.database import Connection, Record
-from contracts.orchestrator import JobStatus
+from contracts.orchestrator import JobStatus, StepStatus
 from orchestrator.domain.machine import Run, Step
-from orchestrator.domain.pipelines import Plan
+from orchestrator.domain.pipelines import Plan, PlannedStep
 from orchestrator.domain.records import RunRecord, StepRecord, Submission
 
 _INSERT_RUN = """
@@ -20,25 +21,31 @@ _INSERT_STEPS = """
     WITH line AS MATERIALIZED (SELECT line_start($2) AS start, clock_timestamp() AS now)
     INSERT INTO steps (
         run, position, name, kind, owner, config, needs, ancestors, max_attempts, timeout_seconds,
-        status, waits_for, turn, claimable_at, hint_at
+        status, waits_for, approval, turn, claimable_at, hint_at, started_at, finished_at, output
     )
     SELECT
-        $1, planned.position, planned.name, planned.kind, $2, planned.config, planned.needs, planned.ancestors, $4, $5,
-        CASE WHEN ready THEN 'ready' ELSE 'waiting' END, cardinality(planned.needs),
-        CASE WHEN ready THEN line.start + planned.position END,
-        CASE WHEN ready THEN line.now END,
-        CASE WHEN ready THEN line.now + make_interval(secs => $6) END
+        $1, planned.position, planned.name, planned.kind, $2, planned.config, planned.needs, planned.ancestors,
+        coalesce(planned.max_attempts, $4), coalesce(planned.timeout_seconds, $5),
+        planned.status, planned.waits_for, planned.approval,
+        CASE WHEN planned.status = 'ready' THEN line.start + planned.position END,
+        CASE WHEN planned.status = 'ready' THEN line.now END,
+        CASE WHEN planned.status = 'ready' THEN line.now + make_interval(secs => $6) END,
+        CASE WHEN planned.status = 'completed' THEN line.now END,
+        CASE WHEN planned.status = 'completed' THEN line.now END,
+        nullif(planned.output, 'null')
     FROM line, jsonb_to_recordset($3::jsonb) AS planned (
-        position integer, name text, kind text, config jsonb, needs integer[], ancestors integer[]
-    ), LATERAL (SELECT cardinality(planned.needs) = 0 AS ready) AS state
+        position integer, name text, kind text, config jsonb, needs integer[], ancestors integer[],
+        max_attempts integer, timeout_seconds double precision, status text, waits_for integer, approval boolean,
+        output jsonb
+    )
     ORDER BY planned.position
-    RETURNING id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for
+    RETURNING id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
 """
 
 _RUN = "SELECT id, run_id, kind, owner, status, paused FROM runs WHERE {which} FOR UPDATE"
 
 _OPEN_STEPS = """
-    SELECT id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for
+    SELECT id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
     FROM steps WHERE run = $1 AND status IN ('waiting', 'ready', 'paused', 'running')
     ORDER BY id FOR UPDATE
 """
@@ -75,7 +82,10 @@ _OF_STATUS: dict[JobStatus | None, str] = {
 
 
 async def insert(connection: Connection, submission: Submission, plan: Plan, *, hint_pause: float) -> Run | None:
-    """Enters a run with all its steps, those that need nothing ready; None when its id or key is taken already."""
+    """Enters a run with all its steps, those that need nothing more ready; None when its id or key is taken already.
+
+    Some of its steps have not been done yet: a run without any would never end.
+    """
     run = await connection.fetchval(
         _INSERT_RUN,
         submission.run_id,
@@ -88,17 +98,7 @@ async def insert(connection: Connection, submission: Submission, plan: Plan, *, 
     )
     if run is None:
         return None
-    planned = [
-        {
-            "position": position,
-            "name": step.name,
-            "kind": step.kind,
-            "config": step.config,
-            "needs": step.needs,
-            "ancestors": step.ancestors,
-        }
-        for position, step in enumerate(plan.steps)
-    ]
+    planned = [_planned(position, step, plan) for position, step in enumerate(plan.steps)]
     rows = await connection.fetch(
         _INSERT_STEPS, run, submission.owner, planned, plan.max_attempts, plan.timeout_seconds, hint_pause
     )
@@ -108,8 +108,20 @@ async def insert(connection: Connection, submission: Submission, plan: Plan, *, 
         submission.kind,
         submission.owner,
         "active",
-        {row["position"]: _step(row) for row in rows},
+        {row["position"]: _step(row) for row in rows if row["status"] != "completed"},
     )
+
+
+def _planned(position: int, step: PlannedStep, plan: Plan) -> dict[str, Any]:
+    """The step as a row, in the state in which it begins."""
+    waits_for = sum(plan.steps[need].output is None for need in step.needs)
+    if step.output is not None:
+        status: StepStatus = "completed"
+    elif waits_for:
+        status = "waiting"
+    else:
+        status = "paused" if step.approval else "ready"
+    return {**vars(step), "position": position, "status": status, "waits_for": waits_for}
 
 
 async def find(connection: Connection, submission: Submission) -> RunRecord | None:
@@ -169,6 +181,7 @@ def _step(row: Record) -> Step:
         fence=row["fence"],
         needs=frozenset(row["needs"]),
         waits_for=row["waits_for"],
+        approval=row["approval"],
     )
 
 

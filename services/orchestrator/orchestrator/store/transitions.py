@@ -13,6 +13,7 @@ _CHANGE_STEPS = """
         status = changed.status,
         attempt = changed.attempt,
         waits_for = changed.waits_for,
+        approval = changed.approval,
         turn = CASE WHEN changed.status = 'ready' THEN line.start + changed.place ELSE steps.turn END,
         claimable_at = CASE WHEN changed.status = 'ready' THEN line.now + make_interval(secs => changed.delay) END,
         -- A step that may be claimed at once is hinted at now, and one that may not as soon as it may.
@@ -24,8 +25,9 @@ _CHANGE_STEPS = """
         finished_at = CASE WHEN changed.status NOT IN ('waiting', 'ready', 'paused') THEN line.now END,
         output = CASE WHEN steps.id = $3 THEN $4::jsonb END,
         error = CASE WHEN steps.id = $3 THEN $5::jsonb ELSE steps.error END
-    FROM line, unnest($6::bigint[], $7::text[], $8::integer[], $9::integer[], $10::double precision[])
-        WITH ORDINALITY AS changed (id, status, attempt, waits_for, delay, place)
+    FROM line, unnest(
+        $6::bigint[], $7::text[], $8::integer[], $9::integer[], $10::double precision[], $11::boolean[]
+    ) WITH ORDINALITY AS changed (id, status, attempt, waits_for, delay, approval, place)
     WHERE steps.id = changed.id
 """
 
@@ -58,6 +60,7 @@ async def record(
             [step.attempt for step in changed],
             [step.waits_for for step in changed],
             [step.delay for step in changed],
+            [step.approval for step in changed],
         )
     if transition.paused is not None:
         await connection.execute(_PAUSE_RUN, transition.run.id, transition.paused)

@@ -1,4 +1,4 @@
-"""What a run of a workflow is: the plan that a snapshot becomes, what a new run keeps of an earlier one, and its view."""
+"""Runs of workflows: the plan that a snapshot becomes, what a new run keeps of an earlier one, how they are shown."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class WorkflowRunRecord:
 
 
 def check_startable(new: NewWorkflowRun) -> None:
-    """Raises `Refused(INVALID)` for a workflow that has nothing to do, and for inputs that are missing or unstorable."""
+    """Raises `Refused(INVALID)` for a workflow with nothing to do, and for inputs that are missing or unstorable."""
     if not new.snapshot.payloads:
         raise Refused(RefusalCode.INVALID, f"The workflow {new.snapshot.name!r} has no payloads")
     check_inputs(new.snapshot.inputs, new.inputs)
@@ -123,8 +123,12 @@ def awaiting(run: Run, snapshot: WorkflowSnapshot, ref: PayloadRef | None) -> St
         named = ref is not None and ref in _names(snapshot.payloads[position])
         if step.approval and (named or (ref is None and step.status == "paused")):
             return step
-    raise Refused(RefusalCode.CONFLICT, "No payload of the run waits for approval" if ref is None else
-                  f"The payload {ref!r} does not wait for approval")
+    raise Refused(
+        RefusalCode.CONFLICT,
+        "No payload of the run waits for approval"
+        if ref is None
+        else f"The payload {ref!r} does not wait for approval",
+    )
 
 
 def rejected(reason: str) -> Failure:

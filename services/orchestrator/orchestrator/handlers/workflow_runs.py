@@ -1,0 +1,236 @@
+"""Runs of workflows for their callers: started, shown, steered, repeated, deleted (document C)."""
+
+import secrets
+from collections.abc import Callable
+
+from common.context import current
+from common.database import Connection
+from common.tracing import inject
+from contracts import workflow_runs as contract
+from contracts.base import RefusalCode, Refused
+from contracts.workflow_runs import (
+    AnswerApproval,
+    ExecuteWorkflow,
+    ExecutionStarted,
+    ForkWorkflow,
+    GetWorkflowRun,
+    ListRunResponses,
+    ListWorkflowRuns,
+    RejectPayload,
+    RerunWorkflow,
+    RunDeleted,
+    RunResponsePage,
+    WorkflowRun,
+    WorkflowRunList,
+    WorkflowRunWithInputs,
+)
+from contracts.workflows import WorkflowSnapshot
+from orchestrator.deps import HANDLERS, Deps
+from orchestrator.domain import machine
+from orchestrator.domain.machine import Ended, Run, Transition
+from orchestrator.domain.pages import MOST, fitting
+from orchestrator.domain.records import Submission
+from orchestrator.domain.workflows import runs as workflow_run
+from orchestrator.domain.workflows.responses import kept
+from orchestrator.domain.workflows.runs import KIND, NewWorkflowRun, WorkflowRunRecord, no_such_run
+from orchestrator.domain.workflows.snapshots import snapshot
+from orchestrator.recording import record, settled
+from orchestrator.store import runs, workflow_runs, workflows
+
+_STARTED = "Workflow execution started"
+_RERUN = "Workflow rerun started"
+_FORKED = "Workflow fork started"
+
+
+@HANDLERS.on(contract.EXECUTE_WORKFLOW)
+async def execute_workflow(deps: Deps, request: ExecuteWorkflow) -> ExecutionStarted:
+    """Enters a run of the workflow as it is now. Under a repeated idempotency key: the first."""
+    async with deps.database.connection() as connection:
+        found = await workflows.current(connection, request.workflow_id)
+    if found is None:
+        raise Refused(RefusalCode.NOT_FOUND, "Workflow not found", {"workflow_id": request.workflow_id})
+    return await _start(deps, NewWorkflowRun(snapshot(found), request.inputs), _STARTED)
+
+
+@HANDLERS.on(contract.RERUN_WORKFLOW)
+async def rerun_workflow(deps: Deps, request: RerunWorkflow) -> ExecutionStarted:
+    """Repeats a run that has ended, from where it failed or from the named payload on."""
+    async with deps.database.connection() as connection:
+        parent = await _known(connection, request.run_id)
+        if parent.status == "active":
+            raise Refused(RefusalCode.CONFLICT, "The run is still going on: cancel it, or wait for its end")
+        pinned = await workflow_runs.pinned(connection, parent.id)
+        outputs = await workflow_runs.outputs(connection, parent.id)
+    taken_over = workflow_run.kept_in_rerun(pinned, outputs, request.from_payload)
+    new = NewWorkflowRun(
+        pinned, parent.inputs, parent.id, {position: kept(output) for position, output in taken_over.items()}
+    )
+    return await _start(deps, new, _RERUN)
+
+
+@HANDLERS.on(contract.FORK_WORKFLOW)
+async def fork_workflow(deps: Deps, request: ForkWorkflow) -> ExecutionStarted:
+    """Starts a run of what another pinned, with other inputs."""
+    async with deps.database.connection() as connection:
+        parent = await _known(connection, request.run_id)
+        pinned = await workflow_runs.pinned(connection, parent.id)
+        outputs = await workflow_runs.outputs(connection, parent.id) if request.from_payload is not None else {}
+    taken_over = workflow_run.kept_in_rerun(pinned, outputs, request.from_payload)
+    new = NewWorkflowRun(
+        pinned,
+        {**parent.inputs, **request.inputs},
+        parent.id,
+        {position: kept(output) for position, output in taken_over.items()},
+    )
+    return await _start(deps, new, _FORKED)
+
+
+async def _start(deps: Deps, new: NewWorkflowRun, message: str) -> ExecutionStarted:
+    workflow_run.check_startable(new)
+    submission = _submission(new)
+    plan = workflow_run.plan_of(new, deps.policy)
+    async with deps.database.transaction() as connection:
+        run = await runs.insert(connection, submission, plan, hint_pause=deps.policy.hint_pause)
+        if run is None:
+            return await _repeated(connection, new, submission, message)
+        run_id = await workflow_runs.insert(connection, run.id, new)
+    deps.steps_ready.set()
+    return ExecutionStarted(runId=run_id, message=message, status="running")
+
+
+async def _repeated(
+    connection: Connection, new: NewWorkflowRun, submission: Submission, message: str
+) -> ExecutionStarted:
+    """The run that was started under the same key. Raises `Refused(CONFLICT)` when it is another one."""
+    key = submission.idempotency_key
+    known = None if key is None else await workflow_runs.find(connection, KIND, submission.owner, key)
+    assert known is not None  # noqa: S101 - the id is new, so it was the key that was taken
+    if (known.workflow_id, known.inputs, known.parent) != (new.snapshot.workflow_id, new.inputs, new.parent):
+        raise Refused(RefusalCode.CONFLICT, "The idempotency key was used for another run", {"run_id": known.id})
+    return ExecutionStarted(runId=known.id, message=message, status=workflow_run.status(known))
+
+
+def _submission(new: NewWorkflowRun) -> Submission:
+    """Its steps are asked on behalf of the caller."""
+    call = current()
+    principal = call.principal
+    return Submission(
+        kind=KIND,
+        run_id=secrets.token_hex(8),
+        owner="" if principal is None else principal.id,
+        idempotency_key=call.idempotency_key,
+        definition=new.snapshot.model_dump(mode="json", exclude_defaults=True),
+        options={
+            "inputs": new.inputs,
+            "principal": None if principal is None else principal.model_dump(mode="json", exclude_defaults=True),
+        },
+        traceparent=inject({}).get("traceparent"),
+    )
+
+
+@HANDLERS.on(contract.LIST_WORKFLOW_RUNS)
+async def list_workflow_runs(deps: Deps, request: ListWorkflowRuns) -> WorkflowRunList:
+    async with deps.database.connection() as connection:
+        found = await workflow_runs.newest(
+            connection, status=request.status, workflow_id=request.workflow_id, limit=request.limit
+        )
+    return WorkflowRunList(runs=[workflow_run.view(one) for one in found])
+
+
+@HANDLERS.on(contract.GET_WORKFLOW_RUN)
+async def get_workflow_run(deps: Deps, request: GetWorkflowRun) -> WorkflowRunWithInputs:
+    async with deps.database.connection() as connection:
+        return workflow_run.view_with_inputs(await _known(connection, request.run_id))
+
+
+@HANDLERS.on(contract.LIST_RUN_RESPONSES)
+async def list_run_responses(deps: Deps, request: ListRunResponses) -> RunResponsePage:
+    async with deps.database.connection() as connection:
+        await _known(connection, request.run_id)
+        found = await workflow_runs.responses(connection, request.run_id, after=request.after, limit=MOST + 1)
+    fits = fitting(found[:MOST])
+    return RunResponsePage(responses=fits, more=len(fits) < len(found))
+
+
+async def _known(connection: Connection, run_id: int) -> WorkflowRunRecord:
+    known = await workflow_runs.get(connection, run_id)
+    if known is None:
+        raise no_such_run(run_id)
+    return known
+
+
+@HANDLERS.on(contract.CANCEL_WORKFLOW_RUN)
+async def cancel_workflow_run(deps: Deps, request: GetWorkflowRun) -> WorkflowRun:
+    """Ends an active run as cancelled. What is being asked for it stops within moments."""
+    return await _steer(deps, request.run_id, machine.cancel, again="cancelled")
+
+
+@HANDLERS.on(contract.PAUSE_WORKFLOW_RUN)
+async def pause_workflow_run(deps: Deps, request: GetWorkflowRun) -> WorkflowRun:
+    return await _steer(deps, request.run_id, lambda run: None if run.paused else machine.pause(run))
+
+
+@HANDLERS.on(contract.RESUME_WORKFLOW_RUN)
+async def resume_workflow_run(deps: Deps, request: GetWorkflowRun) -> WorkflowRun:
+    return await _steer(deps, request.run_id, lambda run: machine.resume(run) if run.paused else None)
+
+
+@HANDLERS.on(contract.APPROVE_PAYLOAD)
+async def approve_payload(deps: Deps, request: AnswerApproval) -> WorkflowRun:
+    pinned = await _pinned(deps, request.run_id)
+    return await _steer(
+        deps,
+        request.run_id,
+        lambda run: machine.approve(run, workflow_run.awaiting(run, pinned, request.payload)),
+    )
+
+
+@HANDLERS.on(contract.REJECT_PAYLOAD)
+async def reject_payload(deps: Deps, request: RejectPayload) -> WorkflowRun:
+    """The run fails with the payload that a person does not let go ahead."""
+    pinned, why = await _pinned(deps, request.run_id), workflow_run.rejected(request.reason)
+    return await _steer(
+        deps,
+        request.run_id,
+        lambda run: machine.reject(run, workflow_run.awaiting(run, pinned, request.payload), why),
+    )
+
+
+async def _pinned(deps: Deps, run_id: int) -> WorkflowSnapshot:
+    async with deps.database.connection() as connection:
+        await _known(connection, run_id)
+        return await workflow_runs.pinned(connection, run_id)
+
+
+async def _steer(
+    deps: Deps, run_id: int, decide: Callable[[Run], Transition | None], *, again: Ended | None = None
+) -> WorkflowRun:
+    """The run after what `decide` makes of it, which is None where nothing changes.
+
+    Raises `Refused(CONFLICT)` for a run that has ended, unless it did so in the state that is asked for `again`.
+    """
+    async with deps.database.transaction() as connection:
+        known = await _known(connection, run_id)
+        run = await runs.lock(connection, KIND, known.run_id)
+        if run is None:
+            raise no_such_run(run_id)
+        if run.status not in {"active", again}:
+            raise workflow_run.already_ended(run.status)
+        transition = decide(run) if run.status == "active" else None
+        if transition is not None:
+            await record(connection, transition, deps.policy)
+        changed = await _known(connection, run_id)
+    if transition is not None:
+        settled(deps, transition)
+    return workflow_run.view(changed)
+
+
+@HANDLERS.on(contract.DELETE_WORKFLOW_RUN)
+async def delete_workflow_run(deps: Deps, request: GetWorkflowRun) -> RunDeleted:
+    """Removes a run and its responses. The workers of one that goes on lose their steps, and stop."""
+    async with deps.database.transaction() as connection:
+        known = await _known(connection, request.run_id)
+        if (run := await runs.lock(connection, KIND, known.run_id)) is None:
+            raise no_such_run(request.run_id)
+        await workflow_runs.delete(connection, run.id)
+    return RunDeleted()

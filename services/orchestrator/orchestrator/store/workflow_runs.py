@@ -1,0 +1,125 @@
+"""Runs of workflows: what document C says of them, beside the engine's own rows."""
+
+from typing import Any
+
+from common.database import Connection
+from contracts.workflow_runs import RunResponse, RunStatus
+from contracts.workflows import WorkflowSnapshot
+from orchestrator.domain.workflows.runs import NewWorkflowRun, WorkflowRunRecord
+
+_INSERT = """
+    INSERT INTO workflow_runs (run, workflow_id, workflow_version, workflow_name, inputs, total_payloads, parent)
+    VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
+"""
+
+_SELECT = """
+    SELECT workflow_runs.id, runs.run_id, workflow_id, workflow_version, workflow_name, inputs, parent, total_payloads,
+        (SELECT count(*) FROM steps WHERE steps.run = runs.id AND steps.status = 'completed') AS completed_payloads,
+        ARRAY(
+            SELECT name FROM steps WHERE steps.run = runs.id AND steps.status = 'paused' AND approval ORDER BY position
+        ) AS awaiting_approval,
+        runs.status, runs.paused, runs.error, runs.created_at, runs.finished_at
+    FROM workflow_runs JOIN runs ON runs.id = workflow_runs.run
+"""
+
+_PAGE = """
+    WHERE {of_status} AND ($1::bigint IS NULL OR workflow_id = $1)
+    ORDER BY workflow_runs.id DESC LIMIT $2
+"""
+
+_OF_STATUS: dict[RunStatus | None, str] = {
+    None: "true",
+    "running": "runs.status = 'active' AND NOT runs.paused",
+    "paused": "runs.status = 'active' AND runs.paused",
+    "completed": "runs.status = 'completed'",
+    "failed": "runs.status = 'failed'",
+    "cancelled": "runs.status = 'cancelled'",
+}
+
+_PINNED = "SELECT definition FROM runs JOIN workflow_runs ON workflow_runs.run = runs.id WHERE {which}"
+
+# In the order of the payloads, which the ids of a run's steps follow.
+_RESPONSES = """
+    SELECT steps.id, workflow_runs.id AS run_id, steps.name, steps.output, steps.finished_at
+    FROM workflow_runs JOIN steps ON steps.run = workflow_runs.run
+    WHERE workflow_runs.id = $1 AND steps.status = 'completed' AND steps.id > $2 ORDER BY steps.id LIMIT $3
+"""
+
+_OUTPUTS = """
+    SELECT position, output FROM steps JOIN workflow_runs ON workflow_runs.run = steps.run
+    WHERE workflow_runs.id = $1 AND status = 'completed'
+"""
+
+
+async def insert(connection: Connection, run: int, new: NewWorkflowRun) -> int:
+    """The id of the new run, which the engine's `run` carries out."""
+    pinned = new.snapshot
+    number: int = await connection.fetchval(
+        _INSERT,
+        run,
+        pinned.workflow_id,
+        pinned.version,
+        pinned.name,
+        new.inputs,
+        len(pinned.payloads),
+        new.parent,
+    )
+    return number
+
+
+async def get(connection: Connection, run_id: int) -> WorkflowRunRecord | None:
+    row = await connection.fetchrow(_SELECT + " WHERE workflow_runs.id = $1", run_id)
+    return None if row is None else WorkflowRunRecord(**row)
+
+
+async def find(connection: Connection, kind: str, owner: str, idempotency_key: str) -> WorkflowRunRecord | None:
+    """The run that the owner started under that key."""
+    which = " WHERE runs.kind = $1 AND runs.owner = $2 AND runs.idempotency_key = $3"
+    row = await connection.fetchrow(_SELECT + which, kind, owner, idempotency_key)
+    return None if row is None else WorkflowRunRecord(**row)
+
+
+async def newest(
+    connection: Connection, *, status: RunStatus | None, workflow_id: int | None, limit: int
+) -> list[WorkflowRunRecord]:
+    rows = await connection.fetch(_SELECT + _PAGE.format(of_status=_OF_STATUS[status]), workflow_id, limit)
+    return [WorkflowRunRecord(**row) for row in rows]
+
+
+async def pinned(connection: Connection, run_id: int) -> WorkflowSnapshot:
+    """What the run, which is there, carries out."""
+    definition = await connection.fetchval(_PINNED.format(which="workflow_runs.id = $1"), run_id)
+    return WorkflowSnapshot.model_validate(definition)
+
+
+async def pinned_by(connection: Connection, engine_run_id: str) -> WorkflowSnapshot:
+    """As `pinned`, by the engine's id of the run."""
+    definition = await connection.fetchval(_PINNED.format(which="runs.run_id = $1"), engine_run_id)
+    return WorkflowSnapshot.model_validate(definition)
+
+
+async def responses(connection: Connection, run_id: int, *, after: int, limit: int) -> list[RunResponse]:
+    rows = await connection.fetch(_RESPONSES, run_id, after, limit)
+    return [
+        RunResponse(
+            id=row["id"],
+            run_id=row["run_id"],
+            payload_id=row["output"]["payload_id"],
+            payload_name=row["name"],
+            content=row["output"]["content"],
+            prompt=row["output"]["prompt"],
+            metadata=row["output"]["metadata"],
+            created_at=row["finished_at"],
+        )
+        for row in rows
+    ]
+
+
+async def outputs(connection: Connection, run_id: int) -> dict[int, dict[str, Any]]:
+    """What the run's completed steps have put out, by position."""
+    return {row["position"]: row["output"] for row in await connection.fetch(_OUTPUTS, run_id)}
+
+
+async def delete(connection: Connection, run: int) -> None:
+    """Removes the engine's run and all that belongs to it."""
+    await connection.execute("DELETE FROM runs WHERE id = $1", run)

@@ -1,0 +1,329 @@
+"""Runs of workflows over the bus: payloads asked in order, steered by people, repeated from where they failed."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from common.bus import Bus
+from common.context import Call, Principal, calling
+from contracts.base import RefusalCode, Refused
+from contracts.workflow_runs import (
+    APPROVE_PAYLOAD,
+    CANCEL_WORKFLOW_RUN,
+    DELETE_WORKFLOW_RUN,
+    EXECUTE_WORKFLOW,
+    FORK_WORKFLOW,
+    GET_WORKFLOW_RUN,
+    LIST_RUN_RESPONSES,
+    LIST_WORKFLOW_RUNS,
+    PAUSE_WORKFLOW_RUN,
+    REJECT_PAYLOAD,
+    RERUN_WORKFLOW,
+    RESUME_WORKFLOW_RUN,
+    AnswerApproval,
+    ExecuteWorkflow,
+    ForkWorkflow,
+    GetWorkflowRun,
+    ListRunResponses,
+    ListWorkflowRuns,
+    RejectPayload,
+    RerunWorkflow,
+    RunResponse,
+    WorkflowRunWithInputs,
+)
+from contracts.workflows import (
+    CREATE_BLOCK,
+    CREATE_PAYLOAD,
+    CREATE_WORKFLOW,
+    UPDATE_BLOCK,
+    CreateBlock,
+    CreatePayload,
+    CreateWorkflow,
+    UpdateBlock,
+)
+
+from .answering import Router
+from .conftest import eventually
+
+pytestmark = pytest.mark.usefixtures("service")
+
+
+async def workflow(bus: Bus, *payloads: dict[str, Any], inputs: dict[str, str | None] | None = None) -> int:
+    """A workflow of payloads of one block each, whose text is their `says`."""
+    ids = []
+    for given in payloads:
+        options = dict(given)
+        block = await bus.ask(CREATE_BLOCK, CreateBlock(title="t", content=options.pop("says")))
+        fields = {"llm_port": 5001, **options, "blocks": [block.id]}
+        ids.append((await bus.ask(CREATE_PAYLOAD, CreatePayload.model_validate(fields))).id)
+    return (await bus.ask(CREATE_WORKFLOW, CreateWorkflow(name="w", payloads=ids, inputs=inputs))).id
+
+
+async def start(bus: Bus, workflow_id: int, **inputs: Any) -> int:
+    return (await bus.ask(EXECUTE_WORKFLOW, ExecuteWorkflow(workflow_id=workflow_id, inputs=inputs))).runId
+
+
+async def get(bus: Bus, run_id: int) -> WorkflowRunWithInputs:
+    return await bus.ask(GET_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))
+
+
+async def ended(bus: Bus, run_id: int) -> WorkflowRunWithInputs:
+    async def look() -> WorkflowRunWithInputs | None:
+        run = await get(bus, run_id)
+        return run if run.status not in ("running", "paused") else None
+
+    return await eventually(look)
+
+
+async def responses(bus: Bus, run_id: int) -> list[RunResponse]:
+    return (await bus.ask(LIST_RUN_RESPONSES, ListRunResponses(run_id=run_id))).responses
+
+
+async def contents(bus: Bus, run_id: int) -> dict[str, str]:
+    return {response.payload_name: response.content for response in await responses(bus, run_id)}
+
+
+async def refusal(asking: Any) -> RefusalCode:
+    with pytest.raises(Refused) as refused:
+        await asking
+    return refused.value.code
+
+
+async def test_payloads_are_asked_in_order_with_earlier_responses_in_their_prompts(caller: Bus, router: Router) -> None:
+    first = {"name": "first", "says": "Name a {thing}", "temperature": 0.5, "response_length": 7}
+    second = {"name": "second", "says": "Repeat {first} {unknown}", "model_format": "mistral", "llm_port": 5002}
+    run_id = await start(caller, await workflow(caller, first, second), thing="fruit")
+    run = await ended(caller, run_id)
+    assert (run.status, run.error, run.inputs, run.metadata.completed_payloads) == (
+        "completed",
+        None,
+        {"thing": "fruit"},
+        2,
+    )
+    one, two = await responses(caller, run_id)
+    assert (one.payload_name, one.prompt, one.content) == ("first", "Name a fruit", "<Name a fruit>")
+    assert (two.prompt, two.content) == (
+        "Repeat <Name a fruit> {unknown}",
+        "<[INST] Repeat <Name a fruit> {unknown} [/INST]>",
+    )
+    assert one.metadata.model_dump(exclude_defaults=True) == {
+        "tokens": 5,
+        "promptTokens": 3,
+        "completionTokens": 2,
+        "duration_ms": 100,
+        "tokens_per_second": 50,
+        "model": "m",
+        "engine": "local",
+        "port": 5001,
+    }
+    (asked, call), (text,) = router.asked[0], router.texts
+    assert (asked.model, asked.temperature, asked.max_tokens, text.model) == ("port:5001", 0.5, 7, "port:5002")
+    assert str(call.idempotency_key).endswith("/0")
+
+
+async def test_a_run_pins_what_it_started_with(caller: Bus, router: Router) -> None:
+    gate = asyncio.Event()
+
+    async def after_the_gate(content: str) -> str:
+        await gate.wait()
+        return content
+
+    router.answer = after_the_gate
+    block = await caller.ask(CREATE_BLOCK, CreateBlock(title="t", content="before"))
+    payloads = [
+        (await caller.ask(CREATE_PAYLOAD, CreatePayload(name=name, llm_port=5001, blocks=[block.id]))).id
+        for name in ("a", "b")
+    ]
+    made = await caller.ask(CREATE_WORKFLOW, CreateWorkflow(name="w", payloads=payloads))
+    run_id = await start(caller, made.id)
+    await caller.ask(UPDATE_BLOCK, UpdateBlock(block_id=block.id, content="after"))
+    gate.set()
+    await ended(caller, run_id)
+    assert await contents(caller, run_id) == {"a": "before", "b": "before"}
+
+
+async def test_branches_run_side_by_side_and_join(caller: Bus, router: Router) -> None:
+    both = asyncio.Barrier(2)
+
+    async def together(content: str) -> str:
+        if content in ("left", "right"):
+            await both.wait()
+        return content.upper()
+
+    router.answer = together
+    made = await workflow(
+        caller,
+        {"name": "l", "says": "left"},
+        {"name": "r", "says": "right", "depends_on": []},
+        {"name": "join", "says": "{l} and {r}", "depends_on": ["l", "r"]},
+    )
+    run_id = await start(caller, made)
+    assert (await ended(caller, run_id)).status == "completed"
+    assert (await contents(caller, run_id))["join"] == "LEFT AND RIGHT"
+
+
+async def test_a_payload_is_done_for_each_item_of_a_list(caller: Bus, router: Router) -> None:
+    made = await workflow(
+        caller,
+        {"name": "each", "says": "about {item}", "for_each": "topics"},
+        {"name": "all", "says": "{each}", "model_format": "raw"},
+    )
+    run_id = await start(caller, made, topics=["a", "b", "c"])
+    await ended(caller, run_id)
+    each, whole = await responses(caller, run_id)
+    assert each.content == whole.prompt == "<about a>\n\n<about b>\n\n<about c>"
+    assert (each.metadata.items, each.metadata.tokens) == (3, 15)
+    assert sorted(str(call.idempotency_key).partition("/")[2] for _, call in router.asked) == ["0/0", "0/1", "0/2"]
+
+
+async def test_a_payload_whose_condition_does_not_hold_is_skipped(caller: Bus, router: Router) -> None:
+    condition = {"payload": "judge", "operator": "contains", "value": "yes"}
+    made = await workflow(
+        caller,
+        {"name": "judge", "says": "no"},
+        {"name": "only if", "says": "never asked", "condition": condition},
+        {"name": "last", "says": "[{only if}]"},
+    )
+    run_id = await start(caller, made)
+    assert (await ended(caller, run_id)).status == "completed"
+    found = await responses(caller, run_id)
+    assert [(one.content, one.metadata.skipped) for one in found] == [("<no>", False), ("", True), ("<[]>", False)]
+    assert router.contents == ["no", "[]"]
+
+
+async def test_when_an_instance_cannot_answer_its_fallback_is_asked(caller: Bus, router: Router) -> None:
+    async def only_the_second(content: str) -> str:
+        if router.asked[-1][0].model == "port:5001":
+            raise Refused(RefusalCode.ENGINE_UNAVAILABLE, "Gone")
+        return content
+
+    router.answer = only_the_second
+    run_id = await start(caller, await workflow(caller, {"name": "a", "says": "hello", "fallback_port": 5002}))
+    await ended(caller, run_id)
+    (response,) = await responses(caller, run_id)
+    assert (response.content, response.metadata.port) == ("hello", 5002)
+
+
+async def test_a_run_that_failed_is_repeated_from_where_it_failed(caller: Bus, router: Router) -> None:
+    async def fail_at_the_second(content: str) -> str:
+        if content == "two" and "two" not in router.contents[:-1]:
+            raise Refused(RefusalCode.INVALID, "Not like this")
+        return f"<{content}>"
+
+    router.answer = fail_at_the_second
+    made = await workflow(
+        caller, {"name": "a", "says": "one"}, {"name": "b", "says": "two"}, {"name": "c", "says": "{a}{b}"}
+    )
+    failed = await ended(caller, await start(caller, made))
+    assert (failed.status, failed.error) == ("failed", "b: Not like this")
+    assert await contents(caller, failed.id) == {"a": "<one>"}
+
+    again = await caller.ask(RERUN_WORKFLOW, RerunWorkflow(run_id=failed.id))
+    run = await ended(caller, again.runId)
+    assert (run.status, run.parent_run_id) == ("completed", failed.id)
+    assert await contents(caller, run.id) == {"a": "<one>", "b": "<two>", "c": "<<one><two>>"}
+    assert router.contents == ["one", "two", "two", "<one><two>"]
+    assert [one.metadata.kept for one in await responses(caller, run.id)] == [True, False, False]
+
+    last = await caller.ask(RERUN_WORKFLOW, RerunWorkflow(run_id=run.id, from_payload="c"))
+    await ended(caller, last.runId)
+    assert router.contents[4:] == ["<one><two>"]
+
+
+async def test_a_fork_takes_other_inputs(caller: Bus, router: Router) -> None:
+    made = await workflow(caller, {"name": "a", "says": "{x} {y}"}, inputs={"x": None, "y": "b"})
+    assert await refusal(start(caller, made)) is RefusalCode.INVALID
+    first = await ended(caller, await start(caller, made, x="a"))
+    forked = await caller.ask(FORK_WORKFLOW, ForkWorkflow(run_id=first.id, inputs={"y": "c"}))
+    run = await ended(caller, forked.runId)
+    assert (run.parent_run_id, run.inputs) == (first.id, {"x": "a", "y": "c"})
+    assert await contents(caller, run.id) == {"a": "<a c>"}
+
+
+async def test_a_paused_run_asks_nothing_until_it_is_resumed(caller: Bus, router: Router) -> None:
+    asked, gate = asyncio.Event(), asyncio.Event()
+
+    async def first_waits(content: str) -> str:
+        asked.set()
+        await gate.wait()
+        return content
+
+    router.answer = first_waits
+    run_id = await start(caller, await workflow(caller, {"name": "a", "says": "1"}, {"name": "b", "says": "2"}))
+    await asyncio.wait_for(asked.wait(), 10)
+    assert (await caller.ask(PAUSE_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))).status == "paused"
+    gate.set()
+
+    async def first_done() -> bool:
+        return (await get(caller, run_id)).metadata.completed_payloads == 1
+
+    await eventually(first_done)
+    assert ((await get(caller, run_id)).status, router.contents) == ("paused", ["1"])
+    assert (await caller.ask(RESUME_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))).status == "running"
+    assert (await ended(caller, run_id)).status == "completed"
+
+
+async def test_cancelling_stops_the_engine_and_the_run_never_completes(caller: Bus, router: Router) -> None:
+    asked = asyncio.Event()
+
+    async def for_ever(_: str) -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return ""
+
+    router.answer = for_ever
+    run_id = await start(caller, await workflow(caller, {"name": "a", "says": "1"}))
+    await asyncio.wait_for(asked.wait(), 10)
+    for _ in range(2):
+        assert (await caller.ask(CANCEL_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))).status == "cancelled"
+
+    async def stopped() -> bool:
+        return router.stopped == 1
+
+    await eventually(stopped)
+    assert await refusal(caller.ask(PAUSE_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))) is RefusalCode.CONFLICT
+
+
+async def test_a_payload_that_needs_approval_waits_for_a_person(caller: Bus, router: Router) -> None:
+    made = await workflow(caller, {"name": "a", "says": "1"}, {"name": "b", "says": "2", "approval": True})
+
+    async def waits(run_id: int) -> bool:
+        return (await get(caller, run_id)).metadata.awaiting_approval == ["b"]
+
+    first, second = await start(caller, made), await start(caller, made)
+    for run_id in (first, second):
+        await eventually(lambda run_id=run_id: waits(run_id))
+    await caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=first))
+    assert (await ended(caller, first)).status == "completed"
+    rejected = await caller.ask(REJECT_PAYLOAD, RejectPayload(run_id=second, payload="b", reason="Too early"))
+    assert (rejected.status, rejected.error) == ("failed", "b: Rejected: Too early")
+    assert await refusal(caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=first))) is RefusalCode.CONFLICT
+
+
+async def test_runs_are_listed_newest_first_and_by_status(caller: Bus, router: Router) -> None:
+    made = await workflow(caller, {"name": "a", "says": "1"})
+    run_ids = [(await ended(caller, await start(caller, made))).id for _ in range(3)]
+    newest = (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(limit=2))).runs
+    assert [run.id for run in newest] == run_ids[:0:-1]
+    assert (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(status="failed"))).runs == []
+    assert len((await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(status="completed"))).runs) == 3
+
+
+async def test_a_deleted_run_is_gone_with_its_responses(caller: Bus, router: Router) -> None:
+    run = await ended(caller, await start(caller, await workflow(caller, {"name": "a", "says": "1"})))
+    await caller.ask(DELETE_WORKFLOW_RUN, GetWorkflowRun(run_id=run.id))
+    for asking in (get(caller, run.id), responses(caller, run.id), start(caller, 10**9)):
+        assert await refusal(asking) is RefusalCode.NOT_FOUND
+
+
+async def test_under_the_same_key_a_workflow_is_executed_once(caller: Bus, router: Router) -> None:
+    made = await workflow(caller, {"name": "a", "says": "{x}"})
+    with calling(Call(principal=Principal(id="p", name="p", role="member"), idempotency_key="k")):
+        first, second = await start(caller, made, x="1"), await start(caller, made, x="1")
+        assert first == second
+        assert await refusal(start(caller, made, x="2")) is RefusalCode.CONFLICT
+    await ended(caller, first)
+    ((_, call),) = router.asked
+    assert call.principal is not None
+    assert call.principal.id == "p"
