@@ -28,7 +28,7 @@ from contracts.registry import GetModel, ListModels, Model, ModelPage, ModelRegi
 from contracts.router import (
     CHAT_COMPLETE,
     CHAT_STREAM,
-    INTERACTION_RECORDED,
+    INTERACTIONS_RECORDED,
     LIST_SERVED_MODELS,
     Chat,
     ChatDelta,
@@ -235,7 +235,7 @@ async def database(servers: Endpoints) -> AsyncIterator[Database]:
     connection = await nats.connect(
         administrator.nats_url, user=administrator.nats_user, password=administrator.nats_password
     )
-    await connection.jetstream().purge_stream(INTERACTION_RECORDED.stream)
+    await connection.jetstream().purge_stream(INTERACTIONS_RECORDED.stream)
     await connection.close()
     url = settings_for(servers, NAME).database_url.get_secret_value()
     database = await Database.connect(url, NAME, size=2)

@@ -11,7 +11,7 @@ import pytest
 
 from common.bus import Bus
 from common.service import running as running_service
-from contracts.router import CHAT_COMPLETE, INTERACTION_RECORDED, Interaction
+from contracts.router import CHAT_COMPLETE, INTERACTIONS_RECORDED, Interaction, Interactions
 from embedded.endpoints import Endpoints
 from llm_router.domain.engines import DeclaredEngine
 from llm_router.engine.metrics import SPILLED
@@ -93,7 +93,8 @@ class TestKeeping:
         house = await open_house()
         told = interaction(uuid.uuid4().hex)
         for _ in range(2):
-            await router_bus.publish(INTERACTION_RECORDED, told, message_id=uuid.uuid4().hex)
+            body = Interactions(interactions=[told])
+            await router_bus.publish(INTERACTIONS_RECORDED, body, message_id=uuid.uuid4().hex)
         row = await house.recorded(told.input_text)
         assert row["created_at"] == told.created_at
 
@@ -104,9 +105,8 @@ class TestKeeping:
         mark = uuid.uuid4().hex
         good = [interaction(f"{mark} {i}") for i in range(10)]
         bad = interaction(mark, prompt_tokens=2**40)
-        await router_bus.publish_many(
-            INTERACTION_RECORDED, [(None, told.interaction_id, told) for told in [*good[:5], bad, *good[5:]]]
-        )
+        body = Interactions(interactions=[*good[:5], bad, *good[5:]])
+        await router_bus.publish(INTERACTIONS_RECORDED, body, message_id=uuid.uuid4().hex)
 
         async def kept() -> bool:
             rows = await house.rows("SELECT input_text FROM interactions WHERE input_text LIKE $1", f"{mark}%")

@@ -327,4 +327,10 @@ class Interaction(EventBody):
     created_at: Timestamp
 
 
-INTERACTION_RECORDED = Event("interactions.v1.recorded", Interaction, stream="INTERACTIONS")
+class Interactions(EventBody):
+    """Interactions that ended together."""
+
+    interactions: list[Interaction]
+
+
+INTERACTIONS_RECORDED = Event("interactions.v1.recorded", Interactions, stream="INTERACTIONS")

@@ -72,7 +72,7 @@ TRAINER_WORK = Consumer("trainer-work", orchestrator.STEP_READY, ack_wait=10.0)
 ORCHESTRATOR_LOGS = Consumer("orchestrator-logs", orchestrator.LOG_RECORDED)
 # A batch is written in moments; one that died with its router need not be missed in the records for long.
 ROUTER_INTERACTIONS = Consumer(
-    "router-interactions", router.INTERACTION_RECORDED, ack_wait=10.0, max_ack_pending=20_000
+    "router-interactions", router.INTERACTIONS_RECORDED, ack_wait=10.0, max_ack_pending=20_000
 )
 
 CONSUMERS: tuple[Consumer[Any], ...] = (TRAINER_WORK, ORCHESTRATOR_LOGS, ROUTER_INTERACTIONS)
@@ -127,7 +127,7 @@ ACCESS = (
         "llm_router",
         serves="router.v1.>",
         asks=(registry.GET_MODEL.subject, registry.LIST_MODELS.subject),
-        publishes=("events.router.>", router.INTERACTION_RECORDED.filter),
+        publishes=("events.router.>", router.INTERACTIONS_RECORDED.filter),
         consumes=(ROUTER_INTERACTIONS,),
         follows=("EVENTS",),
         buckets=(ARTIFACTS_BUCKET,),

@@ -93,7 +93,8 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.stack.push_async_callback(bus.drain, _DRAIN_SECONDS)
     # Ends before all: what is recorded from then on is left to another replica or the next start.
     service.spawn("days", partial(interactions.keep_days, deps))
-    service.spawn("interactions", lambda: bus.consume(ROUTER_INTERACTIONS, partial(interactions.keep, deps)))
+    keep = partial(interactions.keep, deps)
+    service.spawn("interactions", lambda: bus.consume(ROUTER_INTERACTIONS, keep, batch=64, linger=0.1))
 
 
 def _pool(settings: RouterSettings, catalogue: Catalogue) -> EnginePool:

@@ -179,14 +179,15 @@ class Bus:
         """Tells `body` and waits until JetStream has it. Raises BusDown. A repeated `message_id` is kept once."""
         await self.publish_raw_many([(event.subject_for(key), encode(body), inject({}), message_id)])
 
-    def post(self, event: Event[BodyT], body: BodyT, *, message_id: str) -> "asyncio.Future[None]":
-        """As `publish`, without the wait: the future is done once JetStream has `body`, and fails with BusDown.
+    def post(self, event: Event[BodyT], body: Callable[[], BodyT], *, message_id: str) -> "asyncio.Future[None]":
+        """As `publish`, without the wait: the future is done once JetStream has the body, and fails with BusDown.
 
         What this connection sends after it arrives after it, so that nobody sees the answer to a question before the
-        event that was posted first is safe from a crash of this process. Bound the wait for the future, and cancel it.
+        event that was posted first is safe from a crash of this process. `body` is called when what was sent in this
+        turn of the event loop is written: it may tell more than there was when it was posted. Bound the wait for the
+        future, and cancel it.
         """
-        headers = {**inject({}), _MESSAGE_ID: message_id}
-        return self._poster.post(event.subject_for(None), self._fitting(encode(body)), headers)
+        return self._poster.post_late(event.subject_for(None), lambda: encode(body()), {_MESSAGE_ID: message_id})
 
     async def publish_many(self, event: Event[BodyT], bodies: Sequence[tuple[str | None, str, BodyT]]) -> None:
         """As `publish`, for several `(key, message id, body)`, in order, in one round trip."""
@@ -232,13 +233,19 @@ class Bus:
         *,
         batch: int = 500,
         wait: float = 1.0,
+        linger: float = 0.0,
     ) -> None:
-        """Hands on batches until cancelled. What its handler raises for comes again: handlers must be idempotent."""
+        """Hands on batches until cancelled. What its handler raises for comes again: handlers must be idempotent.
+
+        After one that was not full, more may come together for `linger` seconds: larger batches cost less.
+        """
         puller = self.puller(consumer)
         try:
             while True:
                 if pulled := await puller.fetch(batch, wait):
                     await settle(consumer.name, pulled, handle)
+                    if len(pulled) < batch:
+                        await asyncio.sleep(linger)
         finally:
             await puller.close()
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 
-from common.bus.frames import NO_RESPONDERS, STATUS
-from common.bus.protocol import Message
+from common.bus.frames import NO_RESPONDERS, STATUS, room
+from common.bus.protocol import Message, publish_frame
 from common.bus.wire import BusDown, Wire
 
 
@@ -26,12 +26,33 @@ class Poster:
         An acknowledgement can get lost: whoever waits for the future bounds the wait, and cancels it at the end.
         Raises BusDown when the message cannot even be sent.
         """
-        inbox = f"{self._prefix}{next(self._numbers)}"
+        inbox, taken = self._expect()
         self._wire.publish(subject, payload, reply=inbox, headers=headers)
+        return taken
+
+    def post_late(
+        self, subject: str, payload: Callable[[], bytes], headers: Mapping[str, str]
+    ) -> "asyncio.Future[None]":
+        """As `post`, with a payload that is made when the message is written. One that is too large is not sent."""
+        inbox, taken = self._expect()
+
+        def frame() -> bytes:
+            data = payload()
+            if len(data) <= room(self._wire.max_payload):
+                return publish_frame(subject, data, inbox, headers)
+            if not taken.done():
+                taken.set_exception(BusDown(f"JetStream will not take a message of {len(data)} bytes"))
+            return b""
+
+        self._wire.send_late(frame)
+        return taken
+
+    def _expect(self) -> tuple[str, "asyncio.Future[None]"]:
+        inbox = f"{self._prefix}{next(self._numbers)}"
         taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[inbox] = taken
         taken.add_done_callback(lambda _: self._waiting.pop(inbox, None))
-        return taken
+        return inbox, taken
 
     def _receive(self, message: Message) -> None:
         taken = self._waiting.get(message.subject)

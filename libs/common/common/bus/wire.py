@@ -75,7 +75,7 @@ class Wire:
         self._keeping: asyncio.Task[None] | None = None
         self._subscriptions: dict[int, Subscription] = {}
         self._numbers = count(1)
-        self._out: list[bytes] = []
+        self._out: list[bytes | Callable[[], bytes]] = []
         self._out_bytes = 0
         self.max_payload = _USUAL_PAYLOAD
         """Largest message that the server takes, headers included, in bytes."""
@@ -105,6 +105,15 @@ class Wire:
         if self._out_bytes + len(frame) > _MOST_WAITING and (self._link is None or self._link.is_slow):
             raise BusDown("too much waits to be sent to NATS")
         self._send(frame)
+
+    def send_late(self, make: Callable[[], bytes]) -> None:
+        """Sends the frame that `make` makes when what was sent in this turn is written: it has its place from now on.
+
+        `make` must not raise. Raises BusDown as `publish`.
+        """
+        if self._out_bytes > _MOST_WAITING and (self._link is None or self._link.is_slow):
+            raise BusDown("too much waits to be sent to NATS")
+        self._send(make)
 
     def subscribe(self, subject: str, receive: Receive, *, queue: str = "") -> Subscription:
         """Calls `receive`, which must not block, with every message on `subject` until it is unsubscribed."""
@@ -145,15 +154,16 @@ class Wire:
             self._link.close()
             self._link = None
 
-    def _send(self, frame: bytes) -> None:
+    def _send(self, frame: bytes | Callable[[], bytes]) -> None:
         if not self._out and self._link is not None:
             asyncio.get_running_loop().call_soon(self._write_out)
         self._out.append(frame)
-        self._out_bytes += len(frame)
+        if isinstance(frame, bytes):
+            self._out_bytes += len(frame)
 
     def _write_out(self) -> None:
         if self._out and self._link is not None and not self._link.is_slow:
-            data = b"".join(self._out)
+            data = b"".join([frame if isinstance(frame, bytes) else frame() for frame in self._out])
             self._out.clear()
             self._out_bytes = 0
             self._link.write(data)

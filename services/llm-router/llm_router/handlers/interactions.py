@@ -22,7 +22,7 @@ from contracts.interactions import (
     ListInteractions,
     UsagePage,
 )
-from contracts.router import Interaction
+from contracts.router import Interaction, Interactions
 from llm_router.handlers.deps import HANDLERS, Deps
 from llm_router.store import engines, partitions
 from llm_router.store import interactions as store
@@ -95,9 +95,9 @@ async def get_usage(deps: Deps, request: GetUsage) -> UsagePage:
     return UsagePage.of(rows, total, request)
 
 
-async def keep(deps: Deps, delivered: Sequence[Delivered[Interaction]]) -> None:
+async def keep(deps: Deps, delivered: Sequence[Delivered[Interactions]]) -> None:
     """Writes a batch. Raises `Refused(UNAVAILABLE)` while Postgres is away: the batch then comes again."""
-    interactions = [delivery.body for delivery in delivered]
+    interactions = [interaction for delivery in delivered for interaction in delivery.body.interactions]
     await _make_missing(deps, {_day(interaction.created_at) for interaction in interactions})
     try:
         await _write(deps, interactions)
