@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from contracts.base import RefusalCode, Refused
-from gateway.errors import FORMS, OUTCOMES, openai_error, tell
+from gateway.domain.embeddings import EmbeddingsRequest
+from gateway.errors import FORMS, OUTCOMES, invalid_input, openai_error, tell
 from gateway.routes.table import Family
 
 DOCUMENT_E = {
@@ -73,6 +75,14 @@ def test_document_e_s_form_keeps_the_metadata() -> None:
 def test_openai_s_form_names_the_field_to_blame() -> None:
     error = openai_error(Refused(RefusalCode.INVALID, "Not valid", FIELDS)).error
     assert (error.type, error.param, error.code) == ("invalid_request_error", "a", None)
+
+
+def test_a_field_that_takes_several_types_is_named_as_its_caller_knows_it() -> None:
+    with pytest.raises(ValidationError) as caught:
+        EmbeddingsRequest.model_validate_json('{"model": "m", "input": [1.5]}')
+    refused = invalid_input(caught.value)
+    assert {error["field"] for error in refused.metadata["errors"]} == {"input", "input.0"}
+    assert openai_error(refused).error.param == "input"
 
 
 def test_openai_s_form_of_a_missing_model_has_the_code_its_clients_know() -> None:

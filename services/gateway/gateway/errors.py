@@ -4,6 +4,7 @@ The forms are those of the five API documents and of OpenAI's API (specs/README.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -302,6 +303,9 @@ def _headers(refusal: Refused, outcome: Outcome) -> dict[str, str]:
 
 # Refusals of the edge itself
 
+_TYPE = re.compile(r"(?:constrained-)?(?:str|int)|(?:list|dict)\[.+\]")
+"""How pydantic names the types of which a field takes any."""
+
 
 def invalid_fields(errors: list[tuple[str, str]], message: str = "Input validation failed") -> Refused:
     """A request whose fields do not fit, as `(field, what is wrong)`."""
@@ -312,12 +316,15 @@ def invalid_fields(errors: list[tuple[str, str]], message: str = "Input validati
 
 def invalid_input(error: ValidationError) -> Refused:
     """What pydantic found wrong, in the documents' words."""
-    return invalid_fields(
-        [
-            (".".join(str(part) for part in entry["loc"]) or "body", _wording(entry["type"], entry["msg"]))
-            for entry in error.errors(include_url=False, include_context=False, include_input=False)
-        ]
-    )
+    entries = error.errors(include_url=False, include_context=False, include_input=False)
+    # Of a field that takes several types, each says what it misses, some of them the same.
+    errors = dict.fromkeys((_place(entry["loc"]), _wording(entry["type"], entry["msg"])) for entry in entries)
+    return invalid_fields(list(errors))
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    """The field as its caller knows it: without the type, where it takes several."""
+    return ".".join(str(part) for part in parts if not _TYPE.fullmatch(str(part))) or "body"
 
 
 def _wording(kind: str, message: str) -> str:
