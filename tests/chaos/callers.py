@@ -61,6 +61,13 @@ class Callers(Caller):
         items: list[Json] = page["items"]
         return items
 
+    async def records(self, model: str, count: int = 1) -> list[Json]:
+        """The interactions with a model once there are so many. Raises TimeoutError."""
+        async with asyncio.timeout(_SETTLING):
+            while len(kept := await self.recorded(model)) < count:  # noqa: ASYNC110 - nothing tells a caller when
+                await asyncio.sleep(0.1)
+        return kept
+
     async def accounts_hold(self, model: str, heard: Sequence[Heard], *, unheard: bool = False) -> list[Json]:
         """Returns the records once every answer has one, and fails if one is missing, made up or there twice.
 

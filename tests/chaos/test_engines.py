@@ -21,7 +21,7 @@ async def test_an_engine_that_is_killed_in_the_middle_of_a_stream_leaves_an_erro
 ) -> None:
     model = "simulated-small"
     call = callers.begin(model, stream=True)
-    await call.begun.wait()
+    await until(call.begun.is_set)
     old = platform.kill("simulated_small")
     broken = await call.heard()
     assert not broken.whole

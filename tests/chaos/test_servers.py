@@ -26,7 +26,7 @@ async def test_callers_hear_an_answer_or_an_error_when_the_bus_restarts(
     (model,) = engine.names()
     engine.faults.extend([faults.hang_after_a_word, *[faults.hang] * 8])
     stream = callers.begin(model, stream=True)
-    await stream.begun.wait()
+    await until(stream.begun.is_set)
     waiting = [callers.begin(model) for _ in range(8)]
     await until(lambda: len(engine.requests) >= 9)
 
@@ -53,7 +53,7 @@ async def test_callers_of_a_router_that_is_killed_learn_of_it_and_no_answer_of_i
     assert all(one.whole for one in heard)
     engine.faults.extend([faults.hang_after_a_word, *[faults.hang] * 3])
     calls = [callers.begin(model, stream=True)]
-    await calls[0].begun.wait()
+    await until(calls[0].begun.is_set)
     calls += [callers.begin(model) for _ in range(3)]
     await until(lambda: len(engine.requests) >= 24)
 
