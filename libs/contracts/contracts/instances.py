@@ -68,10 +68,9 @@ class CreateInstance(Message):
 
 
 class UpdateInstance(Message):
-    """Changes the given fields. `new_port` names it by another port; an empty `auth_token` takes the token away."""
+    """Changes the given fields. An empty `auth_token` takes the token away; a port is for good."""
 
     port: Port
-    new_port: Port | None = None
     name: EngineName | None = None
     provider_type: ProviderType | None = None
     host: str | None = Field(default=None, min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")

@@ -34,11 +34,24 @@ class SimulatedEngine:
     name: str
     model: str
     usual_port: int
+    config: Mapping[str, float]
 
 
 SIMULATED_ENGINES = (
-    SimulatedEngine("simulated_small", "Simulated LLM 1 (small)", "simulated-small", 5001),
-    SimulatedEngine("simulated_medium", "Simulated LLM 2 (medium)", "simulated-medium", 5002),
+    SimulatedEngine(
+        "simulated_small",
+        "Simulated LLM 1 (small)",
+        "simulated-small",
+        5001,
+        {"temperature": 0.7, "max_length": 1000},
+    ),
+    SimulatedEngine(
+        "simulated_medium",
+        "Simulated LLM 2 (medium)",
+        "simulated-medium",
+        5002,
+        {"temperature": 0.5, "max_length": 2000},
+    ),
 )
 ENGINES = (LOCAL_ENGINE, *(engine.process for engine in SIMULATED_ENGINES))
 
@@ -174,5 +187,8 @@ class ProcessTable:
         return [
             *([self.vllm.declared(self.ports[VLLM])] if self.vllm is not None else []),
             declared("local", "local", LOCAL_ENGINE),
-            *(declared(engine.name, "simulated", engine.process) for engine in SIMULATED_ENGINES),
+            *(
+                {**declared(engine.name, "simulated", engine.process), "config": engine.config}
+                for engine in SIMULATED_ENGINES
+            ),
         ]

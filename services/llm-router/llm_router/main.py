@@ -73,6 +73,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
         prices=prices,
         retention_days=settings.interaction_retention_days,
         keep_seconds=settings.idempotency_seconds,
+        declared_configs={engine.name: engine.config for engine in settings.engines},
     )
     await _declare_engines(database, settings)
     await configuration.read(deps)

@@ -4,6 +4,7 @@ from gateway.routes.actions import ACTIONS
 from gateway.routes.blocks import BLOCKS
 from gateway.routes.content import CONTENT
 from gateway.routes.engines import ENGINES
+from gateway.routes.instances import INSTANCES
 from gateway.routes.interactions import INTERACTIONS
 from gateway.routes.llm import LLM
 from gateway.routes.openai import OPENAI
@@ -32,6 +33,7 @@ ROUTES: tuple[Route, ...] = (
     *BLOCKS,
     *PAYLOADS,
     *WORKFLOWS,
+    *INSTANCES,
     *PEOPLE,
     *PLATFORM,
     *PAGES,

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from contracts.base import Refused
+from contracts.instances import InstanceConfig
 from contracts.router import Chat, Choice, CountedBy, Embed, FinishReason, Prices, ProviderType, TextCompletion, Usage
 from llm_router.domain.addresses import engine_base
 
@@ -51,6 +52,8 @@ class DeclaredEngine(BaseModel):
     """Of the engines that serve a model, those of the highest priority answer while they can."""
     models: tuple[str, ...] = ()
     """Models that it serves, known before it first lists them."""
+    config: InstanceConfig = InstanceConfig()
+    """What a completion that is asked of it by its port has where it says nothing else."""
 
     @field_validator("api_base")
     @classmethod

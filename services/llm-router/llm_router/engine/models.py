@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from contracts.base import RefusalCode, Refused
+from contracts.instances import InstanceConfig, port_of
 from contracts.router import DEFAULT_MODEL
 from llm_router.domain.catalogue import Catalogue, Route
 from llm_router.domain.configuration import Default, Selection, default_of
@@ -28,6 +29,8 @@ class Models:
         self._misses: dict[str, float] = {}
         self.selection = Selection()
         self.settings: Mapping[str, ModelSettings] = {}
+        self.configs: Mapping[int, InstanceConfig] = {}
+        """What is said of instances, by port."""
 
     def fallbacks(self, name: str) -> tuple[str, ...]:
         """The models to ask when the one of that name cannot answer."""
@@ -44,6 +47,8 @@ class Models:
 
     async def route(self, name: str) -> Route:
         """Where `name` leads. Raises `EngineFailure`: MODEL_NOT_FOUND with what there is instead, MODEL_DISABLED."""
+        if (at := port_of(name)) is not None:
+            return await self._route_to(*at)
         if not self.is_enabled(name):
             raise model_disabled(name)
         route = self._catalogue.resolve(name)
@@ -61,6 +66,22 @@ class Models:
         """Whether an administrator lets the model be asked."""
         known = self.settings.get(name)
         return known is None or known.enabled
+
+    async def _route_to(self, port: int, model: str | None) -> Route:
+        """The instance on the port alone: its first model, or the one that is named."""
+        spec = next((spec for spec in self._pool.specs() if spec.port == port), None)
+        if spec is None:
+            raise EngineFailure(FailureKind.MODEL_NOT_FOUND, f"No LLM instance is available on port {port}")
+        if model is None:
+            cards = self._catalogue.cards(spec.name)
+            if not cards:
+                raise EngineFailure(FailureKind.CONNECTION, f"The LLM instance on port {port} serves no model now")
+            model = cards[0].name
+        route = await self.route(model)
+        if spec.name not in route.engines:
+            message = f"The LLM instance on port {port} does not serve {model!r}"
+            raise EngineFailure(FailureKind.MODEL_NOT_FOUND, message)
+        return replace(route, engines=(spec.name,))
 
     async def _default_route(self) -> Route:
         default = self.default()

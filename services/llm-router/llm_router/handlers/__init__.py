@@ -1,6 +1,6 @@
 """What the router answers and listens to, one module per noun; all of them together are `HANDLERS`."""
 
-from llm_router.handlers import chat, configuration, engines, interactions, metrics, model_settings, models
+from llm_router.handlers import chat, configuration, engines, instances, interactions, metrics, model_settings, models
 from llm_router.handlers.deps import HANDLERS, Deps
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "chat",
     "configuration",
     "engines",
+    "instances",
     "interactions",
     "metrics",
     "model_settings",

@@ -23,6 +23,7 @@ from contracts.router import (
     TextCompletion,
 )
 from llm_router.domain.engines import Question
+from llm_router.domain.instances import configured
 from llm_router.handlers import once
 from llm_router.handlers.deps import HANDLERS, Deps
 
@@ -76,9 +77,11 @@ def _tested(request: TestPrompt) -> Chat:
 
 async def _complete(deps: Deps, question: Question) -> ChatReply:
     key = current().idempotency_key
+    question = configured(question, deps.models.configs)
     return await (deps.completions.complete(question) if key is None else once.complete(deps, question, key))
 
 
 def _stream(deps: Deps, question: Question) -> AsyncIterator[ChatDelta | ChatReply]:
     key = current().idempotency_key
+    question = configured(question, deps.models.configs)
     return deps.completions.stream(question) if key is None else once.stream(deps, question, key)

@@ -7,6 +7,7 @@ from common import outbox
 from common.context import current
 from common.database import Connection
 from contracts.base import Empty, RefusalCode, Refused
+from contracts.instances import InstanceConfig
 from contracts.router import (
     CONFIG_CHANGED,
     GET_CONFIG,
@@ -20,9 +21,10 @@ from llm_router.domain.configuration import Change, Selection, change
 from llm_router.domain.engines import CONFIGURED, EngineSpec, ModelCard
 from llm_router.engine.addresses import refuse_private
 from llm_router.handlers.deps import HANDLERS, Deps
-from llm_router.store import engines, models
+from llm_router.store import engines, instances, models
 
 _READ_AGAIN_SECONDS = 30.0
+_USUAL = InstanceConfig()
 
 
 @HANDLERS.on(GET_CONFIG)
@@ -57,8 +59,14 @@ async def read(deps: Deps) -> None:
             rows = await engines.list_engines(connection)
             numbers = await models.list_models(connection)
             settings = await models.list_settings(connection)
+            configs = await instances.list_configs(connection)
         deps.models.selection = selection
         deps.models.settings = settings
+        deps.models.configs = {
+            row.registration.port: configs.get(row.id) or deps.declared_configs.get(row.registration.name, _USUAL)
+            for row in reversed(rows)
+            if row.registration.port is not None
+        }
         deps.prices.of_models = {name: said.prices for name, said in settings.items() if said.prices is not None}
         deps.engines.clear()
         deps.engines.update({row.id: row for row in rows})

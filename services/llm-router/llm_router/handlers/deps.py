@@ -1,12 +1,14 @@
 """What the handlers need, and the table they are registered in."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
 from common.bus import Bus, Handlers
 from common.database import Database
 from common.outbox import OutboxRelay
+from contracts.instances import InstanceConfig
 from llm_router.domain.catalogue import Catalogue
 from llm_router.engine.completions import Completions
 from llm_router.engine.models import Models
@@ -40,6 +42,8 @@ class Deps:
     keep_seconds: float
     """How long a completion is kept under its idempotency key."""
     engines: dict[int, EngineRow] = field(default_factory=dict)
+    declared_configs: Mapping[str, InstanceConfig] = field(default_factory=dict)
+    """What the environment says of declared engines as instances, by name."""
     numbers: dict[str, ModelNumber] = field(default_factory=dict)
     days: set[date] = field(default_factory=set)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -32,7 +32,7 @@ async def list_engines(deps: Deps, request: ListEngines) -> EnginePage:
     await try_to_read(deps)
     rows = list(deps.engines.values())
     end = request.offset + request.limit
-    return EnginePage.of([_engine(deps, row) for row in rows[request.offset : end]], len(rows), request)
+    return EnginePage.of([described(deps, row) for row in rows[request.offset : end]], len(rows), request)
 
 
 @HANDLERS.on(GET_ENGINE)
@@ -43,51 +43,51 @@ async def get_engine(deps: Deps, request: GetEngine) -> Engine:
 
 @HANDLERS.on(CREATE_ENGINE)
 async def create_engine(deps: Deps, request: CreateEngine) -> Engine:
-    _needs_admin()
+    needs_admin()
     engine = registration(request)
     sealed = deps.vault.seal(request.auth_token) if request.auth_token is not None else None
 
     async def insert(connection: Connection) -> int:
         return await store.insert_engine(connection, engine, sealed)
 
-    return _known(deps, await _change(deps, insert))
+    return _known(deps, await change(deps, insert))
 
 
 @HANDLERS.on(UPDATE_ENGINE)
 async def update_engine(deps: Deps, request: UpdateEngine) -> Engine:
-    _needs_admin()
+    needs_admin()
     sealed = deps.vault.seal(request.auth_token) if request.auth_token else None
 
     async def update(connection: Connection) -> int:
-        known = await _changeable(connection, request.engine_id)
+        known = await changeable(connection, request.engine_id)
         engine = revision(known.registration, request)
         kept = request.auth_token is None and keeps_token(known.registration, engine)
         await store.update_engine(connection, known.id, engine, known.sealed_token if kept else sealed)
         return known.id
 
-    return _known(deps, await _change(deps, update))
+    return _known(deps, await change(deps, update))
 
 
 @HANDLERS.on(DELETE_ENGINE)
 async def delete_engine(deps: Deps, request: GetEngine) -> EngineRemoved:
-    _needs_admin()
+    needs_admin()
     names: list[str] = []
 
     async def delete(connection: Connection) -> int:
-        known = await _changeable(connection, request.engine_id)
+        known = await changeable(connection, request.engine_id)
         names.append(known.registration.name)
         await store.delete_engine(connection, known.id)
         return known.id
 
-    return EngineRemoved(id=await _change(deps, delete), name=names[0])
+    return EngineRemoved(id=await change(deps, delete), name=names[0])
 
 
-async def _change(deps: Deps, change: Callable[[Connection], Awaitable[int]]) -> int:
+async def change(deps: Deps, make: Callable[[Connection], Awaitable[int]]) -> int:
     """Makes one change with its event, in one transaction, and reads it here; the engine's id."""
     async with deps.database.transaction() as connection:
         # The row of the selection is also the lock that lets changes of engines follow one another.
         selection = await store.read_selection(connection, for_update=True)
-        number = await change(connection)
+        number = await make(connection)
         names = {row.registration.name for row in await store.list_engines(connection)}
         chosen = selection.engine if selection.engine in names else None
         revised = Selection(chosen, selection.model, selection.revision + 1)
@@ -98,7 +98,7 @@ async def _change(deps: Deps, change: Callable[[Connection], Awaitable[int]]) ->
     return number
 
 
-async def _changeable(connection: Connection, number: int) -> store.EngineRow:
+async def changeable(connection: Connection, number: int) -> store.EngineRow:
     row = await store.get_engine(connection, number)
     if row is None:
         raise _not_found(number)
@@ -107,7 +107,7 @@ async def _changeable(connection: Connection, number: int) -> store.EngineRow:
     return row
 
 
-def _needs_admin() -> None:
+def needs_admin() -> None:
     """An administrator vouches for every address, so private ones are allowed, as they are in the configuration."""
     principal = current().principal
     if principal is None or principal.role != "admin":
@@ -118,14 +118,14 @@ def _known(deps: Deps, number: int) -> Engine:
     row = deps.engines.get(number)
     if row is None:
         raise _not_found(number)
-    return _engine(deps, row)
+    return described(deps, row)
 
 
 def _not_found(number: int) -> Refused:
     return Refused(RefusalCode.NOT_FOUND, f"There is no engine with id {number}")
 
 
-def _engine(deps: Deps, row: store.EngineRow) -> Engine:
+def described(deps: Deps, row: store.EngineRow) -> Engine:
     known = row.registration
     member = deps.pool.member(known.name)
     return Engine(
