@@ -21,6 +21,7 @@ from contracts import (
     registry,
     router,
     tasks,
+    workflow_runs,
     workflows,
 )
 from contracts.base import ChunkT, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
@@ -43,7 +44,7 @@ REPLY = ChatReply(
 )
 _OWNERS = {
     "registry": (registry,),
-    "orchestrator": (orchestrator, tasks, prompts, actions, content, workflows),
+    "orchestrator": (orchestrator, tasks, prompts, actions, content, workflows, workflow_runs),
     "llm_router": (router, engines, instances, interactions, metrics),
 }
 

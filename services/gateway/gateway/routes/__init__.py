@@ -15,6 +15,7 @@ from gateway.routes.pipeline import PIPELINE
 from gateway.routes.platform import PLATFORM
 from gateway.routes.posts import POSTS
 from gateway.routes.prompts import PROMPTS
+from gateway.routes.runs import RUNS
 from gateway.routes.table import Route
 from gateway.routes.tasks import TASKS
 from gateway.routes.workflows import WORKFLOWS
@@ -34,6 +35,7 @@ ROUTES: tuple[Route, ...] = (
     *PAYLOADS,
     *WORKFLOWS,
     *INSTANCES,
+    *RUNS,
     *PEOPLE,
     *PLATFORM,
     *PAGES,
