@@ -138,7 +138,7 @@ class BlockVersionPage(Page[BlockVersion]):
 
 # Payloads
 
-PayloadRef = int | Annotated[str, StringConstraints(min_length=1, max_length=200)]
+PayloadRef = Id | Annotated[str, StringConstraints(min_length=1, max_length=200)]
 """A payload of the same workflow, by id or by name."""
 
 Operator = Literal[
