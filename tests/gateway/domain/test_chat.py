@@ -7,7 +7,16 @@ from pydantic import ValidationError
 
 from contracts.base import Refused
 from contracts.router import ChatDelta, ServedModels
-from gateway.domain.chat import ChatChunks, ChatRequest, completion, find_model, model_list
+from gateway.domain.chat import (
+    ChatChunks,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatRequest,
+    completion,
+    find_model,
+    model_list,
+)
+from gateway.domain.text import Completion, CompletionRequest, TextChunks, text_completion
 from tests.gateway.peers import REPLY, served
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -46,7 +55,7 @@ def test_a_misspelt_field_of_a_message_is_refused() -> None:
 
 
 def test_a_completion_has_openai_s_fields() -> None:
-    assert completion(REPLY).model_dump(mode="json", exclude_unset=True) == {
+    assert completion(REPLY) == {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1_700_000_000,
@@ -67,18 +76,27 @@ def test_a_completion_has_openai_s_fields() -> None:
 def test_a_tool_call_has_no_content() -> None:
     call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     reply = REPLY.model_copy(update={"content": "", "tool_calls": [call], "finish_reason": "tool_calls"})
-    message = completion(reply).model_dump(exclude_unset=True)["choices"][0]["message"]
+    message = completion(reply)["choices"][0]["message"]
     assert message == {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
 
 
 def test_a_simulated_answer_says_so() -> None:
-    assert completion(REPLY.model_copy(update={"simulated": True})).system_fingerprint == "simulated:local"
+    assert completion(REPLY.model_copy(update={"simulated": True}))["system_fingerprint"] == "simulated:local"
 
 
 def chunks(**fields: Any) -> list[dict[str, Any]]:
     made = ChatChunks(request(**fields))
-    all_chunks = [*made.opening(), made.delta(ChatDelta(content="Hel")), *made.ending(REPLY)]
-    return [chunk.model_dump(mode="json", exclude_unset=True) for chunk in all_chunks]
+    return [*made.opening(), made.delta(ChatDelta(content="Hel")), *made.ending(REPLY)]
+
+
+def test_answers_have_the_forms_that_the_description_of_the_api_prints() -> None:
+    assert ChatCompletion.model_validate(completion(REPLY)).model_dump(exclude_unset=True) == completion(REPLY)
+    for chunk in chunks(stream_options={"include_usage": True}):
+        assert ChatCompletionChunk.model_validate(chunk).model_dump(exclude_unset=True) == chunk
+    asked = CompletionRequest.model_validate({"model": "m", "prompt": "Hi", "stream_options": {"include_usage": True}})
+    made = TextChunks(asked)
+    for text in (text_completion(REPLY), made.delta(ChatDelta(content="Hel")), *made.ending(REPLY)):
+        assert Completion.model_validate(text).model_dump(exclude_unset=True) == text
 
 
 def test_a_stream_brings_role_text_and_reason_in_this_order() -> None:

@@ -4,7 +4,7 @@ A message without a header is a JSON list of chunks. The last one is marked, and
 """
 
 import asyncio
-import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -27,18 +27,22 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
         self._wire = wire
         self._stream = stream
         self._inbox = inbox
-        self._frames: asyncio.Queue[Message] = asyncio.Queue()
+        self._frames: deque[Message] = deque()
+        self._waiting: asyncio.Future[None] | None = None
         self._chunks = 0
-        self._last_content = time.monotonic()
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._last_content = self._loop.time()
 
     def __enter__(self) -> Self:
         # A subscription of its own: once it is gone the server says so to whoever still sends to it.
-        self._subscription = self._wire.subscribe(self._inbox, self._frames.put_nowait)
+        self._subscription = self._wire.subscribe(self._inbox, self._receive)
+        self._timer = self._loop.call_later(SILENCE_SECONDS, self._look)
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
+        self._timer.cancel()
         self._wire.unsubscribe(self._subscription)
         if not self.ended:
             with suppress(BusDown):
@@ -49,25 +53,39 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
 
     async def next(self) -> Message:
         """What comes next. Raises `Refused(UNAVAILABLE)` when the server does not even say that it is still there."""
-        if not self._frames.empty():
-            return self._frames.get_nowait()
-        try:
-            async with asyncio.timeout(SILENCE_SECONDS):
-                return await self._frames.get()
-        except TimeoutError:
+        if not self._frames:
+            self._waiting = self._loop.create_future()
+            await self._waiting
+        return self._frames.popleft()
+
+    def _receive(self, message: Message) -> None:
+        self._heard = self._loop.time()
+        self._frames.append(message)
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def _look(self) -> None:
+        end = self._heard + SILENCE_SECONDS
+        if self._loop.time() < end:
+            self._timer = self._loop.call_at(end, self._look)
+        elif self._waiting is not None and not self._waiting.done():
             message = f"The {self._stream.owner} stopped answering half-way"
-            raise Refused(RefusalCode.UNAVAILABLE, message) from None
+            self._waiting.set_exception(Refused(RefusalCode.UNAVAILABLE, message))
+        else:
+            self._timer = self._loop.call_later(SILENCE_SECONDS, self._look)
 
     def take(self, message: Message) -> list[ChunkT] | FinalT | None:
-        """The content of a message, if it has any. Raises `Refused`."""
+        """The content of a message, if it has any; chunks with all that are there by now. Raises `Refused`."""
         kind = message.headers.get(Header.FRAME)
         if kind is None:
             chunks = decode_chunks(self._stream.chunk, message.data)
+            while self._frames and not self._frames[0].headers:
+                chunks += decode_chunks(self._stream.chunk, self._frames.popleft().data)
             self._chunks += len(chunks)
-            self._last_content = time.monotonic()
+            self._last_content = self._loop.time()
             return chunks
         if kind == Frame.PING:
-            if time.monotonic() - self._last_content > self._stream.timeout:
+            if self._loop.time() - self._last_content > self._stream.timeout:
                 raise Refused(RefusalCode.TIMEOUT, f"The {self._stream.owner} sent nothing for too long")
             return None
         self.ended = True

@@ -1,15 +1,16 @@
 """OpenAI's chat completion API: its request as a `Chat` of the platform, and a `ChatReply` in its forms.
 
 Source: https://platform.openai.com/docs/api-reference/chat. Answers are written with the fields that were set and no
-others (`exclude_unset`), since the API tells `null` from absent: `logprobs` is null, an empty delta has no `content`.
+others, since the API tells `null` from absent: `logprobs` is null, an empty delta has no `content`. So they are plain
+dicts here, of the forms that the models say: to make a model of every piece would cost more than all else.
 """
 
 import time
-import uuid
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from common.identifiers import new_id
 from contracts.base import Message, RefusalCode, Refused
 from contracts.router import (
     Chat,
@@ -23,6 +24,8 @@ from contracts.router import (
     Usage,
 )
 from gateway.domain.sampling import SamplingRequest, fingerprint
+
+Json = dict[str, Any]
 
 _ANSWER_ONLY = frozenset({"refusal", "annotations", "audio", "function_call", "reasoning", "reasoning_content"})
 """Fields of an answer's message, which clients send back with the next question."""
@@ -164,90 +167,72 @@ class NamedModel(Message):
     model: str = Field(min_length=1, max_length=300)
 
 
-def completion(reply: ChatReply) -> ChatCompletion:
-    return ChatCompletion(
-        id=reply.id,
-        object="chat.completion",
-        created=reply.created,
-        model=reply.model,
-        choices=[_choice(0, reply), *(_choice(index, other) for index, other in enumerate(reply.others, 1))],
-        usage=reply.usage,
-        system_fingerprint=fingerprint(reply),
-    )
+def completion(reply: ChatReply) -> Json:
+    """A `ChatCompletion`."""
+    return {
+        "id": reply.id,
+        "object": "chat.completion",
+        "created": reply.created,
+        "model": reply.model,
+        "choices": [_choice(index, choice) for index, choice in enumerate((reply, *reply.others))],
+        "usage": reply.usage.model_dump(),
+        "system_fingerprint": fingerprint(reply),
+    }
 
 
-def _choice(index: int, choice: Choice) -> ChatChoice:
-    message: dict[str, Any] = {"role": "assistant", "content": choice.content, "refusal": None, **choice.extra}
+def _choice(index: int, choice: Choice) -> Json:
+    message: Json = {"role": "assistant", "content": choice.content, "refusal": None, **choice.extra}
     if choice.tool_calls:
         message |= {"content": choice.content or None, "tool_calls": choice.tool_calls}
-    return ChatChoice(
-        index=index,
-        message=AssistantMessage.model_validate(message),
-        logprobs=choice.logprobs,
-        finish_reason=choice.finish_reason,
-    )
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": choice.logprobs,
+        "finish_reason": choice.finish_reason,
+    }
 
 
 class ChatChunks:
-    """The chunks of one streamed chat completion, which share id, moment and model."""
+    """The chunks of one streamed chat completion, each a `ChatCompletionChunk`: they share id, moment and model."""
 
     def __init__(self, asked: ChatRequest) -> None:
-        self._id = f"chatcmpl-{uuid.uuid4().hex}"
-        self._created = int(time.time())
-        self._model = asked.model
-        self._include_usage = asked.include_usage
+        self._shared: Json = {
+            "id": f"chatcmpl-{new_id()}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": asked.model,
+            "system_fingerprint": None,
+        }
+        self._usage: Json = {"usage": None} if asked.include_usage else {}
         self._choices = asked.n or 1
 
-    def opening(self) -> list[ChatCompletionChunk]:
+    def opening(self) -> list[Json]:
         """What comes first: the role of every choice."""
-        return [self._chunk(index, Delta(role="assistant", content="")) for index in range(self._choices)]
+        return [self._chunk(index, {"role": "assistant", "content": ""}) for index in range(self._choices)]
 
-    def delta(self, delta: ChatDelta) -> ChatCompletionChunk:
-        fields: dict[str, Any] = dict(delta.extra)
+    def delta(self, delta: ChatDelta) -> Json:
+        fields: Json = dict(delta.extra)
         if delta.tool_calls:
             fields["tool_calls"] = delta.tool_calls
         if delta.content or not fields:
             fields["content"] = delta.content
-        return self._chunk(delta.index, Delta(**fields), logprobs=delta.logprobs)
+        return self._chunk(delta.index, fields, logprobs=delta.logprobs)
 
-    def ending(self, reply: ChatReply) -> list[ChatCompletionChunk]:
+    def ending(self, reply: ChatReply) -> list[Json]:
         """What comes last: the finish reasons and, where it was asked for, the usage."""
-        said = fingerprint(reply)
+        said = {"system_fingerprint": fingerprint(reply)}
         last = [
-            self._chunk(index, Delta(), choice.finish_reason, said)
-            for index, choice in enumerate((reply, *reply.others))
+            self._chunk(index, {}, choice.finish_reason) | said for index, choice in enumerate((reply, *reply.others))
         ]
-        if self._include_usage:
-            last.append(
-                ChatCompletionChunk(
-                    id=self._id,
-                    object="chat.completion.chunk",
-                    created=self._created,
-                    model=self._model,
-                    system_fingerprint=said,
-                    choices=[],
-                    usage=reply.usage,
-                )
-            )
+        if self._usage:
+            last.append({**self._shared, **said, "choices": [], "usage": reply.usage.model_dump()})
         return last
 
     def _chunk(
-        self,
-        index: int,
-        delta: Delta,
-        finish_reason: FinishReason | None = None,
-        said: str | None = None,
-        logprobs: dict[str, Any] | None = None,
-    ) -> ChatCompletionChunk:
-        return ChatCompletionChunk(
-            id=self._id,
-            object="chat.completion.chunk",
-            created=self._created,
-            model=self._model,
-            system_fingerprint=said,
-            choices=[ChunkChoice(index=index, delta=delta, logprobs=logprobs, finish_reason=finish_reason)],
-            **({"usage": None} if self._include_usage else {}),
-        )
+        self, index: int, delta: Json, finish_reason: FinishReason | None = None, logprobs: Json | None = None
+    ) -> Json:
+        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
+        return {**self._shared, "choices": [choice], **self._usage}
 
 
 def model_list(served: ServedModels) -> OpenAiModels:

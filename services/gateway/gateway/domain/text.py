@@ -4,14 +4,16 @@ Source: https://platform.openai.com/docs/api-reference/completions.
 """
 
 import time
-import uuid
 from typing import Any, Literal
 
 from pydantic import Field
 
+from common.identifiers import new_id
 from contracts.base import Message
-from contracts.router import ChatDelta, ChatReply, Choice, FinishReason, Prompts, TextCompletion, Usage
+from contracts.router import ChatDelta, ChatReply, FinishReason, Prompts, TextCompletion, Usage
 from gateway.domain.sampling import SamplingRequest, fingerprint
+
+Json = dict[str, Any]
 
 
 class CompletionRequest(SamplingRequest):
@@ -58,60 +60,54 @@ class Completion(Message):
     usage: Usage | None = None
 
 
-def text_completion(reply: ChatReply) -> Completion:
-    return Completion(
-        id=reply.id,
-        object="text_completion",
-        created=reply.created,
-        model=reply.model,
-        choices=[_choice(index, choice) for index, choice in enumerate((reply, *reply.others))],
-        system_fingerprint=fingerprint(reply),
-        usage=reply.usage,
-    )
+def text_completion(reply: ChatReply) -> Json:
+    """A `Completion`."""
+    return {
+        "id": reply.id,
+        "object": "text_completion",
+        "created": reply.created,
+        "model": reply.model,
+        "choices": [
+            _choice(index, choice.content, choice.finish_reason, choice.logprobs)
+            for index, choice in enumerate((reply, *reply.others))
+        ],
+        "system_fingerprint": fingerprint(reply),
+        "usage": reply.usage.model_dump(),
+    }
 
 
-def _choice(index: int, choice: Choice) -> TextChoice:
-    return TextChoice(text=choice.content, index=index, logprobs=choice.logprobs, finish_reason=choice.finish_reason)
+def _choice(index: int, text: str, finish_reason: FinishReason | None, logprobs: Json | None) -> Json:
+    return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish_reason}
 
 
 class TextChunks:
-    """The chunks of one streamed text completion, which share id, moment and model."""
+    """The chunks of one streamed text completion, each a `Completion`: they share id, moment and model."""
 
     def __init__(self, asked: CompletionRequest) -> None:
-        self._id = f"cmpl-{uuid.uuid4().hex}"
-        self._created = int(time.time())
-        self._model = asked.model
-        self._include_usage = asked.include_usage
+        self._shared: Json = {
+            "id": f"cmpl-{new_id()}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": asked.model,
+            "system_fingerprint": None,
+        }
+        self._usage: Json = {"usage": None} if asked.include_usage else {}
 
-    def opening(self) -> list[Completion]:
+    def opening(self) -> list[Json]:
         """Nothing: a text has no role to begin with."""
         return []
 
-    def delta(self, delta: ChatDelta) -> Completion:
-        return self._chunk(
-            TextChoice(text=delta.content, index=delta.index, logprobs=delta.logprobs, finish_reason=None)
-        )
+    def delta(self, delta: ChatDelta) -> Json:
+        choice = _choice(delta.index, delta.content, None, delta.logprobs)
+        return {**self._shared, "choices": [choice], **self._usage}
 
-    def ending(self, reply: ChatReply) -> list[Completion]:
+    def ending(self, reply: ChatReply) -> list[Json]:
         """What comes last: the finish reasons and, where it was asked for, the usage."""
+        shared = {**self._shared, "system_fingerprint": fingerprint(reply)}
         last = [
-            self._chunk(
-                TextChoice(text="", index=index, logprobs=None, finish_reason=choice.finish_reason),
-                said=fingerprint(reply),
-            )
+            {**shared, "choices": [_choice(index, "", choice.finish_reason, None)], **self._usage}
             for index, choice in enumerate((reply, *reply.others))
         ]
-        if self._include_usage:
-            last.append(self._chunk(None, said=fingerprint(reply), usage=reply.usage))
+        if self._usage:
+            last.append({**shared, "choices": [], "usage": reply.usage.model_dump()})
         return last
-
-    def _chunk(self, choice: TextChoice | None, *, said: str | None = None, usage: Usage | None = None) -> Completion:
-        return Completion(
-            id=self._id,
-            object="text_completion",
-            created=self._created,
-            model=self._model,
-            choices=[choice] if choice is not None else [],
-            system_fingerprint=said,
-            **({"usage": usage} if self._include_usage else {}),
-        )

@@ -1,7 +1,9 @@
 """From a reply to an HTTP response: JSON by the row's form, refusals by the family's, server-sent events."""
 
 from collections.abc import Mapping
+from typing import Any
 
+import orjson
 from aiohttp import web
 from pydantic import BaseModel
 
@@ -30,6 +32,11 @@ def json_response(
 ) -> web.Response:
     text = body.model_dump_json(exclude_none=omit_absent, exclude_unset=omit_unset)
     return web.Response(body=text.encode(), content_type=_JSON, status=status, headers=headers)
+
+
+def plain_json(body: Mapping[str, Any]) -> web.Response:
+    """For answers whose parts are not worth a model."""
+    return web.Response(body=orjson.dumps(body), content_type=_JSON)
 
 
 def refused(refusal: Refused, family: Family) -> web.Response:

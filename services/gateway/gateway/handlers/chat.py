@@ -1,12 +1,12 @@
 """OpenAI's completions, whole or streamed, and its embeddings: questions over the bus, and no database."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
+import orjson
 from aiohttp import web
-from pydantic import BaseModel
 
 from contracts.base import Empty, RefusalCode, Refused, Rpc, Stream
 from contracts.router import (
@@ -20,11 +20,11 @@ from contracts.router import (
     ChatReply,
 )
 from gateway.deps import Deps
-from gateway.domain.chat import ChatChunks, ChatRequest, NamedModel, completion, find_model
+from gateway.domain.chat import ChatChunks, ChatRequest, Json, NamedModel, completion, find_model
 from gateway.domain.embeddings import EmbeddingsRequest, embedding_list
 from gateway.domain.text import CompletionRequest, TextChunks, text_completion
 from gateway.edge.reading import read_request
-from gateway.edge.responses import event_stream, json_response
+from gateway.edge.responses import event_stream, json_response, plain_json
 from gateway.errors import openai_error
 from gateway.routes.table import Route
 
@@ -40,7 +40,7 @@ class _Api:
 
     rpc: Rpc[Any, ChatReply]
     stream: Stream[Any, ChatDelta, ChatReply]
-    whole: Callable[[ChatReply], BaseModel]
+    whole: Callable[[ChatReply], Json]
     chunks: Callable[[Any], Chunks]
 
 
@@ -75,38 +75,37 @@ async def _complete(deps: Deps, asked: Asked, api: _Api, request: web.Request) -
     try:
         if asked.stream:
             return await _stream(deps, asked, api, request)
-        return json_response(api.whole(await deps.bus.ask(api.rpc, asked.question())), omit_unset=True)
+        return plain_json(api.whole(await deps.bus.ask(api.rpc, asked.question())))
     except Refused as refusal:
         raise about_the_model(refusal) from None
 
 
 async def _stream(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> web.StreamResponse:
-    """Streams as chunks come."""
-    stream = deps.bus.stream(api.stream, asked.question())
-    async with aclosing(stream) as items:
+    """Streams as chunks come; what came together is written together."""
+    stream = deps.bus.batches(api.stream, asked.question())
+    async with aclosing(stream) as batches:
         # A refusal before the first token still has a status of its own.
-        first = await anext(items)
+        first = await anext(batches)
         response = event_stream()
         await response.prepare(request)
         chunks = api.chunks(asked)
         try:
-            await response.write(b"".join(map(_event, [*chunks.opening(), *_chunks(chunks, first)])))
-            async for item in items:
-                await response.write(b"".join(map(_event, _chunks(chunks, item))))
-            await response.write(_DONE)
+            await response.write(_events([*chunks.opening(), *_chunks(chunks, first)]))
+            async for batch in batches:
+                await response.write(_events(_chunks(chunks, batch)))
+            await response.write_eof(_DONE)
         except Refused as refusal:
             # No [DONE]: a stream that broke off must not look finished.
-            await response.write(_event(openai_error(refusal)))
-        await response.write_eof()
+            await response.write_eof(_events([openai_error(refusal).model_dump(exclude_unset=True)]))
     return response
 
 
-def _chunks(chunks: Chunks, item: ChatDelta | ChatReply) -> Sequence[BaseModel]:
-    return [chunks.delta(item)] if isinstance(item, ChatDelta) else chunks.ending(item)
+def _chunks(chunks: Chunks, batch: list[ChatDelta] | ChatReply) -> list[Json]:
+    return chunks.ending(batch) if isinstance(batch, ChatReply) else [chunks.delta(delta) for delta in batch]
 
 
-def _event(body: BaseModel) -> bytes:
-    return b"data: " + body.model_dump_json(exclude_unset=True).encode() + b"\n\n"
+def _events(bodies: Iterable[Json]) -> bytes:
+    return b"".join([b"data: %b\n\n" % orjson.dumps(body) for body in bodies])
 
 
 def about_the_model(refusal: Refused) -> Refused:
