@@ -90,8 +90,9 @@ async def test_pages_follow_one_another(gateway: Gateway) -> None:
     assert first["total"] == second["total"] >= 3
 
 
-async def test_a_key_that_does_not_exist_cannot_be_revoked(gateway: Gateway) -> None:
-    status, body, _ = await gateway.call("DELETE", "/api/v1/keys/nobody")
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_a_key_that_does_not_exist_is_neither_shown_nor_revoked(method: str, gateway: Gateway) -> None:
+    status, body, _ = await gateway.call(method, "/api/v1/keys/nobody")
     assert (status, body["error"], body["metadata"]) == (404, "NOT_FOUND", {"key_id": "nobody"})
 
 
@@ -191,6 +192,7 @@ async def test_some_options_are_changed_and_the_others_stay(gateway: Gateway) ->
     status, changed, _ = await gateway.call("PATCH", path, json={"budget": None, "role": "viewer"})
     assert status == 200
     assert {name: changed[name] for name in OPTIONS} == {**OPTIONS, "budget": None, "role": "viewer"}
+    assert await gateway.get(path) == changed
     assert await status_with(gateway, made["key"], "POST", "/api/v1/jobs") == 403
 
 

@@ -36,6 +36,7 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.READY: states.readiness,
     Special.CREATE_KEY: keys.create_key,
     Special.LIST_KEYS: keys.list_keys,
+    Special.GET_KEY: keys.get_key,
     Special.REPLACE_KEY: keys.replace_key,
     Special.CHANGE_KEY: keys.change_key,
     Special.REVOKE_KEY: keys.revoke_key,

@@ -44,6 +44,15 @@ async def list_keys(deps: Deps, route: Route, request: web.Request) -> web.Strea
     return respond(route, ApiKeyPage.of(items, total, asked))
 
 
+async def get_key(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
+    asked = cast(NamedApiKey, await read_request(request, route))
+    async with deps.database.connection() as connection:
+        key = await store.get_key(connection, asked.key_id)
+    if key is None:
+        raise _no_key(asked.key_id)
+    return respond(route, key)
+
+
 async def replace_key(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
     asked = cast(ReplacedApiKey, await read_request(request, route))
     new = NewApiKey.model_validate(asked.model_dump(exclude={"key_id"}))

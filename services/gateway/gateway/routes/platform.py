@@ -77,6 +77,18 @@ PLATFORM = (
         special=Special.LIST_KEYS,
     ),
     Route(
+        method="GET",
+        path="/api/v1/keys/{key_id}",
+        tag=Tag.KEYS,
+        summary="Get an API key's options",
+        description="What it has used is under `GET /api/v1/llm/usage?key=`.",
+        role="admin",
+        request=NamedApiKey,
+        response=ApiKey,
+        special=Special.GET_KEY,
+        refusals=(RefusalCode.NOT_FOUND,),
+    ),
+    Route(
         method="PUT",
         path="/api/v1/keys/{key_id}",
         tag=Tag.KEYS,

@@ -90,6 +90,7 @@ class Special(StrEnum):
     READY = "ready"
     CREATE_KEY = "create_key"
     LIST_KEYS = "list_keys"
+    GET_KEY = "get_key"
     REPLACE_KEY = "replace_key"
     CHANGE_KEY = "change_key"
     REVOKE_KEY = "revoke_key"

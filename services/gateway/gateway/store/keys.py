@@ -23,6 +23,12 @@ async def add_key(connection: Connection, minted: MintedKey, new: NewApiKey, cre
     return _key(row)
 
 
+async def get_key(connection: Connection, key_id: str) -> ApiKey | None:
+    """The key, a revoked one too. None when there is no such key."""
+    row = await connection.fetchrow("SELECT * FROM api_keys WHERE key_id = $1", key_id)
+    return None if row is None else _key(row)
+
+
 async def lock_key(connection: Connection, key_id: str) -> ApiKey | None:
     """The key, which nobody else changes until the transaction ends. None when there is no such key."""
     row = await connection.fetchrow("SELECT * FROM api_keys WHERE key_id = $1 FOR UPDATE", key_id)
