@@ -104,6 +104,15 @@ class TestOpenAI:
                 await client.chat.completions.create(model="simulated-small", messages=[])
         assert refused.value.code == "model_not_found"
 
+    async def test_an_image_is_refused_by_name(self, serve: Serve) -> None:
+        parts: Any = [{"type": "text", "text": "what is it"}, {"type": "image_url", "image_url": {"url": "data:,"}}]
+        async with serve() as (client, _):
+            with pytest.raises(openai.BadRequestError, match="this model reads text alone, and no part") as no:
+                await client.chat.completions.create(
+                    model="simulated-small", messages=[{"role": "user", "content": parts}]
+                )
+        assert no.value.param == "messages.0.content"
+
     async def test_it_keeps_the_pace_it_was_given(self, serve: Serve) -> None:
         async with serve(latency=0.05, tokens_per_second=200) as (client, _):
             started = time.monotonic()

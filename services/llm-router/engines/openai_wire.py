@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
 Kind = Literal["chat", "text"]
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -48,9 +48,17 @@ class TextPart(Wire):
     text: str
 
 
+def _text_alone(content: Any) -> Any:
+    """Says of an image or a sound what it is that will not do, before all the types are told that it is none of."""
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, dict) and part.get("type", "text") != "text":
+            raise ValueError(f"this model reads text alone, and no part of the type {part['type']!r}")
+    return content
+
+
 class Message(Wire):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[TextPart] | None = None
+    content: Annotated[str | list[TextPart] | None, BeforeValidator(_text_alone)] = None
 
     @property
     def text(self) -> str:
@@ -246,7 +254,8 @@ def invalid_request(error: ValidationError) -> ApiError:
     """The first thing that is wrong with a request body, and where."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(step) for step in first["loc"])
-    return ApiError(400, f"{where}: {first['msg']}" if where else first["msg"], param=where or None)
+    what = first["msg"].removeprefix("Value error, ")
+    return ApiError(400, f"{where}: {what}" if where else what, param=where or None)
 
 
 # Answers
