@@ -1,6 +1,5 @@
 """A whole platform whose parts fail while calls are on their way, and engines that fail as a test says."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -65,10 +64,3 @@ async def serve(callers: Callers) -> AsyncIterator[Serve]:
             return upstreams
 
         yield served
-
-
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Returns once it holds. Raises TimeoutError."""
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - nothing tells a caller when
-            await asyncio.sleep(0.02)

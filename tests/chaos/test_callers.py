@@ -8,8 +8,9 @@ import pytest
 
 from embedded.platform import Platform
 from tests.chaos.callers import Callers
-from tests.chaos.conftest import Serve, until
+from tests.chaos.conftest import Serve
 from tests.llm_router import upstream as faults
+from tests.llm_router.conftest import until
 from tests.llm_router.upstream import Upstream
 
 pytestmark = pytest.mark.e2e

@@ -46,12 +46,23 @@ from tests.llm_router.upstream import Upstream, running
 T = TypeVar("T")
 
 
-async def soon(check: Callable[[], Awaitable[T]], seconds: float = 5.0) -> T:
+PATIENCE = 20.0
+"""Seconds after which what a test waits for counts as not happening; on an idle machine it takes moments."""
+
+
+async def soon(check: Callable[[], Awaitable[T]], seconds: float = PATIENCE) -> T:
     """The first true result of `check`. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not (result := await check()):  # noqa: ASYNC110 - nothing tells a caller when
             await asyncio.sleep(0.02)
     return result
+
+
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Returns once it holds. Raises TimeoutError."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nothing tells a caller when
+            await asyncio.sleep(0.02)
 
 
 @dataclass
@@ -157,6 +168,14 @@ class House:
 
     async def models(self) -> dict[str, ServedModel]:
         return {model.name: model for model in (await self.bus.ask(LIST_SERVED_MODELS, Empty())).models}
+
+    async def discovered(self, *names: str) -> None:
+        """Returns once the models are known."""
+
+        async def known() -> bool:
+            return set(names) <= set(await self.models())
+
+        await soon(known)
 
     async def engines(self) -> dict[str, Engine]:
         return {engine.name: engine for engine in (await self.bus.ask(LIST_ENGINES, ListEngines())).items}

@@ -1,7 +1,6 @@
 """Completions as callers see them over the bus."""
 
 import asyncio
-import time
 import uuid
 from contextlib import aclosing
 
@@ -23,7 +22,7 @@ from contracts.router import (
 )
 from contracts.router import TestPrompt as PromptToTest
 from tests.llm_router import upstream as faults
-from tests.llm_router.conftest import Open, as_role, chat, soon
+from tests.llm_router.conftest import PATIENCE, Open, as_role, chat, soon, until
 from tests.llm_router.upstream import frame
 
 
@@ -171,14 +170,10 @@ class TestFaults:
     async def test_an_engine_that_hangs_is_answered_for_within_the_deadline(self, open_house: Open) -> None:
         house = await open_house()
         house.upstreams[0].faults.append(faults.hang)
-        started = time.monotonic()
         refusal = await house.refusal(timeout=1.0)
-        assert time.monotonic() - started < 1.2
         assert refusal.code is RefusalCode.TIMEOUT
-        assert refusal.metadata["type"] == "timeout"
-        assert refusal.metadata["troubleshooting"]
-        async with asyncio.timeout(1):
-            await house.upstreams[0].left.wait()
+        await until(house.upstreams[0].left.is_set)
+        assert (await house.recorded("Hello"))["error_type"] == "timeout"
 
     async def test_what_an_engine_that_freezes_has_not_answered_goes_to_another(self, open_house: Open) -> None:
         house = await open_house(2, engine_check_timeout=0.3)
@@ -195,8 +190,7 @@ class TestFaults:
         other.faults.clear()
         other.let_go.set()
         assert [(await call).engine for call in calls] == ["e1"] * 4
-        async with asyncio.timeout(5):
-            await frozen.left.wait()
+        await until(frozen.left.is_set)
 
     async def test_an_engine_that_freezes_alone_is_waited_for(self, open_house: Open) -> None:
         house = await open_house(engine_check_timeout=0.3)
@@ -214,11 +208,15 @@ class TestFaults:
         assert (await call).engine == "e0"
 
     async def test_a_completion_survives_the_restart_of_its_engine(self, open_house: Open) -> None:
-        house = await open_house()
+        house = await open_house(engine_patience=PATIENCE)
         upstream = house.upstreams[0]
         await upstream.stop()
         asking = asyncio.create_task(house.ask())
-        await asyncio.sleep(0.5)
+
+        async def is_down() -> bool:
+            return (await house.engines())["e0"].status == "unavailable"
+
+        await soon(is_down)
         await upstream.start(upstream.port)
         assert (await asking).content == "One two three"
 
@@ -229,15 +227,14 @@ class TestFaults:
         assert refusal.code is RefusalCode.ENGINE_UNAVAILABLE
         assert refusal.metadata["type"] == "connection"
 
-    async def test_a_caller_who_leaves_stops_the_engine_within_a_second(self, open_house: Open) -> None:
+    async def test_a_caller_who_leaves_stops_the_engine_at_once(self, open_house: Open) -> None:
         house = await open_house()
         house.upstreams[0].faults.append(faults.hang_after_a_word)
         stream = house.bus.stream(CHAT_STREAM, chat("m", "Hello"))
         async with aclosing(stream) as items:
             first = await anext(items)
             assert first == ChatDelta(content="One")
-        async with asyncio.timeout(1):
-            await house.upstreams[0].left.wait()
+        await until(house.upstreams[0].left.is_set)
 
         async def is_free() -> bool:
             return (await house.engines())["e0"].outstanding == 0
@@ -247,11 +244,12 @@ class TestFaults:
     async def test_a_busy_model_does_not_hold_up_another(self, open_house: Open) -> None:
         house = await open_house(2)
         house.upstreams[1].models = [{"id": "n"}]
-        await asyncio.sleep(0.5)
+        await house.discovered("n")
         house.upstreams[0].faults.append(faults.hang)
         waiting = asyncio.create_task(house.ask("m"))
         await house.upstreams[0].reached.wait()
-        assert (await house.ask("n", timeout=1)).engine == "e1"
+        assert (await house.ask("n")).engine == "e1"
+        assert not waiting.done()
         house.upstreams[0].let_go.set()
         assert (await waiting).engine == "e0"
 

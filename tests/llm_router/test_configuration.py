@@ -1,7 +1,5 @@
 """Configuration and engines over the bus."""
 
-import asyncio
-
 import pytest
 
 from contracts.base import Empty, RefusalCode, Refused
@@ -45,7 +43,7 @@ class TestDefault:
     async def test_a_model_can_be_chosen_alone(self, open_house: Open) -> None:
         house = await open_house(2, provider="simulated")
         house.upstreams[1].models = [{"id": "n"}]
-        await asyncio.sleep(0.5)
+        await house.discovered("n")
         await update(house, UpdateConfig(model_name="n"))
         assert (await config(house)).api_base == house.upstreams[1].url
         assert (await house.ask(DEFAULT_MODEL)).model == "n"

@@ -1,14 +1,13 @@
 """A KoboldAI server behind the router, as callers see it."""
 
-import asyncio
 from contextlib import aclosing
 
 import pytest
 
-from contracts.base import Refused
+from contracts.base import RefusalCode, Refused
 from contracts.router import CHAT_COMPLETE, CHAT_STREAM, Chat, ChatDelta, ChatMessage, ChatReply
 from llm_router.domain.engines import DeclaredEngine
-from tests.llm_router.conftest import House, Open, chat, soon
+from tests.llm_router.conftest import House, Open, chat, soon, until
 from tests.llm_router.kobold import Kobold, kobold_running
 
 MODEL = "koboldcpp/tiny"
@@ -74,8 +73,7 @@ async def test_a_caller_who_leaves_aborts_the_generation(open_house: Open) -> No
         house = await house_on(open_house, server)
         async with aclosing(house.bus.stream(CHAT_STREAM, chat(MODEL, "Hello"))) as items:
             assert await anext(items) == ChatDelta(content="One")
-        async with asyncio.timeout(1):
-            await server.abort.wait()
+        await until(server.abort.is_set)
         assert server.aborted == [server.asked[0]["genkey"]]
 
 
@@ -83,7 +81,7 @@ async def test_a_deadline_aborts_the_generation(open_house: Open) -> None:
     async with kobold_running(hangs=True) as server:
         house = await house_on(open_house, server)
         refusal = await house.refusal(MODEL, timeout=1.0)
-        assert refusal.metadata["type"] == "timeout"
+        assert refusal.code is RefusalCode.TIMEOUT
 
         async def is_aborted() -> bool:
             return server.aborted == [server.asked[0]["genkey"]]

@@ -5,8 +5,9 @@ import uuid
 
 from contracts.base import RefusalCode
 from contracts.registry import Model
+from contracts.router import ServedModel
 from tests.llm_router import upstream as faults
-from tests.llm_router.conftest import House, Open, soon
+from tests.llm_router.conftest import House, Open, soon, until
 
 
 def helper_name() -> str:
@@ -31,7 +32,7 @@ class TestList:
         model = (await house.models())["m"]
         assert (model.provider, model.max_tokens, model.status, model.engine) == ("simulated", 2048, "active", "e0")
         house.upstreams[0].models.append({"id": "n"})
-        await asyncio.sleep(0.5)
+        await house.discovered("n")
         models = await house.models()
         assert models["m"].id == model.id
         assert models["n"].id != model.id
@@ -39,15 +40,22 @@ class TestList:
     async def test_a_model_whose_engine_is_away_is_unavailable(self, open_house: Open) -> None:
         house = await open_house()
         await house.upstreams[0].stop()
-        await asyncio.sleep(0.7)
-        assert (await house.models())["m"].status == "unavailable"
+
+        async def is_away() -> bool:
+            return (await house.models())["m"].status == "unavailable"
+
+        await soon(is_away)
 
     async def test_replicas_give_the_same_numbers(self, open_house: Open) -> None:
         house = await open_house(replicas=3)
         names = {f"n{i}" for i in range(20)}
         house.upstreams[0].models += [{"id": name} for name in names]
-        await asyncio.sleep(0.7)
-        answers = [await house.models() for _ in range(15)]
+
+        async def all_know() -> list[dict[str, ServedModel]]:
+            answers = [await house.models() for _ in range(15)]
+            return answers if all(names <= answer.keys() for answer in answers) else []
+
+        answers = await soon(all_know)
         numbers = [{name: model.id for name, model in answer.items() if name in names} for answer in answers]
         assert numbers[0].keys() == names
         assert all(other == numbers[0] for other in numbers)
@@ -189,13 +197,14 @@ class TestTrainedModels:
         assert "rank too high" in refusal.message
 
     async def test_a_load_that_takes_too_long_fails_while_others_are_answered(self, open_house: Open) -> None:
-        house = await open_house(provider="vllm", model_load_timeout=0.5)
+        house = await open_house(provider="vllm", model_load_timeout=2.0)
         name = helper_name()
         await register(house, name)
         house.upstreams[0].slow_load = 5.0
         loading = asyncio.create_task(house.refusal(name))
-        await asyncio.sleep(0.1)
-        assert (await house.ask("m", timeout=0.3)).content
+        await until(lambda: bool(house.upstreams[0].loads))
+        assert (await house.ask("m")).content
+        assert not loading.done()
         refusal = await loading
         assert refusal.code is RefusalCode.TIMEOUT
         assert refusal.metadata["type"] == "timeout"
