@@ -37,6 +37,8 @@ _LEFT_OUT: Mapping[str, str] = {
     "post_api_v1_llm_config": "would point the platform at engines out in the world",
     "post_api_v1_llm_engines": "would point the platform at engines out in the world",
     "put_api_v1_llm_engines_engine_id": "would point the platform at engines out in the world",
+    "post_api_llm_instances": "would point the platform at engines out in the world",
+    "put_api_llm_instances_port": "would point the platform at engines out in the world",
 }
 """Operations that are not tried, and why."""
 

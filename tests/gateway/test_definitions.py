@@ -164,6 +164,7 @@ async def test_what_is_exported_can_be_imported_as_it_is(gateway: Gateway, peers
         ("POST", "/api/payloads", {**PAYLOAD, "condition": {"payload": 1, "operator": "eval"}}, "condition.operator"),
         ("POST", "/api/workflows", {"name": "w", "payloads": [0]}, "payloads.0"),
         ("GET", "/api/blocks/first", None, "block_id"),
+        ("GET", "/api/workflows/99999999999999999999", None, "workflow_id"),
         ("GET", "/api/blocks?folders=x", None, "folders: unknown field"),
     ],
 )
@@ -183,5 +184,7 @@ async def test_refusals_have_the_documents_one_form(gateway: Gateway, peers: Pee
     assert (status, body) == (409, {"error": message})
     status, body, _ = await gateway.call("GET", "/api/blocks/1")
     assert (status, body) == (404, {"error": "Block not found"})
+    status, body, headers = await gateway.call("PUT", "/api/workflows/import", json={})
+    assert (status, list(body), headers["Allow"]) == (405, ["error"], "POST")
     status, body, _ = await gateway.call("GET", "/api/blocks", key=None)
     assert (status, list(body)) == (401, ["error"])

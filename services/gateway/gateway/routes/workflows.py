@@ -6,7 +6,8 @@ from gateway.domain.orchestration import SavedWorkflow, Told, WorkflowArray, del
 from gateway.routes.table import Route, Special, Tag, asks, view
 
 _WORKFLOWS = "/api/workflows"
-_WORKFLOW = "/api/workflows/{workflow_id}"
+# Digits alone, beside `/api/workflows/import`.
+_WORKFLOW = "/api/workflows/{workflow_id:\\d+}"
 _SAVED = view(SavedWorkflow, saved_workflow)
 _EXAMPLE = {"name": "Analysis Workflow", "payloads": [1, 2]}
 
@@ -78,7 +79,7 @@ WORKFLOWS = (
     ),
     asks(
         "GET",
-        "/api/workflows/{workflow_id}/versions",
+        f"{_WORKFLOW}/versions",
         workflows.LIST_WORKFLOW_VERSIONS,
         tag=Tag.WORKFLOWS,
         summary="List the versions of a workflow",
@@ -87,7 +88,7 @@ WORKFLOWS = (
     ),
     asks(
         "GET",
-        "/api/workflows/{workflow_id}/export",
+        f"{_WORKFLOW}/export",
         workflows.EXPORT_WORKFLOW,
         tag=Tag.WORKFLOWS,
         summary="Export a workflow",
