@@ -16,7 +16,7 @@ from orchestrator.domain.records import Claim
 from orchestrator.domain.workflows.conditions import holds
 from orchestrator.domain.workflows.fanout import items
 from orchestrator.domain.workflows.questions import question
-from orchestrator.domain.workflows.rendering import render, variables
+from orchestrator.domain.workflows.rendering import render, variables, with_defaults
 from orchestrator.domain.workflows.responses import Answer, output, skipped
 from orchestrator.store import workflow_runs
 
@@ -50,7 +50,7 @@ class PayloadSteps:
         responses = {earlier["position"]: earlier["content"] for earlier in claim.inputs}
         if payload.condition is not None and not holds(payload.condition, responses[payload.condition.position]):
             return skipped(position, payload)
-        given = claim.options["inputs"]
+        given = with_defaults(snapshot, claim.options["inputs"])
         asking = _Asking(deps, claim, payload)
 
         async def answer(item: str | None, key: str) -> Answer:

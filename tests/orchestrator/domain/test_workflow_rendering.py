@@ -6,7 +6,14 @@ import pytest
 
 from contracts.base import RefusalCode, Refused
 from contracts.router import Chat, TextCompletion
-from contracts.workflows import BlockSnapshot, ConditionSnapshot, Operator, PayloadSnapshot, WorkflowSnapshot
+from contracts.workflows import (
+    BlockSnapshot,
+    ConditionSnapshot,
+    ForEachSnapshot,
+    Operator,
+    PayloadSnapshot,
+    WorkflowSnapshot,
+)
 from orchestrator.domain.workflows.conditions import holds
 from orchestrator.domain.workflows.fanout import MOST_ITEMS, items
 from orchestrator.domain.workflows.questions import question
@@ -86,10 +93,16 @@ def test_a_prompt_that_would_grow_too_long_is_refused_before_it_is_made() -> Non
 
 
 def test_inputs_that_are_needed_are_named() -> None:
-    check_inputs({"tone": "dry"}, {})
+    check_inputs(_workflow(inputs={"tone": "dry"}), {})
+    listed = [_payload("a", for_each=ForEachSnapshot(input=name)) for name in ("cities", "tone", "cities")]
+    workflow = _workflow(*listed, inputs={"topic": None, "tone": "dry", "length": None})
     with pytest.raises(Refused) as refused:
-        check_inputs({"topic": None, "tone": "dry", "length": None}, {"length": 5})
-    assert refused.value.metadata["errors"] == [{"field": "inputs.topic", "message": "field required"}]
+        check_inputs(workflow, {"length": 5})
+    assert refused.value.metadata["errors"] == [
+        {"field": "inputs.topic", "message": "field required"},
+        {"field": "inputs.cities", "message": "field required"},
+    ]
+    check_inputs(workflow, {"length": 5, "topic": "x", "cities": ["Oban"]})
 
 
 def test_the_engines_own_template_is_asked_for_as_a_chat_and_a_format_as_text() -> None:

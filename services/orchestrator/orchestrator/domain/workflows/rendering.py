@@ -39,8 +39,7 @@ def variables(
     `responses` are by position; those of payloads that need not have ended before are not seen. An item stands over a
     response of that name, and a response over an input.
     """
-    named = {name: default for name, default in snapshot.inputs.items() if default is not None}
-    named |= {name: text(value) for name, value in inputs.items() if value is not None}
+    named = {name: text(value) for name, value in with_defaults(snapshot, inputs).items()}
     for earlier in graph_of(snapshot).ancestors(position):
         if (response := responses.get(earlier)) is not None:
             named[snapshot.payloads[earlier].step] = response
@@ -78,9 +77,17 @@ def fill(content: str, values: Mapping[str, str]) -> str:
     return _IN_BRACES.sub(replaced, content)
 
 
-def check_inputs(declared: Mapping[str, str | None], given: Mapping[str, Any]) -> None:
-    """Raises `Refused(INVALID)` naming the inputs that a run must be given and is not."""
-    missing = [name for name, default in declared.items() if default is None and given.get(name) is None]
-    if missing:
+def with_defaults(snapshot: WorkflowSnapshot, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a run, with what the workflow declares for those that it was not given."""
+    named = {name: default for name, default in snapshot.inputs.items() if default is not None}
+    return named | {name: value for name, value in given.items() if value is not None}
+
+
+def check_inputs(snapshot: WorkflowSnapshot, given: Mapping[str, Any]) -> None:
+    """Raises `Refused(INVALID)` naming the inputs that a run must be given and is not: those that are declared without
+    a default, and the lists that payloads are done for."""
+    lists = [part.for_each.input for part in snapshot.payloads if part.for_each is not None and part.for_each.input]
+    known = with_defaults(snapshot, given)
+    if missing := [name for name in dict.fromkeys((*snapshot.inputs, *lists)) if name not in known]:
         errors = [{"field": f"inputs.{name}", "message": "field required"} for name in missing]
         raise Refused(RefusalCode.INVALID, "The workflow needs more inputs", {"errors": errors})

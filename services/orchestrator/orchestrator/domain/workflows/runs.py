@@ -59,7 +59,7 @@ def check_startable(new: NewWorkflowRun) -> None:
     """Raises `Refused(INVALID)` for a workflow with nothing to do, and for inputs that are missing or unstorable."""
     if not new.snapshot.payloads:
         raise Refused(RefusalCode.INVALID, f"The workflow {new.snapshot.name!r} has no payloads")
-    check_inputs(new.snapshot.inputs, new.inputs)
+    check_inputs(new.snapshot, new.inputs)
     if errors := list(unstorable(new.inputs, "inputs")):
         raise Refused(RefusalCode.INVALID, "Input validation failed", {"errors": errors})
 
