@@ -187,6 +187,9 @@ class TestKeeping:
         with pytest.raises(Refused) as caught:
             await create(house, port=5997, name="twice", host="a", api_base="http://b")
         assert caught.value.metadata["errors"][0]["field"] == "host"
+        with pytest.raises(Refused) as caught:
+            await create(house, port=5996, name="nowhere", host="0" * 64)
+        assert caught.value.code is RefusalCode.INVALID
 
 
 class TestAsking:

@@ -67,6 +67,8 @@ def test_a_base_is_brought_to_one_form(given: str, normal: str) -> None:
         "http://host:99999/v1",
         "http://host:0/v1",
         "http://[::1/v1",
+        f"http://{'a' * 64}.example/v1",
+        "http://a..example/v1",
     ],
 )
 def test_anything_but_a_plain_http_url_is_refused_by_field(api_base: str) -> None:

@@ -18,6 +18,8 @@ def parsed_api_base(api_base: str) -> SplitResult:
     try:
         parts = urlsplit(api_base.strip())
         port = parts.port
+        # As it is looked up: a name with a part of more than 63 letters cannot be.
+        (parts.hostname or "").encode("idna")
     except ValueError:
         raise invalid_api_base("is not a valid URL") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:

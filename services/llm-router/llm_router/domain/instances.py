@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from contracts.base import RefusalCode, Refused
 from contracts.instances import CreateInstance, InstanceConfig, ListedModel, ModelInfo, UpdateInstance, port_of
+from llm_router.domain.addresses import parsed_api_base
 from llm_router.domain.engines import Question
 
 LOOPBACK = "127.0.0.1"
@@ -42,14 +43,21 @@ def configured(question: Question, configs: Mapping[int, InstanceConfig]) -> Que
 
 
 def api_base_of(request: CreateInstance | UpdateInstance) -> str | None:
-    """Where the instance is; None where the request does not say. Raises `Refused(INVALID)` where it says it twice."""
+    """Where the instance is; None where the request does not say.
+
+    Raises `Refused(INVALID)` where it says it twice, and for what is no place.
+    """
     if request.host is not None and request.api_base is not None:
         message = "name either the host or the api_base"
         raise Refused(RefusalCode.INVALID, message, {"errors": [{"field": "host", "message": message}]})
-    if request.api_base is not None or request.host is None:
-        return request.api_base
-    host = f"[{request.host}]" if ":" in request.host else request.host
-    return f"http://{host}:{request.port}"
+    if request.host is not None:
+        host = f"[{request.host}]" if ":" in request.host else request.host
+        api_base: str | None = f"http://{host}:{request.port}"
+    else:
+        api_base = request.api_base
+    if api_base is not None:
+        parsed_api_base(api_base)
+    return api_base
 
 
 def check_free(port: int, taken: Iterable[tuple[int | None, str]]) -> None:
