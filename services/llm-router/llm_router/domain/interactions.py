@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, Literal
 
 from contracts.router import Chat, ChatDelta, ChatReply, CountedBy, Embed, Interaction, Usage
@@ -93,7 +94,9 @@ def output_text(answer: Answer) -> str:
 
 def parameters(asked: Asked) -> dict[str, Any]:
     """What the caller set, without texts. Large ones (tools, schemas) are kept by name alone."""
-    given = asked.model_dump(exclude=_TEXTS, exclude_none=True)
+    given = {name: value for name in _parameter_names(type(asked)) if (value := getattr(asked, name)) is not None}
+    if not asked.extra and all(isinstance(value, int | float) for value in given.values()):
+        return given
     encoded = json.dumps(given | asked.extra)
     if len(encoded) > _EXTRA_LIMIT:
         given.pop("response_format", None)
@@ -101,6 +104,11 @@ def parameters(asked: Asked) -> dict[str, Any]:
     # The escape of NUL is the one thing in JSON that Postgres does not store.
     kept: dict[str, Any] = json.loads(encoded.replace("\\u0000", "\\ufffd"))
     return kept
+
+
+@cache
+def _parameter_names(kind: type[Asked]) -> tuple[str, ...]:
+    return tuple(name for name in kind.model_fields if name not in _TEXTS)
 
 
 def _json(value: object) -> str:

@@ -1,5 +1,8 @@
 """The router's Prometheus metrics. Labels are names of engines and of models that are served, never a caller's text."""
 
+from dataclasses import dataclass
+from functools import cache
+
 from common.telemetry import SECONDS, Counter, Gauge, Histogram
 
 UNKNOWN = "unknown"
@@ -20,3 +23,25 @@ QUEUE_LENGTH = Gauge("router_queue_length", "Requests that wait for an engine")
 QUEUE_SECONDS = Histogram("router_queue_seconds", "Time that requests waited for an engine", buckets=SECONDS)
 PENDING = Gauge("router_interactions_pending", "Interactions that JetStream has not taken yet")
 SPILLED = Counter("router_interactions_spilled_total", "Interactions that went to the log instead of JetStream")
+
+
+@dataclass(frozen=True)
+class Meters:
+    """What the completions of one model on one engine are counted by, looked up once."""
+
+    completed: Counter
+    seconds: Histogram
+    first_token_seconds: Histogram
+    input_tokens: Counter
+    output_tokens: Counter
+
+
+@cache
+def meters(model: str, engine: str) -> Meters:
+    return Meters(
+        COMPLETIONS.labels(model, engine, "completed"),
+        DURATION.labels(engine),
+        FIRST_TOKEN.labels(engine),
+        TOKENS.labels(model, engine, "input"),
+        TOKENS.labels(model, engine, "output"),
+    )

@@ -165,13 +165,17 @@ class Observation:
 
     def _measure(self, reason: str, duration: float) -> None:
         model, engine = self._model, self._engine or metrics.UNKNOWN
-        metrics.COMPLETIONS.labels(model, engine, reason).inc()
-        metrics.DURATION.labels(engine).observe(duration)
+        meters = metrics.meters(model, engine)
+        if reason == "completed":
+            meters.completed.inc()
+        else:
+            metrics.COMPLETIONS.labels(model, engine, reason).inc()
+        meters.seconds.observe(duration)
         if self.time_to_first_token is not None:
-            metrics.FIRST_TOKEN.labels(engine).observe(self.time_to_first_token)
+            meters.first_token_seconds.observe(self.time_to_first_token)
         if self._usage is not None:
-            metrics.TOKENS.labels(model, engine, "input").inc(self._usage.prompt_tokens)
-            metrics.TOKENS.labels(model, engine, "output").inc(self._usage.completion_tokens)
+            meters.input_tokens.inc(self._usage.prompt_tokens)
+            meters.output_tokens.inc(self._usage.completion_tokens)
         if self._cost:
             metrics.COST.labels(model, engine).inc(float(self._cost))
 

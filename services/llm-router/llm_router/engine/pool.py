@@ -56,6 +56,9 @@ class Member:
     unanswered: "set[Lease]" = field(default_factory=set)
     """Those for which nothing of an answer has come yet."""
 
+    def __post_init__(self) -> None:
+        self.gauge = OUTSTANDING.labels(self.spec.name)
+
     @property
     def name(self) -> str:
         return self.spec.name
@@ -235,7 +238,7 @@ class EnginePool:
     def release(self, member: Member) -> None:
         member.outstanding -= 1
         member.breaker.abandon()
-        OUTSTANDING.labels(member.name).set(member.outstanding)
+        member.gauge.set(member.outstanding)
         if member.retired:
             if member.outstanding == 0:
                 self._close(member)
@@ -313,7 +316,7 @@ class EnginePool:
         member.outstanding += 1
         member.last_used = datetime.now(UTC)
         member.breaker.start()
-        OUTSTANDING.labels(member.name).set(member.outstanding)
+        member.gauge.set(member.outstanding)
         if route.adapter is not None:
             member.adapters.begin(route.model)
         return Lease(member, route, self)
