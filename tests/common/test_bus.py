@@ -46,7 +46,7 @@ class Seen:
         self.trace_id = 0
         self.released = asyncio.Event()
         self.started = asyncio.Event()
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
 
 
 def handlers() -> Handlers[Seen]:
@@ -115,9 +115,13 @@ async def test_a_declared_refusal_arrives_with_its_details(asker: Bus, seen: See
     )
 
 
-@pytest.mark.parametrize("failure", [KeyError("secret"), Refused(RefusalCode.DATASET_INVALID, "secret")])
+@pytest.mark.parametrize(
+    "failure",
+    [KeyError("secret"), Refused(RefusalCode.DATASET_INVALID, "secret"), asyncio.CancelledError("secret")],
+    ids=["crash", "undeclared", "cancelled-within"],
+)
 async def test_a_crash_or_an_undeclared_refusal_tells_nothing_of_the_inside(
-    asker: Bus, seen: Seen, failure: Exception
+    asker: Bus, seen: Seen, failure: BaseException
 ) -> None:
     seen.failure = failure
     with pytest.raises(Refused) as refused:

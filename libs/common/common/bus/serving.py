@@ -207,10 +207,10 @@ class _Answering(Generic[DepsT]):
                 # A stream's deadline bounds its start alone: how long it may run is the engine's affair.
                 async with asyncio.timeout(None if self.streams else remaining):
                     await self._respond(message)
-            except asyncio.CancelledError:
-                outcome = "cancelled"
-                raise
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if _was_stopped(error):
+                    outcome = "cancelled"
+                    raise
                 refusal = _refusal_for(error, self._contract)
                 outcome = refusal.code.value
                 span.set_status(StatusCode.ERROR, outcome)
@@ -257,7 +257,13 @@ class _Answering(Generic[DepsT]):
         return request
 
 
-def _refusal_for(error: Exception, contract: Rpc[Any, Any] | Stream[Any, Any, Any]) -> Refused:
+def _was_stopped(error: BaseException) -> bool:
+    """Whether the answer itself was cancelled, and not something that it waited for, whose caller waits still."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
+def _refusal_for(error: BaseException, contract: Rpc[Any, Any] | Stream[Any, Any, Any]) -> Refused:
     """What the caller hears: a declared refusal as it is; a crash as `internal_error`, logged with its trace here."""
     if isinstance(error, Refused) and (error.code in contract.refusals or error.code in BUS_REFUSALS):
         return error
