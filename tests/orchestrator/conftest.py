@@ -60,16 +60,16 @@ def access_of(servers: Endpoints) -> SettingsOf:
 
 
 @pytest.fixture
-def settings(access_of: SettingsOf) -> Settings:
-    """An orchestrator in a hurry."""
-    return Settings(
-        **access_of("orchestrator"),
-        lease_seconds=1.0,
-        cancel_grace_seconds=0.5,
-        retry_base_seconds=0.05,
-        hint_pause_seconds=0.3,
-        reap_interval_seconds=0.05,
-    )
+def settings(request: pytest.FixtureRequest, access_of: SettingsOf) -> Settings:
+    """An orchestrator in a hurry; `@pytest.mark.parametrize("settings", [{...}], indirect=True)` says how much."""
+    hurry: dict[str, Any] = {
+        "lease_seconds": 1.0,
+        "cancel_grace_seconds": 0.5,
+        "retry_base_seconds": 0.05,
+        "hint_pause_seconds": 0.3,
+        "reap_interval_seconds": 0.05,
+    }
+    return Settings(**access_of("orchestrator"), **(hurry | getattr(request, "param", {})))
 
 
 @pytest.fixture

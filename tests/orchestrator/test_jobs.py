@@ -1,7 +1,7 @@
 """Jobs over the bus: submitted, worked on, answered about, cancelled."""
 
 import asyncio
-import time
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from common.bus import Bus
 from common.context import Call, Principal, calling
+from common.outbox import OutboxRelay
 from common.service import Service
 from common.tracing import tracer
 from contracts.base import RefusalCode, Refused
@@ -111,16 +112,21 @@ async def test_the_branches_of_a_diamond_run_side_by_side(caller: Bus, jobs: Job
     assert (await job_of(caller, accepted)).status == "completed"
 
 
+@pytest.fixture
+def idle_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay that hardly ever looks by itself."""
+    monkeypatch.setattr(OutboxRelay.__init__, "__kwdefaults__", {"interval": 600.0})
+
+
+@pytest.mark.usefixtures("idle_relay")
 async def test_a_hint_reaches_a_worker_as_soon_as_a_step_is_ready(jobs: Jobs, worker: Worker, worker_bus: Bus) -> None:
     puller = worker_bus.puller(TRAINER_WORK)
     while stale := await puller.fetch(500, 0.2):
         await asyncio.gather(*(hint.ack() for hint in stale))
-    pulling = asyncio.create_task(puller.fetch(1, 5.0))
+    pulling = asyncio.create_task(puller.fetch(1, 20.0))
     await asyncio.sleep(0.1)
-    started = time.monotonic()
     await jobs.submit(["a"])
     (hint,) = await pulling
-    assert time.monotonic() - started < 0.3, "the relay did not hear of the commit"
     await hint.ack()
     step = await worker.claim(hint.delivered.body.step_id)
     assert step is not None
@@ -431,14 +437,12 @@ async def test_jobs_are_listed_newest_first_and_by_status(caller: Bus, jobs: Job
 
 
 async def test_the_end_of_a_job_is_told(caller: Bus, jobs: Jobs, worker: Worker) -> None:
-    events = caller.follow(JOB_ENDED)
-    ending = asyncio.ensure_future(anext(events))
-    await asyncio.sleep(0.2)
     accepted = await jobs.submit(["a"])
     await worker.succeed(await worker.take())
-    body = (await asyncio.wait_for(ending, 5)).body
-    assert (body.job_id, body.run_id, body.status) == (accepted.job_id, accepted.run_id, "completed")
-    await events.aclose()
+    # From the first that is kept: those of other tests are among them.
+    async with asyncio.timeout(20), aclosing(caller.follow(JOB_ENDED, after=0)) as events:
+        told = await anext(event.body async for event in events if event.body.job_id == accepted.job_id)
+    assert (told.run_id, told.status) == (accepted.run_id, "completed")
 
 
 async def test_a_ready_service_says_so(service: Service) -> None:
