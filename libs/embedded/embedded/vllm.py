@@ -10,6 +10,7 @@ from pathlib import Path
 
 from embedded.demo.base_model import BASE_MODEL
 from embedded.errors import StartError
+from embedded.guard import guarded
 from embedded.log import parse_vllm
 from embedded.probe import answers
 from embedded.process import Command
@@ -17,7 +18,8 @@ from embedded.settings import Settings
 
 VLLM = "vllm"
 _LOOPBACK = "127.0.0.1"
-_GRACE = 15.0
+_GRACE, _GRACE_UNSUPERVISED = 15.0, 20.0
+"""Seconds that it has to end by itself; the second when the supervisor has died, who would log that it has to kill."""
 _CONCURRENCY = 256
 """Requests it is given at once: it batches them, and keeps a line of its own."""
 _PRIORITY = 10
@@ -71,11 +73,11 @@ class Vllm:
         }
         return Command(
             name=VLLM,
-            arguments=(*self._first_of_all(data_dir), *self._server(port)),
+            # It runs the model in processes of its own.
+            arguments=guarded((*self._first_of_all(data_dir), *self._server(port)), grace=_GRACE_UNSUPERVISED),
             environment={**usual, **environment},
             ready=partial(answers, port, "/health"),
             parse=parse_vllm,
-            # Not SIGKILL: it has to end the processes of its own that run the model.
             death_signal=signal.SIGTERM,
             grace=_GRACE,
         )
@@ -108,6 +110,8 @@ class Vllm:
             *("--enable-lora", "--max-lora-rank", str(self.max_lora_rank), "--max-loras", "4", "--max-cpu-loras", "16"),
             # The router alone sends templates: those that models were trained with.
             "--trust-request-chat-template",
+            # JSON without blanks between its parts: small models would write blanks until their tokens are spent.
+            *("--structured-outputs-config", '{"backend": "guidance", "disable_any_whitespace": true}'),
             "--disable-uvicorn-access-log",
             # Compiling for a CPU takes minutes and gains little.
             *(() if self.has_gpu else ("--enforce-eager",)),

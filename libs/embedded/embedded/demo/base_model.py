@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from embedded.demo import questions
-from embedded.tether import tethered
 
 BASE_MODEL = "docs-llama"
 
@@ -34,7 +33,7 @@ def make_base_model(out: Path, work: Path, prose: Callable[[], list[str]], *, qu
         text = work / "prose.txt"
         text.write_text("\n\n".join(prose()), encoding="utf-8")
         command = [sys.executable, "-m", "trainer.tiny_model", "--text", str(text), "--out", str(out)]
-        subprocess.run(tethered(command), check=True, capture_output=quiet, text=True)
+        subprocess.run(command, check=True, capture_output=quiet, text=True)
 
 
 def main() -> None:
