@@ -11,7 +11,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from common.bus import Bus, BusDown, Delivered, Handlers
+from common.bus import Bus, BusDown, Delivered, Forgotten, Handlers
 from common.bus.frames import encode, encode_chunks
 from common.bus.protocol import Message
 from common.context import Call, Principal, calling, current
@@ -320,6 +320,28 @@ async def test_following_without_a_place_tells_only_what_is_new(asker: Bus, orch
     await asyncio.sleep(0.3)
     await orchestrating.publish(orchestrator.LOG_RECORDED, log(run_id, "new"), key=run_id, message_id=f"{run_id}.new")
     assert (await asyncio.wait_for(following, 5)).body.message == "new"
+
+
+async def test_what_is_kept_is_told_again_from_a_place_on_and_then_ends(asker: Bus, orchestrating: Bus) -> None:
+    run_id, event = uuid.uuid4().hex, orchestrator.LOG_RECORDED
+    end = await asker.end_of(event)
+    records = [(run_id, f"{run_id}.{n}", log(run_id, str(n))) for n in range(600)]
+    await orchestrating.publish_many(event, records)
+    whole = [delivered async for delivered in asker.replay(event, key=run_id, after=end)]
+    assert [delivered.body.message for delivered in whole] == [str(n) for n in range(600)]
+    assert await asker.end_of(event) == whole[-1].sequence
+    rest = [delivered.body.message async for delivered in asker.replay(event, after=whole[-3].sequence)]
+    assert rest == ["598", "599"]
+    assert [one async for one in asker.replay(event, key="nobody")] == []
+    with pytest.raises(Forgotten):
+        await anext(asker.replay(event, after=whole[-1].sequence + 1))
+
+
+async def test_what_is_mentioned_is_heard_by_who_listens(asker: Bus, orchestrating: Bus) -> None:
+    run_id = uuid.uuid4().hex
+    orchestrating.mention(orchestrator.LOG_RECORDED, log(run_id, "by the way"), key=run_id)
+    heard = await asyncio.wait_for(anext(asker.follow(orchestrator.LOG_RECORDED, key=run_id, after=0)), 5)
+    assert heard.body.message == "by the way"
 
 
 async def test_a_batch_whose_handler_fails_comes_again(orchestrating: Bus) -> None:

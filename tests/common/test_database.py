@@ -1,7 +1,9 @@
 """Migrations and transactions on a real Postgres."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -64,3 +66,29 @@ async def test_an_event_is_told_when_its_transaction_commits_and_only_then(
     assert await relay.relay_once() == 0
     await bus.close()
     await database.close()
+
+
+async def test_replicas_tell_together_in_the_order_of_what_happened(
+    settings_of: Callable[[str], ServiceSettings],
+) -> None:
+    settings, key, number = settings_of("orchestrator"), uuid.uuid4().hex, 2500
+    database = await Database.connect(settings.database_url.get_secret_value(), "orchestrator", size=8)
+    await database.migrate("common")
+    buses = [await Bus.connect(settings, "orchestrator") for _ in range(3)]
+    reader = await Bus.connect(settings_of("gateway"), "gateway")
+    end = await reader.end_of(orchestrator.LOG_RECORDED)
+    lines = [
+        orchestrator.LogRecord(run_id=key, timestamp=datetime.now(UTC), agent="a", level="INFO", message=str(n))
+        for n in range(number)
+    ]
+    told = [
+        outbox.telling(orchestrator.LOG_RECORDED, line, message_id=f"{key}.{line.message}", key=key) for line in lines
+    ]
+    async with database.transaction() as connection:
+        await outbox.add_many(connection, told)
+    relays = [OutboxRelay(database, bus) for bus in buses for _ in range(2)]
+    while sum(await asyncio.gather(*(relay.relay_once() for relay in relays))):
+        pass
+    seen = [event.body.message async for event in reader.replay(orchestrator.LOG_RECORDED, key=key, after=end)]
+    assert seen == [line.message for line in lines]
+    await asyncio.gather(*(bus.close() for bus in (*buses, reader)), database.close())

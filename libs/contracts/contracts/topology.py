@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Literal
 
-from contracts import orchestrator, registry, router
+from contracts import orchestrator, registry, router, run_events
 from contracts.base import BodyT, Event, Rpc, Stream
 
 DAY = 24 * 3600.0
@@ -53,6 +53,7 @@ class StreamSpec:
 STREAMS = (
     StreamSpec("EVENTS", ("events.>",), "limits", 7 * DAY, 1 << 30),
     StreamSpec("LOGS", ("logs.>",), "limits", 7 * DAY, 1 << 30),
+    StreamSpec("RUNS", ("runs.>",), "limits", 2 * DAY, 1 << 30),
     StreamSpec("WORK", ("work.>",), "work", 1 * DAY, 256 << 20),
     StreamSpec("INTERACTIONS", ("interactions.>",), "work", 7 * DAY, 4 << 30),
 )
@@ -120,7 +121,7 @@ ACCESS = (
             "router.v1.>",
         ),
         publishes=("events.gateway.>",),
-        follows=("EVENTS", "LOGS"),
+        follows=("EVENTS", "LOGS", "RUNS"),
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
     ),
     Access(
@@ -142,7 +143,12 @@ ACCESS = (
             "router.v1.chat.*",
             "router.v1.text.*",
         ),
-        publishes=("events.orchestrator.>", "work.>", orchestrator.LOG_RECORDED.filter),
+        publishes=(
+            "events.orchestrator.>",
+            "work.>",
+            orchestrator.LOG_RECORDED.filter,
+            run_events.RUN_TOLD.filter,
+        ),
         consumes=(ORCHESTRATOR_LOGS,),
         follows=("EVENTS",),
     ),

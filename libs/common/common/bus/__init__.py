@@ -6,7 +6,7 @@ and nowhere else: deadline, principal, trace, metrics, log context, validation, 
 
 from common.bus.bus import Bus
 from common.bus.handlers import Handlers
-from common.bus.jetstream import Delivered, Pulled, Puller
+from common.bus.jetstream import Delivered, Forgotten, Pulled, Puller
 from common.bus.wire import BusDown
 
-__all__ = ["Bus", "BusDown", "Delivered", "Handlers", "Pulled", "Puller"]
+__all__ = ["Bus", "BusDown", "Delivered", "Forgotten", "Handlers", "Pulled", "Puller"]

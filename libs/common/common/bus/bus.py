@@ -14,7 +14,7 @@ from common.bus.connection import connect_reader, connect_wire
 from common.bus.frames import NO_RESPONDERS, STATUS, encode, refusal_in, room
 from common.bus.handlers import DepsT, Handlers
 from common.bus.inbox import Inbox, Silent
-from common.bus.jetstream import Delivered, Puller, follow, settle
+from common.bus.jetstream import Delivered, Puller, end_of, follow, replay, settle
 from common.bus.posting import Poster
 from common.bus.protocol import Message
 from common.bus.serving import Server
@@ -189,6 +189,11 @@ class Bus:
         """
         return self._poster.post_late(event.subject_for(None), lambda: encode(body()), {_MESSAGE_ID: message_id})
 
+    def mention(self, event: Event[BodyT], body: BodyT, *, key: str | None = None) -> None:
+        """Tells what nobody misses: it is not waited for, and dropped when the bus is away or has too much to do."""
+        if self._wire.is_idle:
+            self._wire.publish(event.subject_for(key), encode(body))
+
     async def publish_many(self, event: Event[BodyT], bodies: Sequence[tuple[str | None, str, BodyT]]) -> None:
         """As `publish`, for several `(key, message id, body)`, in order, in one round trip."""
         headers = inject({})
@@ -221,6 +226,27 @@ class Bus:
     ) -> AsyncGenerator[Delivered[BodyT], None]:
         """Every kept event after sequence `after` (0: from the first; None: only new ones), in order, for ever."""
         return follow(self._reader, self._context, event, key, after)
+
+    async def replay(
+        self, event: Event[BodyT], *, key: str | None = None, after: int = 0
+    ) -> AsyncGenerator[Delivered[BodyT], None]:
+        """Every kept event after sequence `after`, in order, and ends where there is no more at the moment.
+
+        Raises Forgotten when nothing says what came after `after`, BusDown.
+        """
+        try:
+            async with aclosing(replay(self._context, event, key, after)) as events:
+                async for delivered in events:
+                    yield delivered
+        except (TimeoutError, NatsError) as error:
+            raise BusDown(f"what was told of {event.subject} cannot be read: {error!r}") from error
+
+    async def end_of(self, event: Event[BodyT]) -> int:
+        """Where the event's stream ends now: what is told later has a larger sequence. Raises BusDown."""
+        try:
+            return await end_of(self._context, event)
+        except (TimeoutError, NatsError) as error:
+            raise BusDown(f"the end of {event.stream} cannot be read: {error!r}") from error
 
     def puller(self, consumer: Consumer[BodyT]) -> Puller[BodyT]:
         """Pulls from `consumer` by hand, for a worker that takes only what it has room for."""

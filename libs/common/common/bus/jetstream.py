@@ -173,6 +173,48 @@ async def follow(
                     await subscription.unsubscribe()
 
 
+class Forgotten(Exception):
+    """The stream no longer keeps what came after that place, or never was there."""
+
+
+async def replay(
+    context: JetStreamContext, event: Event[BodyT], key: str | None, after: int
+) -> AsyncGenerator[Delivered[BodyT], None]:
+    """Every kept event after sequence `after`, in order, up to the last that there is when it has been read.
+
+    Raises Forgotten when `after` (but 0) is before what the stream keeps or after its end, TimeoutError, NatsError.
+    """
+    subject = event.subject_for(key) if key is not None else event.filter
+    subscription = await _private_reader(context, event.stream, subject, after)
+    try:
+        info = await subscription.consumer_info()
+        pending, place = info.num_pending or 0, None if info.delivered is None else info.delivered.stream_seq
+        if after and (place != after or (not pending and after > await end_of(context, event))):
+            raise Forgotten(f"{event.stream} cannot be read on from {after}")
+        while pending:
+            for message in await _fetch(subscription, _FOLLOW_BATCH, _FOLLOW_WAIT):
+                pending = message.metadata.num_pending
+                try:
+                    delivered = decode(event, message)
+                except ValidationError as error:
+                    _log.error("message_unreadable", subject=message.subject, error=str(error))
+                else:
+                    yield delivered
+    finally:
+        with suppress(NatsError, TimeoutError):
+            await subscription.unsubscribe()
+
+
+async def end_of(context: JetStreamContext, event: Event[BodyT]) -> int:
+    """The place behind the last message of the event's stream. Raises TimeoutError, NatsError."""
+    subscription = await _private_reader(context, event.stream, event.filter, None)
+    try:
+        return await _place(subscription) or 0
+    finally:
+        with suppress(NatsError, TimeoutError):
+            await subscription.unsubscribe()
+
+
 async def _private_reader(
     context: JetStreamContext, stream: str, subject: str, after: int | None
 ) -> JetStreamContext.PullSubscription:

@@ -94,6 +94,11 @@ class Wire:
     def is_connected(self) -> bool:
         return self._link is not None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether what is sent now leaves at once."""
+        return self._link is not None and not self._link.is_slow
+
     def publish(
         self, subject: str, payload: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None
     ) -> None:

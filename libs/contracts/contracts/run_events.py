@@ -1,0 +1,99 @@
+"""What runs of workflows tell while they go on: document C's four messages, kept in a stream for a while.
+
+The changes of a run's state are told exactly once and in order, from the transaction in which they happened. Progress
+comes between them and may be lost. The key of an event is the id of its run.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.base import Event, EventBody, Message, RefusalCode, Rpc
+from contracts.workflow_runs import GetWorkflowRun, ResponseMetadata, RunStatus
+
+
+class Pace(EventBody):
+    tokens_per_second: float
+
+
+class Progress(EventBody):
+    """`progress` is in percent of the tokens that the payload may have."""
+
+    runId: int  # noqa: N815 - document C's name
+    payloadId: int  # noqa: N815 - document C's name
+    payloadName: str  # noqa: N815 - document C's name
+    status: Literal["running"] = "running"
+    progress: int = Field(ge=0, le=100)
+    metadata: Pace
+
+
+class EventMetadata(ResponseMetadata):
+    """`truncated`: the event holds only the beginning of the response, which is too long for one."""
+
+    truncated: bool = False
+
+
+class Response(EventBody):
+    runId: int  # noqa: N815 - document C's name
+    payloadId: int  # noqa: N815 - document C's name
+    payloadName: str  # noqa: N815 - document C's name
+    content: str
+    metadata: EventMetadata
+
+
+class Completion(EventBody):
+    runId: int  # noqa: N815 - document C's name
+    status: Literal["completed"] = "completed"
+
+
+class Failure(EventBody):
+    """Also of a run that was cancelled, or deleted while it went on."""
+
+    runId: int  # noqa: N815 - document C's name
+    error: str
+
+
+class ExecutionProgress(EventBody):
+    type: Literal["execution_progress"] = "execution_progress"
+    data: Progress
+
+
+class PayloadCompleted(EventBody):
+    type: Literal["payload_completed"] = "payload_completed"
+    data: Response
+
+
+class WorkflowCompleted(EventBody):
+    type: Literal["workflow_completed"] = "workflow_completed"
+    data: Completion
+
+
+class WorkflowFailed(EventBody):
+    type: Literal["workflow_failed"] = "workflow_failed"
+    data: Failure
+
+
+RunMessage = ExecutionProgress | PayloadCompleted | WorkflowCompleted | WorkflowFailed
+"""A message in document C's form. The last two end a run: nothing comes after them."""
+
+
+class RunTold(EventBody):
+    """`owner` is the id of the principal who started the run, empty where there was none."""
+
+    owner: str
+    message: Annotated[RunMessage, Field(discriminator="type")]
+
+
+RUN_TOLD = Event("runs.v1.told", RunTold, stream="RUNS", keyed=True)
+
+
+class WatchedRun(Message):
+    """`seconds_since_end` is null while it goes on."""
+
+    run_id: int
+    status: RunStatus
+    seconds_since_end: float | None
+
+
+WATCH_RUN = Rpc("orchestrator.v1.runs.watch", GetWorkflowRun, WatchedRun, refusals=(RefusalCode.NOT_FOUND,))
+"""A run that the caller may watch: one of its own, for an admin any. Others' are not found."""
