@@ -1,13 +1,15 @@
 """The web application: one resource per row of the table, and the server that runs it."""
 
+from functools import partial
+
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from common.context import Call, calling
 from common.service import Service
 from common.telemetry import get_logger
 from gateway.deps import Deps
-from gateway.edge.observing import REQUEST_ID, add_headers, observe
+from gateway.edge.observing import REQUEST_ID, add_headers, observing
 from gateway.edge.reading import idempotency_key
 from gateway.handlers import handler_of
 from gateway.routes import ROUTES, Route
@@ -17,7 +19,8 @@ _log = get_logger("http")
 
 def create_app(deps: Deps) -> web.Application:
     """Every route of the table, answered with `deps`."""
-    app = web.Application(middlewares=[observe, _admitting_strays(deps)], client_max_size=deps.settings.max_body_bytes)
+    observe = observing(partial(deps.admission.admit, route=None))
+    app = web.Application(middlewares=[observe], client_max_size=deps.settings.max_body_bytes)
     app.on_response_prepare.append(add_headers)
     for route in ROUTES:
         endpoint = _endpoint(deps, route)
@@ -44,18 +47,6 @@ def _endpoint(deps: Deps, route: Route) -> Handler:
             return await answer(deps, route, request)
 
     return endpoint
-
-
-def _admitting_strays(deps: Deps) -> Middleware:
-    """What no row of the table answers is counted all the same."""
-
-    @web.middleware
-    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.match_info.http_exception is not None:
-            await deps.admission.admit(request, None)
-        return await handler(request)
-
-    return admit
 
 
 async def serve(service: Service, app: web.Application, deps: Deps) -> None:

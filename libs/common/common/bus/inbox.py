@@ -37,7 +37,7 @@ class Inbox:
         silence: float = math.inf,
         cancel: str | None = None,
     ) -> Message:
-        """The first answer. Who leaves before it says so on the subject `cancel`, if one is named.
+        """The first answer. Who leaves before it, or gives up, says so on the subject `cancel`, if one is named.
 
         Raises TimeoutError after `timeout` seconds, Silent after `silence` seconds without even a ping, BusDown when
         the question cannot be sent.
@@ -47,7 +47,7 @@ class Inbox:
         try:
             self._wire.publish(subject, data, reply=inbox, headers=headers)
             return await waiting.answer
-        except (asyncio.CancelledError, Silent):
+        except (asyncio.CancelledError, TimeoutError, Silent):
             if cancel is not None:
                 with suppress(BusDown):
                     self._wire.publish(cancel, answer_name(inbox).encode())

@@ -204,9 +204,12 @@ class _Answering(Generic[DepsT]):
                 if remaining is not None and remaining <= 0:
                     outcome = "expired"
                     return
-                # A stream's deadline bounds its start alone: how long it may run is the engine's affair.
-                async with asyncio.timeout(None if self.streams else remaining):
+                if self.long:
+                    # Whoever asked says when to stop, and is asked whether it is still there.
                     await self._respond(message)
+                else:
+                    async with asyncio.timeout(remaining):
+                        await self._respond(message)
             except (Exception, asyncio.CancelledError) as error:
                 if _was_stopped(error):
                     outcome = "cancelled"

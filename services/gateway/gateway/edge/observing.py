@@ -2,11 +2,12 @@
 
 import re
 import time
+from collections.abc import Awaitable, Callable
 from functools import cache
 from http import HTTPStatus
 
 from aiohttp import ClientError, web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from opentelemetry.trace import Span, StatusCode
 
 from common.allowances import Standing
@@ -45,32 +46,38 @@ _HEADERS = {
 }
 
 
-@web.middleware
-async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answers every request, counted, traced and logged; a crash is answered too, without its inside."""
-    request_id = _request_id(request)
-    request[REQUEST_ID] = request_id
-    route = _route_of(request)
-    method = request.method if request.method in _METHODS else "OTHER"
-    status = _CLIENT_GONE
-    started = time.perf_counter()
-    IN_FLIGHT.inc()
-    attributes = {"http.request.method": method, "http.route": route, "url.path": request.path}
-    with (
-        calling(Call(request_id=request_id)),
-        hop(f"{method} {route}", SpanKind.SERVER, headers=request.headers, attributes=attributes) as span,
-    ):
-        try:
-            response = await _answer(request, handler)
-            status = response.status
-            return response
-        finally:
-            # Also when the client went away, which cancels the handler.
-            IN_FLIGHT.dec()
-            seconds = time.perf_counter() - started
-            _answered(method, route, status // 100).inc()
-            _duration(method, route).observe(seconds)
-            _tell(request, span, method, route, status, seconds)
+def observing(admit_stray: Callable[[web.Request], Awaitable[object]]) -> Middleware:
+    """Answers every request, counted, traced and logged; a crash is answered too, without its inside.
+
+    What no row of the table answers has to pass `admit_stray`, as others pass their endpoint's admission.
+    """
+
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = request[REQUEST_ID] = _request_id(request)
+        route = _route_of(request)
+        method = request.method if request.method in _METHODS else "OTHER"
+        attributes = {"http.request.method": method, "http.route": route, "url.path": request.path}
+        status = _CLIENT_GONE
+        started = time.perf_counter()
+        IN_FLIGHT.inc()
+        with (
+            calling(Call(request_id=request_id)),
+            hop(f"{method} {route}", SpanKind.SERVER, headers=request.headers, attributes=attributes) as span,
+        ):
+            try:
+                response = await _answer(request, handler, admit_stray)
+                status = response.status
+                return response
+            finally:
+                # Also when the client went away, which cancels the handler.
+                IN_FLIGHT.dec()
+                seconds = time.perf_counter() - started
+                _answered(method, route, status // 100).inc()
+                _duration(method, route).observe(seconds)
+                _tell(request, span, method, route, status, seconds)
+
+    return observe
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -85,8 +92,12 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
             response.headers.update(rates.openai_headers(standing))
 
 
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answer(
+    request: web.Request, handler: Handler, admit_stray: Callable[[web.Request], Awaitable[object]]
+) -> web.StreamResponse:
     try:
+        if request.match_info.http_exception is not None:
+            await admit_stray(request)
         return await handler(request)
     except Refused as refusal:
         return _refuse(request, refusal)
@@ -157,9 +168,10 @@ def _route_of(request: web.Request) -> str:
 
 
 def _tell(request: web.Request, span: Span, method: str, route: str, status: int, seconds: float) -> None:
-    span.set_attribute("http.response.status_code", status)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        span.set_status(StatusCode.ERROR)
+    if span.is_recording():
+        span.set_attribute("http.response.status_code", status)
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            span.set_status(StatusCode.ERROR)
     principal = request.get(PRINCIPAL)
     _log.info(
         "request",
