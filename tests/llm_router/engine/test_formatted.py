@@ -9,7 +9,7 @@ import pytest
 
 from contracts.base import RefusalCode
 from contracts.router import Chat, ChatMessage, Embed, Usage
-from llm_router.domain.engines import Answer, Delta, ModelCard, Question, Vectors
+from llm_router.domain.engines import Answer, Delta, KeepsFormat, ModelCard, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.engine import formatted
 
@@ -25,9 +25,9 @@ USAGE = Usage(prompt_tokens=3, completion_tokens=2, total_tokens=5)
 class Scripted:
     """An engine that says what a test tells it to, one text for each question."""
 
-    keeps_format = False
+    keeps_format: KeepsFormat = "never"
 
-    def __init__(self, *texts: str) -> None:
+    def __init__(self, *texts: str | EngineFailure | Answer) -> None:
         self.texts = list(texts)
         self.asked: list[Chat] = []
 
@@ -35,7 +35,13 @@ class Scripted:
         assert isinstance(question, Chat)
         assert model == "m"
         self.asked.append(question)
-        return Answer("id", self.texts.pop(0), None, "stop", USAGE)
+        match self.texts.pop(0):
+            case EngineFailure() as failure:
+                raise failure
+            case str() as text:
+                return Answer("id", text, None, "stop", USAGE)
+            case Answer() as answer:
+                return answer
 
     def stream(self, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
         raise AssertionError("what has to be checked is not streamed")
@@ -133,7 +139,58 @@ async def test_a_format_that_means_nothing_is_the_callers_mistake(wanted: Any, w
 
 async def test_an_engine_that_keeps_formats_is_left_to_it() -> None:
     engine = Scripted("whatever")
-    engine.keeps_format = True
+    engine.keeps_format = "always"
     question = chat()
     assert (await formatted.complete(engine, question, "m")).content == "whatever"
     assert engine.asked == [question]
+
+
+class Perhaps(Scripted):
+    """Speaks OpenAI's API; whether it knows formats, nobody knows."""
+
+    keeps_format: KeepsFormat = "perhaps"
+
+
+async def test_an_engine_that_may_know_formats_is_told_the_format_and_believed_when_it_fits() -> None:
+    engine, question = Perhaps(GOOD), chat()
+    assert (await formatted.complete(engine, question, "m")).content == GOOD
+    assert engine.asked == [question]
+
+
+async def test_one_that_ignored_the_format_is_asked_once_more_in_words() -> None:
+    engine = Perhaps("A post about b", GOOD)
+    answer = await formatted.complete(engine, chat(), "m")
+    assert (answer.content, answer.usage.total_tokens) == (GOOD, 10)
+    first, *_, said, told = engine.asked[1].messages
+    assert json.dumps(SCHEMA) in str(first.content)
+    assert (said.content, told.role) == ("A post about b", "user")
+    with pytest.raises(EngineFailure, match="twice"):
+        await formatted.complete(Perhaps("A post", "Another"), chat(), "m")
+
+
+async def test_one_that_refuses_the_format_is_asked_in_words() -> None:
+    engine = Perhaps(EngineFailure(FailureKind.INVALID_REQUEST, "response_format is not supported"), GOOD)
+    assert (await formatted.complete(engine, chat(), "m")).content == GOOD
+    assert engine.asked[1].response_format is None
+
+
+async def test_other_refusals_are_the_callers() -> None:
+    with pytest.raises(EngineFailure, match="temperature"):
+        await formatted.complete(Perhaps(EngineFailure(FailureKind.INVALID_REQUEST, "temperature")), chat(), "m")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("id", '{"title": "A', None, "length", USAGE),
+        Answer("id", "", None, "stop", USAGE, extra={"refusal": "I cannot help with that."}),
+        Answer("id", "", [{"id": "call_1"}], "tool_calls", USAGE),
+    ],
+    ids=["cut off", "refused", "a tool call"],
+)
+async def test_an_answer_that_says_itself_why_it_is_no_json_is_handed_on(answer: Answer) -> None:
+    assert await formatted.complete(Perhaps(answer), chat(), "m") == answer
+
+
+async def test_a_format_that_only_the_engine_knows_is_left_to_it() -> None:
+    assert (await formatted.complete(Perhaps("ok"), chat(response_format={"type": "regex"}), "m")).content == "ok"

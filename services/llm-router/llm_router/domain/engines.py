@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -23,8 +23,18 @@ _USUAL_CONCURRENCY = 64
 PUBLIC_BASES: Mapping[ProviderType, str] = {"openai": "https://api.openai.com/v1"}
 """Where a hosted provider is reached when nobody says otherwise."""
 
-STRUCTURED_PROVIDERS: frozenset[ProviderType] = frozenset(("openai", "vllm", "ollama", "local", "simulated"))
-"""Engines that keep to a `response_format` by themselves."""
+KeepsFormat = Literal["always", "perhaps", "never"]
+"""Whether an engine keeps to a `response_format` by itself."""
+KEEPS_FORMAT: Mapping[ProviderType, KeepsFormat] = {
+    # Much speaks OpenAI's API, and what does not know the field mostly ignores it.
+    "openai": "perhaps",
+    "ollama": "perhaps",
+    "llamacpp": "perhaps",
+    "vllm": "always",
+    "local": "always",
+    "simulated": "always",
+    "koboldai": "never",
+}
 
 Question = Chat | TextCompletion
 """What an engine answers with text."""

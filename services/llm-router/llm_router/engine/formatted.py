@@ -1,6 +1,7 @@
 """Completions in the format that was asked for, also from engines that do not keep to one by themselves.
 
-There the format is asked for in words, the answer is validated, and a wrong one is sent back once to be put right.
+There the format is asked for in words, the answer is validated, and a wrong one is sent back once to be put right. An
+engine that perhaps knows formats is asked in its own way first, and in words where nothing came of that.
 """
 
 from collections.abc import AsyncGenerator
@@ -8,31 +9,62 @@ from dataclasses import replace
 
 from contracts.router import Chat, Choice, Usage
 from llm_router.domain.engines import Answer, Delta, Question
+from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.domain.structure import Structure, Unfit, corrected, format_not_kept, instructed, structure_of
 from llm_router.engine.protocol import Engine
 
 
 async def complete(engine: Engine, question: Question, model: str) -> Answer:
     """As the engine's own, with the format kept. Raises `EngineFailure`: FORMAT when it is not, twice."""
-    if (structure := _left_to_us(engine, question)) is None:
+    if not isinstance(question, Chat) or question.response_format is None or engine.keeps_format == "always":
         return await engine.complete(question, model)
-    assert isinstance(question, Chat)  # noqa: S101 - texts have no format
-    chat = instructed(question, structure)
-    answers = [await _fitting(engine, chat, structure, model) for _ in range(question.choices_asked)]
-    return _together(answers)
+    if engine.keeps_format == "perhaps":
+        return await _perhaps_kept(engine, question, model)
+    if (structure := structure_of(question)) is None:
+        return await engine.complete(question, model)
+    return await _in_words(engine, question, structure, model)
 
 
 def stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
-    """As the engine's own. An answer that has to be validated comes in one piece."""
-    if _left_to_us(engine, question) is None:
+    """As the engine's own. An answer that has to be validated comes in one piece; one that perhaps had to, as it is."""
+    if (
+        not isinstance(question, Chat)
+        or question.response_format is None
+        or engine.keeps_format != "never"
+        or structure_of(question) is None
+    ):
         return engine.stream(question, model)
     return _whole_as_stream(engine, question, model)
 
 
-def _left_to_us(engine: Engine, question: Question) -> Structure | None:
-    if not isinstance(question, Chat) or question.response_format is None or engine.keeps_format:
-        return None
-    return structure_of(question)
+async def _perhaps_kept(engine: Engine, chat: Chat, model: str) -> Answer:
+    try:
+        structure = structure_of(chat)
+    except EngineFailure:
+        # The engine may know more formats than we do.
+        structure = None
+    try:
+        first = await engine.complete(chat, model)
+    except EngineFailure as failure:
+        if structure is None or failure.kind is not FailureKind.INVALID_REQUEST or "format" not in failure.message:
+            raise
+        return await _in_words(engine, chat, structure, model)
+    if structure is None or first.others or not _is_finished(first):
+        return first
+    try:
+        return _read(first, structure)
+    except Unfit as unfit:
+        return await _put_right(engine, instructed(chat, structure), structure, model, first, unfit)
+
+
+def _is_finished(answer: Answer) -> bool:
+    """Neither cut off nor refused, which an engine tells in its own way."""
+    return answer.finish_reason in (None, "stop") and not answer.extra.get("refusal")
+
+
+async def _in_words(engine: Engine, question: Chat, structure: Structure, model: str) -> Answer:
+    chat = instructed(question, structure)
+    return _together([await _fitting(engine, chat, structure, model) for _ in range(question.choices_asked)])
 
 
 async def _whole_as_stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
@@ -48,11 +80,18 @@ async def _fitting(engine: Engine, chat: Chat, structure: Structure, model: str)
     try:
         return _read(first, structure)
     except Unfit as unfit:
-        second = await engine.complete(corrected(chat, first.content, str(unfit)), model)
+        return await _put_right(engine, chat, structure, model, first, unfit)
+
+
+async def _put_right(
+    engine: Engine, chat: Chat, structure: Structure, model: str, first: Answer, unfit: Unfit
+) -> Answer:
+    """A second answer to `chat`, after the first one and what was wrong with it."""
+    second = await engine.complete(corrected(chat, first.content, str(unfit)), model)
     try:
         return replace(_read(second, structure), usage=_sum([first.usage, second.usage]))
-    except Unfit as unfit:
-        raise format_not_kept(str(unfit)) from None
+    except Unfit as again:
+        raise format_not_kept(str(again)) from None
 
 
 def _read(answer: Answer, structure: Structure) -> Answer:

@@ -9,7 +9,16 @@ from pathlib import Path
 import orjson
 
 from contracts.router import Embed, FinishReason, Usage
-from llm_router.domain.engines import Answer, Delta, EngineSpec, ModelCard, Question, Vectors
+from llm_router.domain.engines import (
+    KEEPS_FORMAT,
+    Answer,
+    Delta,
+    EngineSpec,
+    KeepsFormat,
+    ModelCard,
+    Question,
+    Vectors,
+)
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.domain.instruct import StopCut
 from llm_router.engine.http import EngineHttp
@@ -48,8 +57,8 @@ class KoboldEngine:
         await self._http.close()
 
     @property
-    def keeps_format(self) -> bool:
-        return False
+    def keeps_format(self) -> KeepsFormat:
+        return KEEPS_FORMAT["koboldai"]
 
     async def complete(self, question: Question, model: str) -> Answer:
         prompt = prompt_of(question)

@@ -7,10 +7,11 @@ import orjson
 
 from contracts.router import Chat, Embed, Usage
 from llm_router.domain.engines import (
-    STRUCTURED_PROVIDERS,
+    KEEPS_FORMAT,
     Answer,
     Delta,
     EngineSpec,
+    KeepsFormat,
     ModelCard,
     Question,
     Vectors,
@@ -43,8 +44,8 @@ class OpenAIEngine:
         await self._http.close()
 
     @property
-    def keeps_format(self) -> bool:
-        return self._provider in STRUCTURED_PROVIDERS
+    def keeps_format(self) -> KeepsFormat:
+        return KEEPS_FORMAT[self._provider]
 
     async def complete(self, question: Question, model: str) -> Answer:
         body = self._body(question, model, stream=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from contracts.router import Embed, Usage
-from llm_router.domain.engines import Answer, Delta, ModelCard, Question, Vectors
+from llm_router.domain.engines import Answer, Delta, KeepsFormat, ModelCard, Question, Vectors
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Engine(Protocol):
     """
 
     @property
-    def keeps_format(self) -> bool:
+    def keeps_format(self) -> KeepsFormat:
         """Whether it keeps to a chat's `response_format` by itself."""
         ...
 
