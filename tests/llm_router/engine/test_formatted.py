@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from contracts.base import RefusalCode
-from contracts.router import Chat, ChatMessage, Embed, Usage
-from llm_router.domain.engines import Answer, Delta, KeepsFormat, ModelCard, Question, Vectors
+from contracts.router import Chat, ChatDelta, ChatMessage, Embed, Usage
+from llm_router.domain.engines import Answer, KeepsFormat, ModelCard, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.engine import formatted
 
@@ -43,7 +43,7 @@ class Scripted:
             case Answer() as answer:
                 return answer
 
-    def stream(self, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
+    def stream(self, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
         raise AssertionError("what has to be checked is not streamed")
 
     async def embed(self, asked: Embed, model: str) -> Vectors:

@@ -10,8 +10,8 @@ from aiohttp import web
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from contracts.router import Chat, ChatMessage
-from llm_router.domain.engines import Answer, Delta, EngineSpec
+from contracts.router import Chat, ChatDelta, ChatMessage
+from llm_router.domain.engines import Answer, EngineSpec
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.engine.openai import OpenAIEngine
 from llm_router.engine.protocol import Timeouts
@@ -41,13 +41,13 @@ async def engine(upstream: Upstream) -> AsyncIterator[OpenAIEngine]:
     await engine.close()
 
 
-async def streamed(engine: OpenAIEngine) -> list[Delta | Answer]:
+async def streamed(engine: OpenAIEngine) -> list[ChatDelta | Answer]:
     return [item async for item in engine.stream(CHAT, "m")]
 
 
-async def failure_of_stream(engine: OpenAIEngine) -> tuple[list[Delta | Answer], EngineFailure]:
+async def failure_of_stream(engine: OpenAIEngine) -> tuple[list[ChatDelta | Answer], EngineFailure]:
     """What came before the stream failed, and the failure."""
-    items: list[Delta | Answer] = []
+    items: list[ChatDelta | Answer] = []
     with pytest.raises(EngineFailure) as caught:
         async for item in engine.stream(CHAT, "m"):
             items.append(item)  # noqa: PERF401 - what came before the failure is wanted
@@ -63,7 +63,7 @@ async def test_an_answer_comes_whole(engine: OpenAIEngine, upstream: Upstream) -
 
 async def test_an_answer_comes_in_pieces_and_then_whole(engine: OpenAIEngine) -> None:
     *pieces, answer = await streamed(engine)
-    assert pieces == [Delta(word) for word in WORDS]
+    assert pieces == [ChatDelta(content=word) for word in WORDS]
     assert isinstance(answer, Answer)
     assert answer.content == "One two three"
     assert answer.finish_reason == "stop"
@@ -148,7 +148,7 @@ async def test_a_broken_stream_never_looks_finished(
 ) -> None:
     upstream.faults.append(fault)
     items, _ = await failure_of_stream(engine)
-    assert items == [Delta("One")]
+    assert items == [ChatDelta(content="One")]
 
 
 async def test_an_end_without_done_is_an_end_if_the_engine_said_why(engine: OpenAIEngine, upstream: Upstream) -> None:
@@ -171,7 +171,7 @@ async def test_what_follows_done_is_not_waited_for(engine: OpenAIEngine, upstrea
 async def test_a_caller_who_leaves_a_stream_stops_the_engine_at_once(engine: OpenAIEngine, upstream: Upstream) -> None:
     upstream.faults.append(faults.hang_after_a_word)
     async with aclosing(engine.stream(CHAT, "m")) as items:
-        assert await anext(items) == Delta("One")
+        assert await anext(items) == ChatDelta(content="One")
     await until(upstream.left.is_set)
 
 

@@ -6,8 +6,8 @@ import struct
 import orjson
 import pytest
 
-from contracts.router import Chat, ChatMessage, TextCompletion, Usage
-from llm_router.domain.engines import Answer, Delta, ModelCard
+from contracts.router import Chat, ChatDelta, ChatMessage, TextCompletion, Usage
+from llm_router.domain.engines import Answer, ModelCard
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.engine.openai_stream import EventLines, StreamedAnswer
 from llm_router.engine.openai_wire import (
@@ -183,7 +183,10 @@ class TestStreams:
             b'{"id":"c1","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}',
             b"[DONE]",
         ]
-        assert [delta for frame in frames for delta in answer.take(frame)] == [Delta("He"), Delta("llo")]
+        assert [delta for frame in frames for delta in answer.take(frame)] == [
+            ChatDelta(content="He"),
+            ChatDelta(content="llo"),
+        ]
         assert answer.ended
         assert answer.done
         whole = answer.whole()
@@ -224,7 +227,7 @@ class TestStreams:
 
     def test_texts_come_without_a_delta(self) -> None:
         answer = StreamedAnswer()
-        assert answer.take(b'{"choices":[{"index":0,"text":"Hi"}]}') == [Delta("Hi")]
+        assert answer.take(b'{"choices":[{"index":0,"text":"Hi"}]}') == [ChatDelta(content="Hi")]
         answer.take(b'{"choices":[{"index":0,"text":"","finish_reason":"stop"}]}')
         assert (answer.ended, answer.whole().content) == (True, "Hi")
 

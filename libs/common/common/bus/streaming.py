@@ -124,14 +124,14 @@ class Writing(Generic[RequestT, ChunkT, FinalT]):
         """Sends a chunk soon, or the final message now. Raises `Refused(TOO_LARGE)`, BusDown."""
         if self._failure is not None:
             raise self._failure
-        if isinstance(item, self._stream.final):
+        if isinstance(item, self._stream.chunk):
+            if not self._waiting:
+                self._loop.call_soon(self._send_soon)
+            self._waiting.append(item)
+        else:
             self._send_waiting()
             headers = {Header.FRAME.value: Frame.FINAL.value, CHUNKS: str(self._sent)}
             self._wire.publish(self._inbox, self._fitting(encode(item)), reply=self._lost, headers=headers)
-        else:
-            if not self._waiting:
-                self._loop.call_soon(self._send_soon)
-            self._waiting.append(item)  # type: ignore[arg-type]
 
     def _send_soon(self) -> None:
         try:

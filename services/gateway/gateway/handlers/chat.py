@@ -101,7 +101,7 @@ async def _stream(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> 
 
 
 def _chunks(chunks: Chunks, batch: list[ChatDelta] | ChatReply) -> list[Json]:
-    return chunks.ending(batch) if isinstance(batch, ChatReply) else [chunks.delta(delta) for delta in batch]
+    return [chunks.delta(delta) for delta in batch] if isinstance(batch, list) else chunks.ending(batch)
 
 
 def _events(bodies: Iterable[Json]) -> bytes:

@@ -113,17 +113,6 @@ class ModelCard:
 
 
 @dataclass(frozen=True)
-class Delta:
-    """A piece of a streamed answer for its choice number `index`, never an empty one."""
-
-    content: str = ""
-    tool_calls: list[dict[str, Any]] | None = None
-    index: int = 0
-    logprobs: dict[str, Any] | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Answer:
     """A whole answer: its first choice, and the `others` where several were asked for.
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Literal
 
-from contracts.router import Chat, ChatDelta, ChatReply, CountedBy, Embed, Interaction, Usage
-from llm_router.domain.engines import Answer, Asked, Delta
+from contracts.router import Chat, ChatReply, CountedBy, Embed, Interaction, Usage
+from llm_router.domain.engines import Answer, Asked
 
 Status = Literal["completed", "failed", "cancelled"]
 
@@ -118,16 +118,6 @@ def _json(value: object) -> str:
 def storable(text: str) -> str:
     """`text` within the limit, and without NUL, which Postgres has no place for."""
     return text[:TEXT_LIMIT].replace("\x00", "\ufffd")
-
-
-def chat_delta(delta: Delta) -> ChatDelta:
-    return ChatDelta(
-        index=delta.index,
-        content=delta.content,
-        tool_calls=delta.tool_calls,
-        logprobs=delta.logprobs,
-        extra=delta.extra,
-    )
 
 
 def chat_reply(

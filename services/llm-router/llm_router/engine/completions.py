@@ -15,9 +15,9 @@ from contracts.router import ChatDelta, ChatReply, Embed, Embeddings
 from llm_router.domain.affinity import prefix_keys
 from llm_router.domain.catalogue import Catalogue, Route
 from llm_router.domain.counting import usage_by_length
-from llm_router.domain.engines import Answer, Asked, Delta, Question, Vectors
+from llm_router.domain.engines import Answer, Asked, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
-from llm_router.domain.interactions import chat_delta, chat_reply
+from llm_router.domain.interactions import chat_reply
 from llm_router.domain.routing import pause_before_retry
 from llm_router.engine import formatted
 from llm_router.engine.adapters import Adapters
@@ -88,16 +88,18 @@ class Completions:
         """Pieces, then the whole reply. Closing it stops the engine. Raises `EngineFailure`, also half-way."""
         async with Observation(question, self._recorder) as observation:
 
-            async def ask(engine: Engine, model: str) -> tuple[Delta | Answer, AsyncGenerator[Delta | Answer, None]]:
+            async def ask(
+                engine: Engine, model: str
+            ) -> tuple[ChatDelta | Answer, AsyncGenerator[ChatDelta | Answer, None]]:
                 items = formatted.stream(engine, question, model)
                 return await anext(items), items
 
             route, lease, (item, items) = await self._begin(question, observation, ask)
             try:
                 async with aclosing(items):
-                    while isinstance(item, Delta):
+                    while isinstance(item, ChatDelta):
                         observation.piece(item)
-                        yield chat_delta(item)
+                        yield item
                         item = await anext(items)
                 item = await self._counted(question, route, lease, item)
             except EngineFailure as failure:

@@ -7,8 +7,8 @@ engine that perhaps knows formats is asked in its own way first, and in words wh
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from contracts.router import Chat, Choice, Usage
-from llm_router.domain.engines import Answer, Delta, Question
+from contracts.router import Chat, ChatDelta, Choice, Usage
+from llm_router.domain.engines import Answer, Question
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.domain.structure import Structure, Unfit, corrected, format_not_kept, instructed, structure_of
 from llm_router.engine.protocol import Engine
@@ -25,7 +25,7 @@ async def complete(engine: Engine, question: Question, model: str) -> Answer:
     return await _in_words(engine, question, structure, model)
 
 
-def stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
+def stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
     """As the engine's own. An answer that has to be validated comes in one piece; one that perhaps had to, as it is."""
     if (
         not isinstance(question, Chat)
@@ -67,11 +67,11 @@ async def _in_words(engine: Engine, question: Chat, structure: Structure, model:
     return _together([await _fitting(engine, chat, structure, model) for _ in range(question.choices_asked)])
 
 
-async def _whole_as_stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
+async def _whole_as_stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
     answer = await complete(engine, question, model)
-    yield Delta(answer.content, answer.tool_calls, extra=answer.extra)
+    yield ChatDelta(content=answer.content, tool_calls=answer.tool_calls, extra=answer.extra)
     for index, other in enumerate(answer.others, 1):
-        yield Delta(other.content, other.tool_calls, index, extra=other.extra)
+        yield ChatDelta(index=index, content=other.content, tool_calls=other.tool_calls, extra=other.extra)
     yield answer
 
 

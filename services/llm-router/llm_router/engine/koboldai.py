@@ -8,11 +8,10 @@ from pathlib import Path
 
 import orjson
 
-from contracts.router import Embed, FinishReason, Usage
+from contracts.router import ChatDelta, Embed, FinishReason, Usage
 from llm_router.domain.engines import (
     KEEPS_FORMAT,
     Answer,
-    Delta,
     EngineSpec,
     KeepsFormat,
     ModelCard,
@@ -70,7 +69,7 @@ class KoboldEngine:
         text = cut.feed(text) + cut.rest()
         return _answer(key, text, "stop" if cut.stopped else reason, usage or await self._usage(prompt, text))
 
-    async def stream(self, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
+    async def stream(self, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
         prompt = prompt_of(question)
         key = _key()
         body = generate_body(question, prompt, key, await self._length(question, prompt), self._context)
@@ -81,7 +80,7 @@ class KoboldEngine:
                 async for token, reason in events:
                     if piece := cut.feed(token):
                         pieces.append(piece)
-                        yield Delta(piece)
+                        yield ChatDelta(content=piece)
                     if cut.stopped or reason is not None:
                         break
             if cut.stopped and reason is None:
@@ -90,7 +89,7 @@ class KoboldEngine:
                 raise EngineFailure(FailureKind.CONNECTION, "The engine broke off in the middle of its answer")
             if rest := cut.rest():
                 pieces.append(rest)
-                yield Delta(rest)
+                yield ChatDelta(content=rest)
         text = "".join(pieces)
         yield _answer(key, text, "stop" if cut.stopped else reason, await self._usage(prompt, text))
 

@@ -15,10 +15,10 @@ from common.context import current
 from common.identifiers import new_id
 from common.tracing import SpanKind, begin_span, trace_ids
 from contracts.base import Refused
-from contracts.router import CountedBy, Usage
+from contracts.router import ChatDelta, CountedBy, Usage
 from llm_router.domain.catalogue import Route
 from llm_router.domain.counting import usage_by_length
-from llm_router.domain.engines import Answer, Asked, Delta
+from llm_router.domain.engines import Answer, Asked
 from llm_router.domain.interactions import Outcome, Status, interaction, output_text
 from llm_router.engine import conventions, metrics
 from llm_router.engine.budgets import Reservation
@@ -94,7 +94,7 @@ class Observation:
         metrics.RETRIES.labels(self._engine or metrics.UNKNOWN, kind).inc()
         self._span.add_event("retry", {conventions.ERROR_TYPE: kind})
 
-    def piece(self, delta: Delta) -> None:
+    def piece(self, delta: ChatDelta) -> None:
         """A part of the answer goes to the caller."""
         if self.time_to_first_token is None:
             self.time_to_first_token = time.perf_counter() - self._started

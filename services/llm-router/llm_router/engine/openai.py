@@ -5,11 +5,10 @@ from pathlib import Path
 
 import orjson
 
-from contracts.router import Chat, Embed, Usage
+from contracts.router import Chat, ChatDelta, Embed, Usage
 from llm_router.domain.engines import (
     KEEPS_FORMAT,
     Answer,
-    Delta,
     EngineSpec,
     KeepsFormat,
     ModelCard,
@@ -52,7 +51,7 @@ class OpenAIEngine:
         answer = read_answer(await self._http.read("POST", _path(question), body))
         return _with_all_choices(answer, question)
 
-    async def stream(self, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
+    async def stream(self, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
         body = self._body(question, model, stream=True)
         lines, answer = EventLines(), StreamedAnswer(question.choices_asked)
         async with self._http.call("POST", _path(question), body, silence=self._timeouts.silence) as response:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from contracts.router import Choice, FinishReason
-from llm_router.domain.engines import Answer, Delta
+from contracts.router import ChatDelta, Choice, FinishReason
+from llm_router.domain.engines import Answer
 from llm_router.domain.failures import EngineFailure
 from llm_router.engine.openai_wire import (
     Json,
@@ -52,7 +52,7 @@ class _Part:
     logprobs: Json | None = None
     extra: Json = field(default_factory=dict)
 
-    def take(self, index: int, choice: Json) -> Delta | None:
+    def take(self, index: int, choice: Json) -> ChatDelta | None:
         """What a frame adds to the choice, if anything."""
         if choice.get("finish_reason") is not None:
             self.finished, self.reason = True, finish_reason(choice["finish_reason"])
@@ -70,7 +70,7 @@ class _Part:
         if logprobs:
             self.logprobs = _merge(self.logprobs or {}, logprobs)
         if content or calls or extra or logprobs:
-            return Delta(content, calls, index, logprobs, extra)
+            return ChatDelta(index=index, content=content, tool_calls=calls, logprobs=logprobs, extra=extra)
         return None
 
     def fields(self) -> Json:
@@ -112,7 +112,7 @@ class StreamedAnswer:
     def ended(self) -> bool:
         return self.done or sum(part.finished for part in self._parts.values()) >= self._asked
 
-    def take(self, payload: bytes) -> list[Delta]:
+    def take(self, payload: bytes) -> list[ChatDelta]:
         """One frame; what it adds for the caller. Raises when it is an error or makes no sense."""
         if payload == DONE:
             self.done = True
@@ -133,7 +133,7 @@ class StreamedAnswer:
         first, *others = [self._parts[index].fields() for index in sorted(self._parts)] or [_Part().fields()]
         return Answer(id=self._id, usage=self.usage, others=tuple(Choice(**choice) for choice in others), **first)
 
-    def _take_choice(self, choice: Json) -> Delta | None:
+    def _take_choice(self, choice: Json) -> ChatDelta | None:
         index = choice.get("index", 0)
         part = self._parts.get(index)
         if part is None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from contracts.router import Embed, Usage
-from llm_router.domain.engines import Answer, Delta, KeepsFormat, ModelCard, Question, Vectors
+from contracts.router import ChatDelta, Embed, Usage
+from llm_router.domain.engines import Answer, KeepsFormat, ModelCard, Question, Vectors
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Engine(Protocol):
         """A whole answer, for as long as it takes: the caller bounds the time."""
         ...
 
-    def stream(self, question: Question, model: str) -> AsyncGenerator[Delta | Answer, None]:
+    def stream(self, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
         """Pieces as they come, and the whole answer last. Closing it stops the generation at once.
 
         An answer that breaks off raises; it never looks like a finished one.
