@@ -173,7 +173,7 @@ async def test_what_does_not_fit_is_told_in_one_sentence_that_names_the_field(ga
 
 
 async def test_refusals_have_the_documents_one_form(gateway: Gateway, peers: Peers) -> None:
-    message = "The block is used by 1 payloads: Initial Request (1)"
+    message = "The block is used by 1 payload: Initial Request (1)"
     peers.answer(workflows.DELETE_BLOCK, Refused(RefusalCode.CONFLICT, message))
     peers.answer(workflows.GET_BLOCK, Refused(RefusalCode.NOT_FOUND, "Block not found"))
     status, body, _ = await gateway.call("DELETE", "/api/blocks/1")

@@ -12,7 +12,8 @@ def in_use(noun: str, users_noun: str, users: Sequence[tuple[str, int]]) -> Refu
     """`users` are names and ids."""
     named = ", ".join(f"{name} ({number})" for name, number in users[:_SHOWN])
     more = "" if len(users) <= _SHOWN else " and others"
-    message = f"The {noun} is used by {len(users)} {users_noun}: {named}{more}; with force=true it is taken out of them"
+    counted = f"{len(users)} {users_noun if len(users) > 1 else users_noun.removesuffix('s')}"
+    message = f"The {noun} is used by {counted}: {named}{more}; with force=true it is taken out of them"
     return Refused(RefusalCode.CONFLICT, message, {users_noun: [number for _, number in users[:MOST_PAYLOADS]]})
 
 
