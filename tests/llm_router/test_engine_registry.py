@@ -4,6 +4,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from pydantic import ValidationError
 
 from contracts.base import RefusalCode, Refused
 from contracts.engines import (
@@ -88,6 +89,15 @@ class TestRegistering:
         engine = await register(house, house.upstreams[0], auth_token="sk-secret")
         assert "sk-secret" not in engine.model_dump_json()
         assert b"sk-secret" not in (await house.rows("SELECT token FROM engines WHERE id = $1", engine.id))[0]["token"]
+
+    async def test_a_token_is_sent_as_it_was_meant_and_never_breaks_a_header(self, open_house: Open) -> None:
+        house = await open_house(0)
+        async with running() as upstream:
+            await register(house, upstream, auth_token=" sk-pasted\n")
+            await house.ask()
+            assert upstream.headers[0]["Authorization"] == "Bearer sk-pasted"
+        with pytest.raises(ValidationError):
+            CreateEngine(name="new", provider_type="openai", auth_token="sk\r\nX-Role: admin")
 
     async def test_two_engines_never_have_one_name(self, open_house: Open) -> None:
         house = await open_house()

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
 from contracts.pages import Page, PageRequest
-from contracts.router import Prices, ProviderType
+from contracts.router import AuthToken, Prices, ProviderType
 
 EVERY_MODEL = "*"
 """Stands for all models of an engine in its prices."""
@@ -65,7 +65,7 @@ class CreateEngine(Message):
     provider_type: ProviderType
     api_base: str | None = Field(default=None, min_length=1, max_length=2000)
     port: int | None = Field(default=None, ge=1, le=65535)
-    auth_token: str | None = Field(default=None, min_length=1, max_length=4000)
+    auth_token: AuthToken | None = Field(default=None, min_length=1)
     concurrency: int | None = Field(default=None, ge=1, le=100_000)
     timeout: float | None = Field(default=None, gt=0, le=3600)
     enabled: bool = True
@@ -86,7 +86,7 @@ class UpdateEngine(Message):
     provider_type: ProviderType | None = None
     api_base: str | None = Field(default=None, min_length=1, max_length=2000)
     port: int | None = Field(default=None, ge=0, le=65535)
-    auth_token: str | None = Field(default=None, max_length=4000)
+    auth_token: AuthToken | None = None
     concurrency: int | None = Field(default=None, ge=1, le=100_000)
     timeout: float | None = Field(default=None, ge=0, le=3600)
     enabled: bool | None = None

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from contracts.base import Empty, Message, RefusalCode, Rpc, Timestamp
 from contracts.engines import EngineName
-from contracts.router import ProviderType
+from contracts.router import AuthToken, ProviderType
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 InstanceStatus = Literal["available", "unavailable", "disabled"]
@@ -63,7 +63,7 @@ class CreateInstance(Message):
     provider_type: ProviderType | None = None
     host: str | None = Field(default=None, min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")
     api_base: str | None = Field(default=None, min_length=1, max_length=2000)
-    auth_token: str | None = Field(default=None, min_length=1, max_length=4000)
+    auth_token: AuthToken | None = Field(default=None, min_length=1)
     config: InstanceConfig = InstanceConfig()
 
 
@@ -75,7 +75,7 @@ class UpdateInstance(Message):
     provider_type: ProviderType | None = None
     host: str | None = Field(default=None, min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")
     api_base: str | None = Field(default=None, min_length=1, max_length=2000)
-    auth_token: str | None = Field(default=None, max_length=4000)
+    auth_token: AuthToken | None = None
     enabled: bool | None = None
     config: InstanceConfig | None = None
 

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PlainSerializer, model_validator
+from pydantic import Field, PlainSerializer, StringConstraints, model_validator
 
 from contracts.base import Empty, Event, EventBody, Message, RefusalCode, Rpc, Stream, Timestamp
 from contracts.gateway import AllowanceWanted
@@ -233,13 +233,17 @@ class Config(Message):
     api_base: str
 
 
+AuthToken = Annotated[str, StringConstraints(strip_whitespace=True, max_length=4000, pattern=r"^[!-~]*$")]
+"""A provider's token, which travels in a header: printable ASCII without spaces, those around it are taken off."""
+
+
 class UpdateConfig(Message):
     """Changes the given fields. `auth_token` is encrypted at rest and never returned."""
 
     provider_type: ProviderType | None = None
     model_name: str | None = Field(default=None, min_length=1, max_length=300)
     api_base: str | None = Field(default=None, min_length=1, max_length=2000)
-    auth_token: str | None = Field(default=None, min_length=1, max_length=4000)
+    auth_token: AuthToken | None = Field(default=None, min_length=1)
 
     @model_validator(mode="after")
     def _changes_something(self) -> "UpdateConfig":

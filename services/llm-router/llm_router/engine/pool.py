@@ -111,7 +111,7 @@ class Lease:
         """Tells the pool what became of the request, and the caller which engine it was."""
         failure.metadata.setdefault("engine", self.name)
         if failure.trait.breaks:
-            self.member.breaker.fail(time.monotonic())
+            self._pool.broke(self.member)
         elif failure.trait.answered:
             self.member.breaker.succeed()
         if failure.kind is FailureKind.CONNECTION:
@@ -244,6 +244,13 @@ class EnginePool:
                 self._close(member)
         else:
             self._dispatch()
+
+    def broke(self, member: Member) -> None:
+        """A request failed by the engine's fault. Who waits for its trial is not kept longer than its pause."""
+        now = time.monotonic()
+        member.breaker.fail(now)
+        if member.breaker.is_open:
+            asyncio.get_running_loop().call_later(member.breaker.open_until - now, self._dispatch)
 
     def suspect(self, member: Member) -> None:
         """A connection failed: nothing more goes there until its health check, which follows at once, succeeds."""

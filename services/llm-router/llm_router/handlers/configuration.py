@@ -29,7 +29,7 @@ _USUAL = InstanceConfig()
 
 @HANDLERS.on(GET_CONFIG)
 async def get_config(deps: Deps, _request: Empty) -> Config:
-    await read(deps)
+    await try_to_read(deps)
     default = deps.models.default()
     if default is None:
         raise Refused(RefusalCode.UNAVAILABLE, "No engine is known, so nothing answers by default")
