@@ -1,7 +1,7 @@
 """What runs of workflows tell while they go on: document C's four messages, kept in a stream for a while.
 
-The changes of a run's state are told exactly once and in order, from the transaction in which they happened. Progress
-comes between them and may be lost. The key of an event is the id of its run.
+The changes of a run's state are told exactly once and in order, from the transaction in which they happened. What is
+told meanwhile of its progress may be lost. The key of an event is the id of its run.
 """
 
 from typing import Annotated, Literal
@@ -77,11 +77,15 @@ RunMessage = ExecutionProgress | PayloadCompleted | WorkflowCompleted | Workflow
 """A message in document C's form. The last two end a run: nothing comes after them."""
 
 
+MOST_AT_ONCE = 10
+"""Messages that one event may hold: an answer with its last progress and the end of the run, and room for more."""
+
+
 class RunTold(EventBody):
-    """`owner` is the id of the principal who started the run, empty where there was none."""
+    """What happened at once, in order. `owner` is the id of who started the run, empty where there was nobody."""
 
     owner: str
-    message: Annotated[RunMessage, Field(discriminator="type")]
+    messages: list[Annotated[RunMessage, Field(discriminator="type")]] = Field(max_length=MOST_AT_ONCE)
 
 
 RUN_TOLD = Event("runs.v1.told", RunTold, stream="RUNS", keyed=True)

@@ -1,4 +1,4 @@
-"""What runs tell others, in the transaction of what happened: hints to workers, lines of the log, the run's end.
+"""What runs tell others, in the transaction of what happened: hints to workers, lines of the log, messages, the end.
 
 Runs of the kinds `task` and `workflow` have neither hints nor a log: their steps are done by the orchestrator itself.
 """
@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 
 from common.outbox import Told, telling
 from contracts.orchestrator import JOB_ENDED, LOG_RECORDED, STEP_READY, JobEnded, LogLevel, LogRecord, StepReady
+from contracts.run_events import RUN_TOLD, RunMessage, RunTold
 from contracts.tasks import TASK_ENDED, TaskEnded, TaskStatus
 from orchestrator.domain import jobs
 from orchestrator.domain.machine import Run, Step, Transition
 from orchestrator.domain.records import Claim, Hint
 from orchestrator.domain.tasks import records as tasks
 from orchestrator.domain.tasks.records import task_id_of
+from orchestrator.domain.workflows import messages
+from orchestrator.domain.workflows import runs as workflow_runs
 
 SPEAKER = "Orchestrator"
 """The agent that the engine's own lines of a run's log are from."""
@@ -39,8 +42,16 @@ def of_transition(transition: Transition) -> list[Told]:
             return [*_step_lines(transition), *_hints(transition.made_ready), *_end(transition)]
         case tasks.KIND:
             return list(_end_of_task(transition))
+        case workflow_runs.KIND:
+            return list(_messages(transition))
         case _:
             return []
+
+
+def of_deletion(run: Run) -> list[Told]:
+    """A run of a workflow is removed while it goes on."""
+    assert run.number is not None  # noqa: S101 - a workflow's run
+    return [_told(run, "deleted", [messages.told_of_deletion(run.number)])]
 
 
 def of_hints(hints: Iterable[Hint]) -> list[Told]:
@@ -101,6 +112,19 @@ def _end_of_task(transition: Transition) -> Iterator[Told]:
             return
     body = TaskEnded(task_id=task_id_of(run.run_id), status=status)
     yield telling(TASK_ENDED, body, message_id=f"run.{run.id}.ended")
+
+
+def _messages(transition: Transition) -> Iterator[Told]:
+    number = transition.run.number
+    assert number is not None  # noqa: S101 - a workflow's run
+    error = jobs.error(transition)
+    if found := list(messages.told(number, transition, None if error is None else workflow_runs.error_text(error))):
+        yield _told(transition.run, "ended" if transition.step is None else str(transition.step.id), found)
+
+
+def _told(run: Run, what: str, found: list[RunMessage]) -> Told:
+    body = RunTold(owner=run.owner, messages=found)
+    return telling(RUN_TOLD, body, message_id=f"told.{run.run_id}.{what}", key=str(run.number))
 
 
 def _line(run_id: str, what: str, level: LogLevel, message: str) -> Told:

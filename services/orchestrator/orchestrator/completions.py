@@ -1,6 +1,6 @@
 """Asks the router for completions on behalf of tasks, actions and workflows."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -19,16 +19,19 @@ def chat(messages: list[ChatMessage]) -> Chat:
     return Chat(model=DEFAULT_MODEL, messages=messages, route=ROUTE)
 
 
-async def complete_stoppably(bus: Bus, question: Chat | TextCompletion, call: Call) -> ChatReply:
+async def complete_stoppably(
+    bus: Bus, question: Chat | TextCompletion, call: Call, heard: Callable[[], None] = lambda: None
+) -> ChatReply:
     """The reply, asked for on behalf of `call`. Cancelling stops the engine; a router that dies is noticed in seconds.
 
-    Raises the router's `Refused`.
+    `heard` is called for each piece of the reply as it comes. Raises the router's `Refused`.
     """
     with calling(call):
         async with aclosing(_asked(bus, question)) as items:
             async for item in items:
                 if isinstance(item, ChatReply):
                     return item
+                heard()
     raise Refused(RefusalCode.UNAVAILABLE, "The answer broke off")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from common.context import Call, Principal
 from contracts.base import RefusalCode, Refused
-from contracts.workflows import PayloadSnapshot, WorkflowSnapshot
+from contracts.workflows import PayloadSnapshot
 from orchestrator.completions import complete_stoppably
 from orchestrator.deps import Deps
 from orchestrator.domain.records import Claim
@@ -18,7 +18,9 @@ from orchestrator.domain.workflows.fanout import items
 from orchestrator.domain.workflows.questions import question
 from orchestrator.domain.workflows.rendering import render, variables, with_defaults
 from orchestrator.domain.workflows.responses import Answer, output, skipped
+from orchestrator.progress import Answering
 from orchestrator.store import workflow_runs
+from orchestrator.store.workflow_runs import PinnedRun
 
 _MARGIN = 0.5
 """Seconds before the step's deadline at which it gives up, so that it can say why."""
@@ -41,29 +43,38 @@ class PayloadSteps:
     """Keeps the snapshots of the runs that were worked on last: they never change, and each step needs its run's."""
 
     def __init__(self) -> None:
-        self._pinned: OrderedDict[str, WorkflowSnapshot] = OrderedDict()
+        self._pinned: OrderedDict[str, PinnedRun] = OrderedDict()
 
     async def do(self, deps: Deps, claim: Claim) -> dict[str, Any]:
         """The output of the step, which is the payload's response. Raises the router's `Refused`."""
-        snapshot, position = await self._snapshot(deps, claim.run_id), claim.config["position"]
-        payload = snapshot.payloads[position]
+        run, position = await self._run(deps, claim.run_id), claim.config["position"]
+        snapshot, payload = run.snapshot, run.snapshot.payloads[position]
         responses = {earlier["position"]: earlier["content"] for earlier in claim.inputs}
         if payload.condition is not None and not holds(payload.condition, responses[payload.condition.position]):
             return skipped(position, payload)
         given = with_defaults(snapshot, claim.options["inputs"])
-        asking = _Asking(deps, claim, payload)
+        listed: Sequence[str] | None = None
+        if (source := payload.for_each) is not None:
+            listed = items(given.get(source.input) if source.position is None else responses[source.position])
+        with Answering(
+            deps.bus,
+            owner=run.owner,
+            run_id=run.id,
+            payload_id=payload.payload_id,
+            name=payload.step,
+            expected=payload.response_length * (1 if listed is None else len(listed)),
+        ) as progress:
+            asking = _Asking(deps, claim, payload, progress.heard)
 
-        async def answer(item: str | None, key: str) -> Answer:
-            values = variables(snapshot, position, responses=responses, inputs=given, item=item)
-            return await asking.answer(render(payload, values), key)
+            async def answer(item: str | None, key: str) -> Answer:
+                values = variables(snapshot, position, responses=responses, inputs=given, item=item)
+                return await asking.answer(render(payload, values), key)
 
-        if payload.for_each is None:
-            return output(position, payload, [await answer(None, str(position))], each=False)
-        source = payload.for_each
-        listed = given.get(source.input) if source.position is None else responses[source.position]
-        return output(position, payload, await _of_each(items(listed), answer, position), each=True)
+            if listed is None:
+                return output(position, payload, [await answer(None, str(position))], each=False)
+            return output(position, payload, await _of_each(listed, answer, position), each=True)
 
-    async def _snapshot(self, deps: Deps, run_id: str) -> WorkflowSnapshot:
+    async def _run(self, deps: Deps, run_id: str) -> PinnedRun:
         if (known := self._pinned.get(run_id)) is None:
             async with deps.database.connection() as connection:
                 known = await workflow_runs.pinned_by(connection, run_id)
@@ -99,6 +110,7 @@ class _Asking:
     deps: Deps
     claim: Claim
     payload: PayloadSnapshot
+    heard: Callable[[], None]
 
     async def answer(self, prompt: str, key: str) -> Answer:
         """The answer of the payload's instance, else of its fallback. Under a repeated key the router tells again what
@@ -120,7 +132,7 @@ class _Asking:
         left = (self.claim.deadline - datetime.now(UTC)).total_seconds()
         try:
             async with asyncio.timeout(max(left - _MARGIN, _MARGIN)):
-                reply = await complete_stoppably(self.deps.bus, question(self.payload, prompt, port), call)
+                reply = await complete_stoppably(self.deps.bus, question(self.payload, prompt, port), call, self.heard)
         except TimeoutError:
             raise Refused(RefusalCode.TIMEOUT, f"The instance on port {port} did not answer in time") from None
         return Answer(prompt, port, reply)

@@ -53,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Run:
-    """A run with those of its `steps` that have not ended, by position."""
+    """A run with those of its `steps` that have not ended, by position. `number` is document C's id of a workflow's."""
 
     id: int
     run_id: str
@@ -62,6 +62,7 @@ class Run:
     status: RunStatus
     steps: Mapping[int, Step]
     paused: bool = False
+    number: int | None = None
 
     def held(self, step_id: int, fence: int) -> Step | None:
         """The step, if whoever shows `fence` still holds it."""

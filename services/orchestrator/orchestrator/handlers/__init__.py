@@ -14,6 +14,7 @@ from orchestrator.handlers import (
     steps,
     tasks,
     templates,
+    watching,
     workflow_runs,
     workflows,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "steps",
     "tasks",
     "templates",
+    "watching",
     "workflow_runs",
     "workflows",
 ]

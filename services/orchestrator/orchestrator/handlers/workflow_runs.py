@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 
+from common import outbox
 from common.context import current
 from common.database import Connection
 from common.tracing import inject
@@ -25,6 +26,7 @@ from contracts.workflow_runs import (
     WorkflowRunWithInputs,
 )
 from contracts.workflows import WorkflowSnapshot
+from orchestrator import announcements
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import machine
 from orchestrator.domain.machine import Ended, Run, Transition
@@ -233,4 +235,7 @@ async def delete_workflow_run(deps: Deps, request: GetWorkflowRun) -> RunDeleted
         if (run := await runs.lock(connection, KIND, known.run_id)) is None:
             raise no_such_run(request.run_id)
         await workflow_runs.delete(connection, run.id)
+        if run.status == "active":
+            await outbox.add_many(connection, announcements.of_deletion(run))
+    deps.relay.kick()
     return RunDeleted()

@@ -42,7 +42,11 @@ _INSERT_STEPS = """
     RETURNING id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
 """
 
-_RUN = "SELECT id, run_id, kind, owner, status, paused FROM runs WHERE {which} FOR UPDATE"
+_RUN = """
+    SELECT id, run_id, kind, owner, status, paused,
+        (SELECT workflow_runs.id FROM workflow_runs WHERE workflow_runs.run = runs.id) AS number
+    FROM runs WHERE {which} FOR UPDATE
+"""
 
 _OPEN_STEPS = """
     SELECT id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
@@ -166,7 +170,7 @@ async def lock_of_step(connection: Connection, step_id: int) -> Run | None:
 async def _locked(connection: Connection, run: Record) -> Run:
     rows = await connection.fetch(_OPEN_STEPS, run["id"])
     steps = {row["position"]: _step(row) for row in rows}
-    return Run(run["id"], run["run_id"], run["kind"], run["owner"], run["status"], steps, run["paused"])
+    return Run(steps=steps, **run)
 
 
 def _step(row: Record) -> Step:

@@ -1,5 +1,6 @@
 """Runs of workflows: what document C says of them, beside the engine's own rows."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from common.database import Connection
@@ -37,6 +38,17 @@ _OF_STATUS: dict[RunStatus | None, str] = {
 }
 
 _PINNED = "SELECT definition FROM runs JOIN workflow_runs ON workflow_runs.run = runs.id WHERE {which}"
+
+_PINNED_RUN = """
+    SELECT workflow_runs.id, owner, definition FROM workflow_runs JOIN runs ON runs.id = workflow_runs.run
+    WHERE runs.run_id = $1
+"""
+
+_WATCHED = """
+    SELECT owner, CASE WHEN status <> 'active' THEN status WHEN paused THEN 'paused' ELSE 'running' END AS status,
+        extract(epoch FROM clock_timestamp() - finished_at)::double precision AS seconds_since_end
+    FROM workflow_runs JOIN runs ON runs.id = workflow_runs.run WHERE workflow_runs.id = $1
+"""
 
 # In the order of the payloads, which the ids of a run's steps follow.
 _RESPONSES = """
@@ -92,10 +104,34 @@ async def pinned(connection: Connection, run_id: int) -> WorkflowSnapshot:
     return WorkflowSnapshot.model_validate(definition)
 
 
-async def pinned_by(connection: Connection, engine_run_id: str) -> WorkflowSnapshot:
+@dataclass(frozen=True)
+class PinnedRun:
+    """A run as its steps see it: document C's id of it, who started it, and what it carries out."""
+
+    id: int
+    owner: str
+    snapshot: WorkflowSnapshot
+
+
+async def pinned_by(connection: Connection, engine_run_id: str) -> PinnedRun:
     """As `pinned`, by the engine's id of the run."""
-    definition = await connection.fetchval(_PINNED.format(which="runs.run_id = $1"), engine_run_id)
-    return WorkflowSnapshot.model_validate(definition)
+    row = await connection.fetchrow(_PINNED_RUN, engine_run_id)
+    assert row is not None  # noqa: S101 - steps have a run
+    return PinnedRun(row["id"], row["owner"], WorkflowSnapshot.model_validate(row["definition"]))
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What watching a run begins with. `seconds_since_end` is None while it goes on."""
+
+    owner: str
+    status: RunStatus
+    seconds_since_end: float | None
+
+
+async def watched(connection: Connection, run_id: int) -> Watched | None:
+    row = await connection.fetchrow(_WATCHED, run_id)
+    return None if row is None else Watched(**row)
 
 
 async def responses(connection: Connection, run_id: int, *, after: int, limit: int) -> list[RunResponse]:

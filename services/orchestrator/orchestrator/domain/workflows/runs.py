@@ -168,10 +168,15 @@ def _fields(record: WorkflowRunRecord) -> dict[str, Any]:
         "status": status(record),
         "started_at": record.created_at,
         "completed_at": record.finished_at,
-        "error": None if record.error is None else f"{record.error['agent']}: {record.error['message']}",
+        "error": None if record.error is None else error_text(record.error),
         "parent_run_id": record.parent,
         "metadata": metadata,
     }
+
+
+def error_text(error: Mapping[str, Any]) -> str:
+    """Which payload failed, and why."""
+    return f"{error['agent']}: {error['message']}"
 
 
 def no_such_run(run_id: int) -> Refused:

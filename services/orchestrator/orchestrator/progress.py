@@ -1,0 +1,83 @@
+"""Tells how far payloads are while they are being answered. What is told may be lost, and slows nothing down.
+
+It comes between the changes of the run's state, which the outbox tells: the answer to a payload, with the last of its
+progress, when it is recorded. What is answered in no time is told of only there.
+"""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from common.bus import Bus
+from contracts.run_events import RUN_TOLD, ExecutionProgress, Pace, Progress, RunTold
+
+_PAUSE = 0.25
+"""Seconds between two messages about a payload, and before the first."""
+_HELD_UP = 1.0
+_SILENCE = 3.0
+"""A process that was held up may have lost its steps to others, and hears of it at its next beat: within these seconds
+it tells nothing, which could come after the news that the step is done."""
+
+
+class Answering:
+    """A payload that is being answered, for as long as the block lasts.
+
+    `expected` is how many tokens it may have. Each piece of an answer is counted as one, as engines send them.
+    """
+
+    def __init__(self, bus: Bus, *, owner: str, run_id: int, payload_id: int, name: str, expected: int) -> None:
+        self._bus = bus
+        self._owner = owner
+        self._run_id = run_id
+        self._payload_id = payload_id
+        self._name = name
+        self._expected = expected
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._timer = self._loop.call_later(_PAUSE, self._tick, self._began + _PAUSE)
+        self._first: float | None = None
+        self._tokens = 0
+        self._told: int | None = None
+        self._silent_until = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+
+    def heard(self) -> None:
+        """A piece of the answer has come."""
+        if self._first is None:
+            self._first = self._loop.time()
+        self._tokens += 1
+
+    def _tick(self, due: float) -> None:
+        """`due` is when it was to be called."""
+        now = self._loop.time()
+        if now - due > _HELD_UP:
+            self._silent_until = now + _SILENCE
+        self._tell(now)
+        self._timer = self._loop.call_later(_PAUSE, self._tick, now + _PAUSE)
+
+    def _tell(self, now: float) -> None:
+        if self._told == self._tokens or now < self._silent_until:
+            return
+        self._told = self._tokens
+        message = ExecutionProgress(
+            data=Progress(
+                runId=self._run_id,
+                payloadId=self._payload_id,
+                payloadName=self._name,
+                progress=min(100 * self._tokens // max(self._expected, 1), 100),
+                metadata=Pace(tokens_per_second=self._pace(now)),
+            )
+        )
+        self._bus.mention(RUN_TOLD, RunTold(owner=self._owner, messages=[message]), key=str(self._run_id))
+
+    def _pace(self, now: float) -> float:
+        """Tokens a second since the first, or since the question where that was only just now."""
+        since = self._began if self._first is None or now - self._first < _PAUSE else self._first
+        return round(self._tokens / (now - since), 2)
