@@ -3,9 +3,10 @@
 import asyncio
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from multidict import CIMultiDict
@@ -17,6 +18,8 @@ from gateway.limits import Proxies
 from tests.gateway.conftest import Gateway, Start
 from tests.gateway.peers import Peers
 from tests.gateway.test_people import PASSWORD, browser, person
+
+T = TypeVar("T")
 
 
 @pytest.fixture(autouse=True)
@@ -81,21 +84,37 @@ async def test_a_reached_limit_is_refused_in_the_form_of_the_family(
     assert headers["X-RateLimit-Remaining"] == "0"
 
 
+async def within_a_minute(attempt: Callable[[], Awaitable[T]]) -> T:
+    """What `attempt` finds, tried again where a slow machine let a window end within it."""
+    while True:
+        minute = time.time() // 60
+        found = await attempt()
+        if time.time() // 60 == minute:
+            return found
+
+
 async def test_three_gateways_admit_exactly_one_limit(gateway: Gateway, start: Start, peers: Peers) -> None:
     async with AsyncExitStack() as stack:
         gateways = [gateway, *[await stack.enter_async_context(start()) for _ in range(2)]]
-        key = await key_of(gateway, requests_per_minute=200)
-        await asyncio.sleep(0.5)
-        answers = await asyncio.gather(*(statuses(each, 90, key=key) for each in gateways))
-        assert sorted(status for one in answers for status in one) == [200] * 200 + [429] * 70
+
+        async def all_at_once() -> list[int]:
+            key = await key_of(gateway, requests_per_minute=200)
+            await asyncio.sleep(0.5)
+            answers = await asyncio.gather(*(statuses(each, 90, key=key) for each in gateways))
+            return sorted(status for one in answers for status in one)
+
+        assert await within_a_minute(all_at_once) == [200] * 200 + [429] * 70
 
 
 async def test_what_one_gateway_held_is_admitted_by_another(gateway: Gateway, start: Start, peers: Peers) -> None:
     async with start() as other:
-        key = await key_of(gateway, requests_per_minute=80)
-        await asyncio.sleep(0.5)
-        assert await statuses(other, 1, key=key) == [200]
-        assert (await statuses(gateway, 100, key=key)).count(200) == 79
+
+        async def one_after_the_other() -> tuple[list[int], int]:
+            key = await key_of(gateway, requests_per_minute=80)
+            await asyncio.sleep(0.5)
+            return await statuses(other, 1, key=key), (await statuses(gateway, 100, key=key)).count(200)
+
+        assert await within_a_minute(one_after_the_other) == ([200], 79)
 
 
 async def test_without_a_valid_key_requests_are_counted_by_address(start: Start, peers: Peers) -> None:
