@@ -86,9 +86,8 @@ class Budgets:
         if principal is None or principal.budget is None:
             return None
         budget = principal.budget
-        prices = [self._prices_of(engine, route.model, route.name) for engine in route.engines]
-        most = budgets.most(asked, budgets.dearest(prices))
         usd = budgets.nanodollars(budget)
+        most = budgets.most(asked, None if usd is None else self._dearest(route))
         if usd is not None and most.cost is None:
             raise Refused(
                 RefusalCode.FORBIDDEN,
@@ -108,6 +107,9 @@ class Budgets:
             reservation(tokens, None).settle(None, None)
             raise
         return reservation(tokens, cost)
+
+    def _dearest(self, route: Route) -> Prices | None:
+        return budgets.dearest([self._prices_of(engine, route.model, route.name) for engine in route.engines])
 
     async def _take(
         self, principal: Principal, budget: Budget, unit: str, limit: int | None, amount: int

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, nullcontext, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -175,8 +175,7 @@ class Completions:
             observation.asking(lease, partial(self._prices.cost, lease.member.spec, route.model, route.name))
             try:
                 with observation.calling():
-                    async with _until(deadline, lease):
-                        return route, lease, await self._ask(route, lease, ask)
+                    return route, lease, await _until(deadline, self._ask(route, lease, ask), lease)
             except EngineFailure as failure:
                 lease.failed(failure)
                 lease.release()
@@ -198,8 +197,7 @@ class Completions:
         if self._catalogue.holds(member.name, route.model):
             return
         try:
-            async with _until(deadline):
-                await self._adapters.load(member, route.adapter)
+            await _until(deadline, self._adapters.load(member, route.adapter))
         except EngineFailure as failure:
             # What may pass by itself is tried again with the lease of an engine, where it is accounted for; and what
             # this engine refuses for good, another may take.
@@ -275,9 +273,8 @@ def _left(deadline: float) -> float:
     return max(deadline - asyncio.get_running_loop().time(), 0.0)
 
 
-@asynccontextmanager
-async def _until(deadline: float, lease: Lease | None = None) -> AsyncIterator[None]:
-    """Ends the block at the deadline: raises `EngineFailure(TIMEOUT)`.
+async def _until(deadline: float, work: Awaitable[T], lease: Lease | None = None) -> T:
+    """What comes of `work`, which the deadline ends: raises `EngineFailure(TIMEOUT)`.
 
     With a lease also after its engine's own timeout, and by CONNECTION when the engine falls silent while another one
     could answer.
@@ -287,7 +284,7 @@ async def _until(deadline: float, lease: Lease | None = None) -> AsyncIterator[N
     try:
         async with asyncio.timeout_at(min(deadline, own_end)) as limit:
             with lease.unanswered(limit) if lease is not None else nullcontext():
-                yield
+                return await work
     except TimeoutError:
         if lease is not None and lease.lost:
             raise EngineFailure(FailureKind.CONNECTION, "The engine fell silent before it answered") from None
