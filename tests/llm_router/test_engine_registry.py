@@ -20,7 +20,7 @@ from contracts.engines import (
     UpdateEngine,
 )
 from contracts.router import UPDATE_CONFIG, Prices, UpdateConfig
-from llm_router.domain.engines import CONFIGURED
+from llm_router.domain.engines import CONFIGURED, DeclaredEngine
 from tests.llm_router import upstream as faults
 from tests.llm_router.conftest import House, Open, as_role, soon
 from tests.llm_router.upstream import Upstream, running
@@ -37,6 +37,10 @@ async def register(house: House, upstream: Upstream, name: str = "new", **option
 async def update(house: House, engine: Engine, **changes: object) -> Engine:
     async with as_role("admin"):
         return await house.bus.ask(UPDATE_ENGINE, UpdateEngine.model_validate({"engine_id": engine.id, **changes}))
+
+
+def _declared(engine: Engine) -> DeclaredEngine:
+    return DeclaredEngine(name=engine.name, provider_type=engine.provider_type, api_base=engine.api_base)
 
 
 async def remove(house: House, number: int) -> None:
@@ -169,7 +173,18 @@ class TestChanging:
             assert (await update(house, engine, auth_token="sk-2")).has_token
             assert not (await update(house, engine, auth_token="")).has_token
 
-    async def test_engines_that_others_set_up_are_not_changed_here(self, open_house: Open) -> None:
+    async def test_an_engine_that_the_environment_declares_can_be_disabled_for_good(self, open_house: Open) -> None:
+        house = await open_house(2, provider="simulated")
+        declared = (await house.engines())["e0"]
+        prices = {"*": Prices(input=Decimal(1), output=Decimal(2))}
+        changed = await update(house, declared, enabled=False, weight=2, prices=prices, auth_token="sk-1")
+        assert (changed.status, changed.weight, changed.prices, changed.has_token) == ("disabled", 2, prices, True)
+        assert {(await house.ask()).engine for _ in range(3)} == {"e1"}
+        house = await open_house(0, declared=[_declared(engine) for engine in (await house.engines()).values()])
+        assert (await house.engines())["e0"].status == "disabled"
+        assert (await update(house, declared, enabled=True)).status == "available"
+
+    async def test_what_others_said_of_an_engine_is_not_changed_here(self, open_house: Open) -> None:
         house = await open_house()
         async with as_role("admin"):
             await house.bus.ask(UPDATE_CONFIG, UpdateConfig(api_base="http://127.0.0.1:9/v1", model_name="x"))

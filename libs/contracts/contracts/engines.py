@@ -18,10 +18,11 @@ ModelName = Annotated[str, Field(min_length=1, max_length=300)]
 class Engine(Message):
     """An LLM instance behind the router. Never carries its token; `has_token` says whether there is one.
 
-    `source` says who may change it: the environment declares it, `POST /api/v1/llm/config` describes it, or it was
-    registered at run time. `timeout` in seconds bounds one attempt up to its first token, or its whole answer where it
-    is not streamed. Of engines with room, those of the highest `priority` are taken, and of those the one with the
-    least to do for its `weight`. `prices` are by model, `*` for all others.
+    `source` says who has set it up: the environment declares it, `POST /api/v1/llm/config` describes it, or it was
+    registered at run time. What was said there is changed there; `enabled`, `timeout`, `weight` and `prices`, and the
+    token of a declared one, are changed here whoever set it up. `timeout` in seconds bounds one attempt up to its first
+    token, or its whole answer where it is not streamed. Of engines with room, those of the highest `priority` are
+    taken, and of those the one with the least to do for its `weight`. `prices` are by model, `*` for all others.
     """
 
     id: int

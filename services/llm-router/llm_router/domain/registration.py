@@ -1,6 +1,6 @@
 """What is stored of an engine that is registered at run time, and what may be changed about it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +9,9 @@ from contracts.engines import CreateEngine, UpdateEngine
 from contracts.router import Prices, ProviderType
 from llm_router.domain.addresses import engine_base, origin
 from llm_router.domain.engines import CONFIGURED, PUBLIC_BASES, usual_concurrency
+
+_ALWAYS_FREE = frozenset(("enabled", "timeout", "weight", "prices"))
+_FREE_IF_DECLARED = _ALWAYS_FREE | {"auth_token"}
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,13 @@ def keeps_token(before: Registration, after: Registration) -> bool:
     return origin(before.api_base) == origin(after.api_base)
 
 
-def unchangeable(name: str, *, declared: bool) -> Refused | None:
-    """Why an engine is not changed here, if so."""
+def unchangeable(name: str, fields: Collection[str] | None, *, declared: bool) -> Refused | None:
+    """Why these fields of an engine cannot be changed here, if so, or, where `fields` is None, why it is not removed.
+
+    Of an engine that is set up elsewhere, what is not said there can be changed here.
+    """
+    if fields is not None and set(fields) <= (_FREE_IF_DECLARED if declared else _ALWAYS_FREE):
+        return None
     if declared:
         return Refused(RefusalCode.CONFLICT, f"The environment declares {name!r} (PLATFORM_ENGINES); change it there")
     if name == CONFIGURED:

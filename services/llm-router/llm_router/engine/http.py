@@ -18,8 +18,9 @@ from llm_router.engine.protocol import Timeouts
 _LARGEST_ANSWER = 64 * 1024 * 1024
 _LARGEST_ERROR = 64 * 1024
 _LAST_BYTES_SECONDS = 0.5
-_IDLE_SECONDS = 15.0
-"""How long an unused connection is kept; servers close theirs after some time too."""
+_IDLE_SECONDS = 4.0
+"""How long an unused connection is kept: uvicorn, llama.cpp and others close theirs after five, perhaps in the very
+moment in which it is used again."""
 _OK = 200
 
 

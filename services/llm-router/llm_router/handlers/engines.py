@@ -1,6 +1,6 @@
 """Engines at run time: registering, changing, disabling and removing them. Every replica hears of it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from common.context import current
 from common.database import Connection
@@ -59,7 +59,8 @@ async def update_engine(deps: Deps, request: UpdateEngine) -> Engine:
     sealed = deps.vault.seal(request.auth_token) if request.auth_token else None
 
     async def update(connection: Connection) -> int:
-        known = await changeable(connection, request.engine_id)
+        fields = [name for name, value in request if value is not None and name != "engine_id"]
+        known = await changeable(connection, request.engine_id, fields)
         engine = revision(known.registration, request)
         kept = request.auth_token is None and keeps_token(known.registration, engine)
         await store.update_engine(connection, known.id, engine, known.sealed_token if kept else sealed)
@@ -98,11 +99,12 @@ async def change(deps: Deps, make: Callable[[Connection], Awaitable[int]]) -> in
     return number
 
 
-async def changeable(connection: Connection, number: int) -> store.EngineRow:
+async def changeable(connection: Connection, number: int, fields: Collection[str] | None = None) -> store.EngineRow:
+    """The engine, if these of its fields can be changed, or it itself removed where none are named."""
     row = await store.get_engine(connection, number)
     if row is None:
         raise _not_found(number)
-    if (refusal := unchangeable(row.registration.name, declared=row.declared)) is not None:
+    if (refusal := unchangeable(row.registration.name, fields, declared=row.declared)) is not None:
         raise refusal
     return row
 

@@ -79,7 +79,7 @@ async def update_instance(deps: Deps, request: UpdateInstance) -> Instance:
 
     async def update(connection: Connection) -> int:
         if said:
-            known = await changeable(connection, number)
+            known = await changeable(connection, number, said)
             engine = revision(known.registration, UpdateEngine.model_validate({"engine_id": number, **said}))
             kept = request.auth_token is None and keeps_token(known.registration, engine)
             await engine_store.update_engine(connection, number, engine, known.sealed_token if kept else sealed)
