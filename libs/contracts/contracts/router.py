@@ -10,7 +10,7 @@ from contracts.gateway import AllowanceWanted
 
 ProviderType = Literal["openai", "vllm", "ollama", "llamacpp", "koboldai", "local", "simulated"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-Usd = Annotated[Decimal, PlainSerializer(lambda usd: f"{usd:f}", return_type=str, when_used="json")]
+Usd = Annotated[Decimal, PlainSerializer(lambda usd: f"{usd.normalize():f}", return_type=str, when_used="json")]
 """US dollars, exactly: in JSON a decimal number as a string."""
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
