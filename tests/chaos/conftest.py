@@ -23,7 +23,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         "PLATFORM_ENGINE_CHECK_INTERVAL": "0.5",
         "PLATFORM_ENGINE_CHECK_TIMEOUT": "1",
         "PLATFORM_ENGINE_PATIENCE": "15",
-        "PLATFORM_ENGINE_SILENCE_TIMEOUT": "2",
+        "PLATFORM_ENGINE_SILENCE_TIMEOUT": "6",
         "PLATFORM_BREAKER_COOLDOWN": "1",
     }
     with Platform(tmp_path_factory.mktemp("platform") / "data", environment) as platform:
