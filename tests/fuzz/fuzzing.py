@@ -34,6 +34,8 @@ _CHECKS = (
 
 _LEFT_OUT: Mapping[str, str] = {
     "get_api_v1_logs_stream_run_id": "goes on for as long as its run does",
+    "get_api_runs_run_id_events": "goes on for as long as its run does",
+    "get_ws": "is answered over a WebSocket",
     "post_api_v1_llm_config": "would point the platform at engines out in the world",
     "post_api_v1_llm_engines": "would point the platform at engines out in the world",
     "put_api_v1_llm_engines_engine_id": "would point the platform at engines out in the world",

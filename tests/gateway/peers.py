@@ -20,6 +20,7 @@ from contracts import (
     prompts,
     registry,
     router,
+    run_events,
     tasks,
     workflow_runs,
     workflows,
@@ -44,7 +45,7 @@ REPLY = ChatReply(
 )
 _OWNERS = {
     "registry": (registry,),
-    "orchestrator": (orchestrator, tasks, prompts, actions, content, workflows, workflow_runs),
+    "orchestrator": (orchestrator, tasks, prompts, actions, content, workflows, workflow_runs, run_events),
     "llm_router": (router, engines, instances, interactions, metrics),
 }
 

@@ -13,6 +13,7 @@ from gateway.edge.observing import REQUEST_ID, add_headers, observing
 from gateway.edge.reading import idempotency_key
 from gateway.handlers import handler_of
 from gateway.routes import ROUTES, Route
+from gateway.watching import GOING_AWAY
 
 _log = get_logger("http")
 
@@ -28,11 +29,13 @@ def create_app(deps: Deps) -> web.Application:
         if route.method == "GET" and route.response is not None:
             app.router.add_route("HEAD", route.path, endpoint)
 
-    async def end_log_streams(_: web.Application) -> None:
+    async def end_streams(_: web.Application) -> None:
         for task in tuple(deps.following):
             task.cancel()
+        for socket in tuple(deps.sockets):
+            GOING_AWAY.decide(socket)
 
-    app.on_shutdown.append(end_log_streams)
+    app.on_shutdown.append(end_streams)
     return app
 
 

@@ -15,12 +15,17 @@ from gateway.keyring import Keyring
 from gateway.limits import Proxies, Rates
 from gateway.people.passwords import Passwords
 from gateway.people.sessions import Sessions
+from gateway.people.tickets import Tickets
 from gateway.settings import GatewaySettings
+from gateway.watching import Closing, RunEvents
 
 
 @dataclass(frozen=True)
 class Deps:
-    """`following` are the log streams being sent, which end at once when the gateway does: their clients come back."""
+    """`following` are the event streams being sent, and `sockets` what decides why open WebSockets are closed.
+
+    All of them end at once when the gateway does: their clients come back.
+    """
 
     settings: GatewaySettings
     bus: Bus
@@ -33,7 +38,10 @@ class Deps:
     proxies: Proxies
     passwords: Passwords
     sessions: Sessions
+    tickets: Tickets
     endings: Endings
+    run_events: RunEvents
     health: HealthMonitor
     readiness: Callable[[], Awaitable[dict[str, str]]]
     following: set["asyncio.Task[object]"] = field(default_factory=set)
+    sockets: set["asyncio.Future[Closing]"] = field(default_factory=set)

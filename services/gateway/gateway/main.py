@@ -17,7 +17,9 @@ from gateway.limits import Proxies, Rates
 from gateway.people.first import make_first_user
 from gateway.people.passwords import Passwords
 from gateway.people.sessions import Sessions
+from gateway.people.tickets import Tickets
 from gateway.settings import GatewaySettings
+from gateway.watching import RunEvents
 
 
 async def build(service: Service, settings: GatewaySettings) -> None:
@@ -32,6 +34,8 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     service.stack.push_async_callback(allowances.close)
     rates, proxies = Rates(allowances, settings), Proxies(settings.trusted_proxies)
     sessions = Sessions(database, bus, settings.session_idle_seconds)
+    tickets = Tickets(database, settings.ticket_seconds)
+    run_events = RunEvents(bus, most_bytes=settings.watching_bytes)
     passwords = Passwords()
     await make_first_user(database, passwords, settings.admin_password)
     deps = Deps(
@@ -41,12 +45,14 @@ async def build(service: Service, settings: GatewaySettings) -> None:
         objects=objects,
         relay=relay,
         keyring=keyring,
-        admission=Admission(Doorkeeper(settings.admin_key, keyring, sessions), rates, proxies),
+        admission=Admission(Doorkeeper(settings.admin_key, keyring, sessions, tickets), rates, proxies),
         rates=rates,
         proxies=proxies,
         passwords=passwords,
         sessions=sessions,
+        tickets=tickets,
         endings=endings,
+        run_events=run_events,
         health=HealthMonitor(bus, database, objects),
         readiness=service.readiness,
     )
@@ -54,6 +60,7 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     service.spawn("keys", keyring.follow_changes)
     service.spawn("keys-again", partial(keyring.reload_every, settings.keys_reload_seconds))
     service.spawn("endings", endings.run)
+    service.spawn("run-events", run_events.run)
     service.spawn("people", sessions.follow_changes)
     service.spawn("limits", allowances.sweep)
     service.spawn("limits-wanted", allowances.follow_wanted)

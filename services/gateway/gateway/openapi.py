@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Literal, get_args
 
 import orjson
@@ -14,6 +15,7 @@ from contracts.gateway import ResponseStyle
 from gateway import API_VERSION
 from gateway.domain.chat import ChatCompletionChunk
 from gateway.domain.response_events import ResponseEvent
+from gateway.domain.run_events import RunEnd, RunEvent
 from gateway.domain.text import Completion
 from gateway.domain.trial import TrialDelta, TrialResult
 from gateway.edge import cookies
@@ -38,6 +40,7 @@ _FURTHER_ANSWERS: Mapping[Special, tuple[str, tuple[type[BaseModel], ...]]] = {
     Special.TEXT: (_EVENTS, (Completion, OpenAiError)),
     Special.RESPONSES: (_EVENTS, (ResponseEvent,)),
     Special.TEST_PROMPT: (_EVENTS, (TrialDelta, TrialResult, LlmError)),
+    Special.FOLLOW_RUN: (_EVENTS, (RunEvent, RunEnd)),
     Special.DOWNLOAD_MODEL: (_JSON, (PresignedDownload,)),
 }
 """What a row may answer with besides its own form: one of these models, or events whose data is one of them."""
@@ -161,7 +164,7 @@ def _parameters(route: Route, properties: Json) -> list[Json]:
 
 def _headers(route: Route) -> list[Json]:
     """The headers that are the row's own."""
-    if route.special is Special.STREAM_LOGS:
+    if route.special in (Special.STREAM_LOGS, Special.FOLLOW_RUN):
         resume = {"type": "string", "description": "The id of the last event that was seen"}
         return [{"name": "Last-Event-ID", "in": "header", "schema": resume}]
     if route.special is Special.LIST_ACTIONS:
@@ -211,7 +214,7 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
     content: Json = {}
     if route.response is not None:
         content[_JSON] = {"schema": schemas[route.response, "serialization"]}
-    else:
+    elif route.status != HTTPStatus.SWITCHING_PROTOCOLS:
         content[route.media] = {}
     if route.special is not None and route.special in _FURTHER_ANSWERS:
         media, further = _FURTHER_ANSWERS[route.special]

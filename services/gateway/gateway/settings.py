@@ -57,7 +57,19 @@ class GatewaySettings(ServiceSettings):
         default=(), description='Networks whose X-Forwarded-For says where requests come from, as `["10.0.0.0/8"]`'
     )
     heartbeat_seconds: float = Field(
-        default=15.0, gt=0, description="Longest silence on a log stream before a comment keeps it open"
+        default=15.0,
+        gt=0,
+        description="Longest silence on an event stream before a comment, and on a WebSocket before a ping",
+    )
+    watching_bytes: int = Field(
+        default=MIB, ge=1024, description="What may wait for a client that watches runs before it counts as too slow"
+    )
+    ticket_seconds: int = Field(
+        default=30, ge=1, le=3600, description="How long a ticket for a stream may be used, which it is once"
+    )
+    allowed_origins: tuple[str, ...] = Field(
+        default=(),
+        description='Pages of other hosts that may open WebSockets in a session, as `["https://app.example.com"]`',
     )
     presigned_seconds: int = Field(
         default=3600, ge=1, le=7 * 24 * 3600, description="How long a presigned download URL is valid"

@@ -13,6 +13,8 @@ from gateway.edge import cookies
 from gateway.keyring import Keyring
 from gateway.limits import Caller
 from gateway.people.sessions import Sessions
+from gateway.people.tickets import Tickets
+from gateway.routes.table import TICKET
 
 ADMIN = Principal(id="admin", name="admin", role="admin")
 """Whoever has the admin key of the settings."""
@@ -21,20 +23,23 @@ ADMIN = Principal(id="admin", name="admin", role="admin")
 class Doorkeeper:
     """Knows callers. For keys no database is asked, so the hot path pays microseconds for it."""
 
-    def __init__(self, admin_key: SecretStr, keyring: Keyring, sessions: Sessions) -> None:
+    def __init__(self, admin_key: SecretStr, keyring: Keyring, sessions: Sessions, tickets: Tickets) -> None:
         secret = admin_key.get_secret_value()
         self._admin = keys.digest(secret) if secret else None
         self._keyring = keyring
         self._sessions = sessions
+        self._tickets = tickets
 
-    async def identify(self, request: web.Request) -> Caller | None:
-        """Who calls; None where the request names nobody. A key counts before a session.
+    async def identify(self, request: web.Request, *, takes_ticket: bool = False) -> Caller | None:
+        """Who calls; None where the request names nobody. A key counts before a ticket, and that before a session.
 
-        Raises `Refused`: UNAUTHENTICATED where a key or a session is not valid.
+        Raises `Refused`: UNAUTHENTICATED where a key, a ticket or a session is not valid.
         """
         credential = _credential(request.headers)
         if credential is not None:
             return self._holder(credential)
+        if takes_ticket and (ticket := request.query.get(TICKET)):
+            return Caller(await self._tickets.redeem(ticket))
         token = cookies.session_token(request)
         return None if token is None else await self._in_session(token)
 
@@ -50,6 +55,11 @@ class Doorkeeper:
             return Caller(ADMIN)
         holder = self._keyring.holder(credential)
         return Caller(holder.principal, holder.requests_per_minute)
+
+
+def came_with_ticket(request: web.Request) -> bool:
+    """Whether it was a ticket that said who calls, on a route that takes one."""
+    return bool(request.query.get(TICKET)) and _credential(request.headers) is None
 
 
 def _credential(headers: Mapping[str, str]) -> str | None:

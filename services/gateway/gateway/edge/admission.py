@@ -28,7 +28,7 @@ class Admission:
 
         Raises `Refused`: RATE_LIMITED, UNAUTHENTICATED without a valid key, FORBIDDEN with one of a lesser role.
         """
-        caller, unknown = await self._identified(request)
+        caller, unknown = await self._identified(request, takes_ticket=route is not None and route.takes_ticket)
         # Those without a valid key are counted by address, so keys cannot be guessed quickly.
         origin = "" if caller is not None else self._proxies.origin(request)
         standing = await self._rates.count(caller, origin, route)
@@ -52,9 +52,21 @@ class Admission:
                 )
         return None if caller is None else caller.principal
 
-    async def _identified(self, request: web.Request) -> tuple[Caller | None, Refused | None]:
+    async def still_knows(self, request: web.Request, principal: Principal) -> bool:
+        """Whether the key or the session of a request that goes on for long still stands for `principal`, in its role.
+
+        While that cannot be said it does.
+        """
+        caller, unknown = await self._identified(request)
+        if caller is None:
+            return unknown is not None and unknown.code is not RefusalCode.UNAUTHENTICATED
+        return (caller.principal.id, caller.principal.role) == (principal.id, principal.role)
+
+    async def _identified(
+        self, request: web.Request, *, takes_ticket: bool = False
+    ) -> tuple[Caller | None, Refused | None]:
         try:
-            return await self._doorkeeper.identify(request), None
+            return await self._doorkeeper.identify(request, takes_ticket=takes_ticket), None
         except Refused as refused:
             return None, refused
 

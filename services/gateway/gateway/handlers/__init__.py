@@ -23,6 +23,7 @@ from gateway.handlers import (
     trial,
     uploads,
     users,
+    watching,
 )
 from gateway.routes.table import Route, Special
 
@@ -68,6 +69,9 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.UPLOAD_DATASET: uploads.upload_dataset,
     Special.DOWNLOAD_MODEL: downloads.download_model,
     Special.STREAM_LOGS: logs.stream_logs,
+    Special.WATCH_RUNS: watching.watch_runs,
+    Special.FOLLOW_RUN: watching.follow_run,
+    Special.ISSUE_TICKET: watching.issue_ticket,
     Special.SERVER_METRICS: metrics.server_metrics,
 }
 

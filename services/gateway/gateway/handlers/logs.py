@@ -17,9 +17,8 @@ from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import GET_JOB, GET_LOGS, LOG_RECORDED, GetJob, GetLogs, Job, LogEntry
 from gateway.deps import Deps
 from gateway.edge.reading import read_request
-from gateway.edge.responses import event_stream
-from gateway.errors import invalid_fields
-from gateway.routes.pipeline import FollowLogs
+from gateway.edge.streams import last_event_id, streaming
+from gateway.routes.pipeline import FollowLogs, LogEnd
 from gateway.routes.table import Route
 
 _ENDED = frozenset({"completed", "failed", "cancelled"})
@@ -27,33 +26,26 @@ _SETTLED = timedelta(minutes=1)
 """So long after a job's end the history holds its whole log, whatever happened to its writer in between."""
 _QUIET = 1.0
 _PAGE = 1000
-_MOST_DIGITS = 18
 
 
 async def stream_logs(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
     run_id = cast(FollowLogs, await read_request(request, route)).run_id
-    after = _last_event_id(request)
+    after = last_event_id(request)
     with deps.endings.watching(run_id) as ended:
         job = await _job(deps.bus, run_id)
         if job.status in _ENDED:
             ended.set()
         log = _Log(deps.bus, run_id, after, ended, deps.settings.heartbeat_seconds)
         records = log.kept() if _is_settled(job) else log.live()
-        response = event_stream()
-        await response.prepare(request)
-        following = cast("asyncio.Task[object]", asyncio.current_task())
-        deps.following.add(following)
-        try:
-            await response.write(b": the log of run " + run_id.encode() + b"\nretry: 2000\n\n")
-            async with aclosing(records):
-                async for entry in records:
-                    await response.write(_event(entry))
+        async with streaming(request, deps.following, f"the log of run {run_id}") as stream, aclosing(records):
+            async for entry in records:
+                if entry is None:
+                    await stream.fill_silence()
+                else:
+                    await stream.send(entry.sequence, entry.record.model_dump_json(exclude_none=True).encode())
             job = await _job(deps.bus, run_id)
-            await response.write(f'event: end\ndata: {{"run_id":"{run_id}","status":"{job.status}"}}\n\n'.encode())
-            await response.write_eof()
-        finally:
-            deps.following.discard(following)
-    return response
+            await stream.end(LogEnd(run_id=run_id, status=job.status))
+    return stream.response
 
 
 async def _job(bus: Bus, run_id: str) -> Job:
@@ -62,22 +54,6 @@ async def _job(bus: Bus, run_id: str) -> Job:
 
 def _is_settled(job: Job) -> bool:
     return job.completed_at is not None and datetime.now(UTC) - job.completed_at > _SETTLED
-
-
-def _last_event_id(request: web.Request) -> int:
-    text = request.headers.get("Last-Event-ID", "").strip()
-    if not text:
-        return 0
-    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
-        raise invalid_fields([("Last-Event-ID", "must be the id of an event of this stream")])
-    return int(text)
-
-
-def _event(entry: LogEntry | None) -> bytes:
-    if entry is None:
-        return b": still here\n\n"
-    record = entry.record.model_dump_json(exclude_none=True)
-    return f"id: {entry.sequence}\ndata: {record}\n\n".encode()
 
 
 class _Log:

@@ -15,6 +15,7 @@ from gateway.routes.pipeline import PIPELINE
 from gateway.routes.platform import PLATFORM
 from gateway.routes.posts import POSTS
 from gateway.routes.prompts import PROMPTS
+from gateway.routes.run_events import RUN_EVENTS
 from gateway.routes.runs import RUNS
 from gateway.routes.table import Route
 from gateway.routes.tasks import TASKS
@@ -36,6 +37,7 @@ ROUTES: tuple[Route, ...] = (
     *WORKFLOWS,
     *INSTANCES,
     *RUNS,
+    *RUN_EVENTS,
     *PEOPLE,
     *PLATFORM,
     *PAGES,

@@ -6,9 +6,10 @@ from pydantic import Field, WithJsonSchema
 
 from contracts import orchestrator, registry
 from contracts.base import Message, RefusalCode
-from contracts.orchestrator import LogPage, LogRecord
+from contracts.orchestrator import JobStatus, LogPage, LogRecord
 from contracts.pipeline import DatasetFormat
 from contracts.registry import Dataset, GetDownload, ModelCard
+from gateway.domain.run_events import Ticket
 from gateway.routes.table import Route, Special, Tag, View, asks, view
 
 
@@ -34,6 +35,14 @@ class PresignedDownload(Message):
 
 class FollowLogs(Message):
     run_id: str = Field(min_length=1, max_length=64)
+    ticket: Ticket = None
+
+
+class LogEnd(Message):
+    """The last event of a log's stream."""
+
+    run_id: str
+    status: JobStatus
 
 
 class LogHistory(Message):

@@ -17,6 +17,7 @@ ViewT = TypeVar("ViewT", bound=BaseModel)
 
 STYLE_HEADER = "X-Response-Style"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
+TICKET = "ticket"
 _PARAMETER = re.compile(r"\{(\w+)(?::[^}]+)?\}")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
@@ -40,6 +41,7 @@ _PREFIXES = (
     ("/api/v1/metrics", Family.SERVER),
     ("/api/v1", Family.PIPELINE),
     ("/api", Family.ORCHESTRATION),
+    ("/ws", Family.ORCHESTRATION),
     ("/v1", Family.OPENAI),
 )
 
@@ -122,6 +124,9 @@ class Special(StrEnum):
     UPLOAD_DATASET = "upload_dataset"
     DOWNLOAD_MODEL = "download_model"
     STREAM_LOGS = "stream_logs"
+    WATCH_RUNS = "watch_runs"
+    FOLLOW_RUN = "follow_run"
+    ISSUE_TICKET = "issue_ticket"
     SERVER_METRICS = "server_metrics"
 
 
@@ -204,6 +209,11 @@ class Route:
     @cached_property
     def body_names(self) -> tuple[str, ...]:
         return self._other_names if self.method in _WITH_BODY else ()
+
+    @property
+    def takes_ticket(self) -> bool:
+        """Whether a ticket in the query says who calls."""
+        return TICKET in self.query_names
 
     @property
     def _other_names(self) -> tuple[str, ...]:

@@ -1,0 +1,224 @@
+"""Those who watch runs of workflows: over `/ws` all of theirs, or one as server-sent events. And their tickets."""
+
+import asyncio
+from contextlib import suppress
+from functools import partial
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from aiohttp import WSMsgType, web
+
+from common.bus import BusDown, Forgotten
+from common.context import Principal, current
+from common.telemetry import Counter, get_logger
+from contracts.base import RefusalCode, Refused
+from contracts.run_events import WATCH_RUN, WatchedRun
+from contracts.workflow_runs import GetWorkflowRun
+from gateway.deps import Deps
+from gateway.domain.run_events import FollowRun, IssuedTicket, RunEnd, Scope, Sent, WatchRuns
+from gateway.edge.access import came_with_ticket
+from gateway.edge.observing import SESSION
+from gateway.edge.reading import read_request
+from gateway.edge.responses import respond
+from gateway.edge.streams import EventStream, last_event_id, streaming
+from gateway.routes.table import Route
+from gateway.watching import BROKEN, FORGOTTEN, SLOW, UNKNOWN, Closing, Watcher
+
+_LONGEST_MESSAGE = 4096
+"""Bytes that a client may send at once: whatever it says, nobody listens."""
+_GOODBYE_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 30.0
+_TICKET_SECONDS = 3600.0
+"""How long somebody may watch who showed a ticket: nothing says when the key behind it is revoked."""
+_SETTLED_SECONDS = 60.0
+"""So long after a run's end all that it told is in the stream, or not kept any more."""
+
+_log = get_logger("watching")
+CLOSED = Counter("gateway_sockets_closed_total", "WebSockets that the gateway closed, by the code it gave", ["code"])
+
+
+async def issue_ticket(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
+    await read_request(request, route)
+    ticket = await deps.tickets.issue(_principal())
+    return respond(route, IssuedTicket(ticket=ticket, expires_in=deps.tickets.seconds))
+
+
+# WebSockets
+
+
+async def watch_runs(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
+    asked = cast(WatchRuns, await read_request(request, route))
+    if SESSION in request:
+        _check_origin(request, deps.settings.allowed_origins)
+    socket = web.WebSocketResponse(
+        heartbeat=deps.settings.heartbeat_seconds,
+        timeout=_GOODBYE_SECONDS,
+        max_msg_size=_LONGEST_MESSAGE,
+        compress=False,
+    )
+    if not socket.can_prepare(request):
+        raise Refused(RefusalCode.INVALID, "Only WebSocket handshakes are answered here")
+    closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
+    async with deps.run_events.watching(_scope(asked.run_id), partial(SLOW.decide, closing)) as watcher:
+        await socket.prepare(request)
+        deps.sockets.add(closing)
+        try:
+            await _serve(deps, request, socket, watcher, asked.last_event_id, closing)
+        finally:
+            deps.sockets.discard(closing)
+    return socket
+
+
+async def _serve(
+    deps: Deps,
+    request: web.Request,
+    socket: web.WebSocketResponse,
+    watcher: Watcher,
+    after: int | None,
+    closing: "asyncio.Future[Closing]",
+) -> None:
+    """Until the client leaves, or there is a reason to close."""
+    sending = asyncio.create_task(_send(socket, watcher, after))
+    listening = asyncio.create_task(_listen(socket))
+    knowing = asyncio.create_task(_until_unknown(deps, request, _principal()))
+    tasks = (sending, listening, knowing)
+    try:
+        awaited: set[asyncio.Future[Any]] = {*tasks, closing}
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        if sending.done() and (reason := sending.result()) is not None:
+            reason.decide(closing)
+        if knowing.done():
+            UNKNOWN.decide(closing)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if closing.done() and not socket.closed:
+        await _close(request, socket, closing.result())
+
+
+async def _send(socket: web.WebSocketResponse, watcher: Watcher, after: int | None) -> Closing | None:
+    """Sends until there is a reason not to; None when the client is gone."""
+
+    async def send(message: Sent) -> None:
+        await socket.send_frame(message.text, WSMsgType.TEXT)
+
+    try:
+        if after is not None:
+            async for message in watcher.missed(after):
+                await send(message)
+        while True:
+            if (upcoming := await watcher.next()) is not None:
+                await send(upcoming)
+    except Forgotten:
+        return FORGOTTEN
+    except BusDown as error:
+        _log.warning("socket_broken_off", error=str(error))
+        return BROKEN
+    except ConnectionError:
+        return None
+
+
+async def _listen(socket: web.WebSocketResponse) -> None:
+    """Until the client leaves. What it says is not heeded."""
+    async for _ in socket:
+        pass
+
+
+async def _until_unknown(deps: Deps, request: web.Request, principal: Principal) -> None:
+    """Returns once the caller is not let in any more as who it was."""
+    if came_with_ticket(request):
+        await asyncio.sleep(_TICKET_SECONDS)
+        return
+    while await deps.admission.still_knows(request, principal):  # noqa: ASYNC110 - no event tells of it
+        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
+
+async def _close(request: web.Request, socket: web.WebSocketResponse, closing: Closing) -> None:
+    """Says why, to whoever still reads."""
+    CLOSED.labels(int(closing.code)).inc()
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(_GOODBYE_SECONDS):
+            await socket.close(code=closing.code, message=closing.reason.encode())
+            return
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def _check_origin(request: web.Request, allowed: tuple[str, ...]) -> None:
+    """A browser shows its cookie to whatever page of another site asks for it, but says which page that is."""
+    origin = request.headers.get("Origin", "")
+    if origin not in allowed and urlsplit(origin).netloc != request.host:
+        raise Refused(RefusalCode.FORBIDDEN, "In a session only the platform's own pages may open this")
+
+
+# Server-sent events
+
+
+async def follow_run(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
+    run_id = cast(FollowRun, await read_request(request, route)).run_id
+    after = last_event_id(request)
+    await _run(deps, run_id)
+
+    def cut() -> None:
+        if request.transport is not None:
+            request.transport.abort()
+
+    async with (
+        deps.run_events.watching(_scope(run_id), cut) as watcher,
+        streaming(request, deps.following, f"the events of run {run_id}") as stream,
+    ):
+        if not await _kept(watcher, stream, after):
+            await _live(deps, run_id, watcher, stream)
+        run = await _run_or_none(deps, run_id)
+        await stream.end(RunEnd(run_id=run_id, status=None if run is None else run.status))
+    return stream.response
+
+
+async def _kept(watcher: Watcher, stream: EventStream, after: int) -> bool:
+    """What is kept of the run, to whoever has seen it until `after`; whether its last message is among it."""
+    async for message in watcher.missed(0):
+        if message.id > after:
+            await stream.send(message.id, message.text)
+        if message.is_last:
+            return True
+    return False
+
+
+async def _live(deps: Deps, run_id: int, watcher: Watcher, stream: EventStream) -> None:
+    """What comes, to the last message, or until there is nothing to wait for."""
+    run = await _run_or_none(deps, run_id)
+    while run is not None and (run.seconds_since_end or 0) < _SETTLED_SECONDS:
+        message = await watcher.next(deps.settings.heartbeat_seconds)
+        if message is None:
+            await stream.fill_silence()
+            run = await _run_or_none(deps, run_id)
+            continue
+        await stream.send(message.id, message.text)
+        if message.is_last:
+            return
+
+
+async def _run(deps: Deps, run_id: int) -> WatchedRun:
+    """Raises `Refused(NOT_FOUND)` for a run that is not there, or not the caller's to watch."""
+    return await deps.bus.ask(WATCH_RUN, GetWorkflowRun(run_id=run_id))
+
+
+async def _run_or_none(deps: Deps, run_id: int) -> WatchedRun | None:
+    try:
+        return await _run(deps, run_id)
+    except Refused as refusal:
+        if refusal.code is RefusalCode.NOT_FOUND:
+            return None
+        raise
+
+
+def _scope(run_id: int | None) -> Scope:
+    principal = _principal()
+    return Scope(None if principal.role == "admin" else principal.id, run_id)
+
+
+def _principal() -> Principal:
+    principal = current().principal
+    assert principal is not None  # noqa: S101 - the rows have a role
+    return principal
