@@ -95,7 +95,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
     # Ends before all: what is recorded from then on is left to another replica or the next start.
     service.spawn("days", partial(interactions.keep_days, deps))
     keep = partial(interactions.keep, deps)
-    service.spawn("interactions", lambda: bus.consume(ROUTER_INTERACTIONS, keep, batch=64, linger=0.1))
+    service.spawn("interactions", lambda: bus.consume(ROUTER_INTERACTIONS, keep, batch=64, linger=0.25))
 
 
 def _pool(settings: RouterSettings, catalogue: Catalogue) -> EnginePool:

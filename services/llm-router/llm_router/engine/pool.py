@@ -143,9 +143,15 @@ class Lease:
 
 @dataclass(eq=False)
 class _Waiter:
+    """One who waits in line. The lease is None where none came in time."""
+
     route: Route
     prefix: Sequence[int]
-    lease: "asyncio.Future[Lease]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    lease: "asyncio.Future[Lease | None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def give(self, lease: Lease | None) -> None:
+        if not self.lease.done():
+            self.lease.set_result(lease)
 
 
 class EnginePool:
@@ -260,22 +266,23 @@ class EnginePool:
         self._waiting.append(waiter)
         QUEUE_LENGTH.set(len(self._waiting))
         started = time.monotonic()
+        timer = asyncio.get_running_loop().call_later(timeout, waiter.give, None)
         try:
-            await asyncio.wait([waiter.lease], timeout=timeout)
+            lease = await waiter.lease
         except asyncio.CancelledError:
             # The lease may have been given in the very moment in which the caller left.
-            if waiter.lease.done() and not waiter.lease.cancelled():
-                waiter.lease.result().release()
+            if not waiter.lease.cancelled() and (given := waiter.lease.result()) is not None:
+                given.release()
             raise
         finally:
+            timer.cancel()
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
-            waiter.lease.cancel()
             QUEUE_LENGTH.set(len(self._waiting))
             QUEUE_SECONDS.observe(time.monotonic() - started)
-        if waiter.lease.cancelled():
+        if lease is None:
             raise self._unavailable(waiter.route)
-        return waiter.lease.result()
+        return lease
 
     def _unavailable(self, route: Route) -> EngineFailure:
         if any(member.up for member in self._candidates(route)):
@@ -330,10 +337,21 @@ class EnginePool:
 
     def _dispatch(self) -> None:
         """Gives what has become free to those who wait, first come first served."""
-        for waiter in list(self._waiting):
-            if not waiter.lease.done() and (lease := self._try(waiter.route, waiter.prefix)) is not None:
-                self._waiting.remove(waiter)
-                waiter.lease.set_result(lease)
+        if not self._waiting:
+            return
+        left: deque[_Waiter] = deque()
+        full: set[int] = set()
+        for waiter in self._waiting:
+            if waiter.lease.done():
+                continue
+            # Where there is no room for one, there is none for those behind who want the same: a name has one route.
+            route = id(waiter.route)
+            if route in full or (lease := self._try(waiter.route, waiter.prefix)) is None:
+                full.add(route)
+                left.append(waiter)
+            else:
+                waiter.give(lease)
+        self._waiting = left
         QUEUE_LENGTH.set(len(self._waiting))
 
     # Health and discovery
@@ -361,7 +379,7 @@ class EnginePool:
         if self._refreshing is not None:
             self._refreshing.cancel()
         for waiter in self._waiting:
-            waiter.lease.cancel()
+            waiter.give(None)
         await asyncio.gather(*(member.engine.close() for member in self._members.values()), *self._closing)
 
     async def _refresh(self) -> None:
