@@ -48,11 +48,11 @@ class Service:
         self.add_check("nats", bus.ping)
         return bus
 
-    async def database(self, package: str) -> Database:
+    async def database(self, package: str, *, plan_once: bool = False) -> Database:
         """Connects to Postgres and brings this service's schema up to date with the migrations of `package`."""
         settings = self.settings
         url = settings.database_url.get_secret_value()
-        database = await Database.connect(url, self.name, size=settings.database_pool_size)
+        database = await Database.connect(url, self.name, size=settings.database_pool_size, plan_once=plan_once)
         self.stack.push_async_callback(database.close)
         await database.migrate(package)
         self.add_check("postgres", database.ping)

@@ -20,7 +20,7 @@ _DAY = 24 * 3600.0
 
 
 async def build(service: Service, settings: Settings) -> None:
-    database = await service.database("orchestrator")
+    database = await service.database("orchestrator", plan_once=True)
     bus = await service.bus()
     relay = OutboxRelay(database, bus)
     deps = Deps(database=database, bus=bus, relay=relay, policy=settings.policy)

@@ -1,4 +1,6 @@
-"""Writes a transition and what it tells others, as one: both happen, or neither."""
+"""Writes transitions and what they tell others, as one: all of it happens, or nothing."""
+
+from collections.abc import Sequence
 
 from common import outbox
 from common.database import Connection
@@ -12,12 +14,19 @@ from orchestrator.store import transitions
 
 async def record(connection: Connection, transition: Transition, policy: Policy) -> None:
     """In the transaction of `connection`, which has locked the run. Call `settled` once that has committed."""
-    await transitions.record(connection, transition, policy, error=jobs.error(transition))
-    await outbox.add_many(connection, announcements.of_transition(transition))
+    await record_all(connection, [transition], policy)
 
 
-def settled(deps: Deps, transition: Transition) -> None:
-    """The transition is committed: what it tells goes out at once, rather than when the relay looks next."""
+async def record_all(connection: Connection, made: Sequence[Transition], policy: Policy) -> None:
+    """As `record`, transitions of as many runs."""
+    errors = {transition.run.id: jobs.error(transition) for transition in made if transition.ended is not None}
+    await transitions.record(connection, made, policy, errors)
+    await outbox.add_many(connection, [told for transition in made for told in announcements.of_transition(transition)])
+
+
+def settled(deps: Deps, *made: Transition) -> None:
+    """The transitions are committed: what they tell goes out at once, rather than when the relay looks next."""
     deps.relay.kick()
     deps.steps_ready.set()
-    metrics.count_transition(transition)
+    for transition in made:
+        metrics.count_transition(transition)

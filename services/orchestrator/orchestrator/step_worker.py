@@ -1,15 +1,19 @@
 """Works on the steps that the orchestrator does itself, as one of any number of replicas: claim, beat, finish by fence.
 
-It lives beside the database, so it needs no hint: it looks when this process has made a step ready, and now and then
-for those of others. A step whose process died is claimed again once its lease has ended.
+It works in turns. Each is one transaction, which records the results that have come in since the last and claims as
+many steps as there is room for: the more there is to do, the more a commit carries. It lives beside the database, so
+it needs no hint: it takes a turn when this process has made a step ready or has a result, and now and then for the
+steps of others. A step whose process died is claimed again once its lease has ended.
 """
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
+from common.database import Connection
 from common.telemetry import get_logger
 from common.tracing import hop
 from contracts.base import RefusalCode, Refused
@@ -20,7 +24,7 @@ from orchestrator.domain import machine, outcomes
 from orchestrator.domain.machine import Run, Step, Transition
 from orchestrator.domain.records import Claim
 from orchestrator.domain.storable import mended
-from orchestrator.recording import record, settled
+from orchestrator.recording import record_all, settled
 from orchestrator.store import runs, steps
 
 Work = Callable[[Deps, Claim], Awaitable[dict[str, Any]]]
@@ -33,7 +37,16 @@ _LATER = frozenset(
 _PAUSE = 0.5
 _LONGEST_SILENCE = 1.5
 """Seconds after which a running step hears at the latest that its run was cancelled."""
+_LAST_TRIES = 3
 _log = get_logger("step_worker")
+
+
+@dataclass(frozen=True)
+class _Report:
+    """How the work on a claimed step went."""
+
+    claim: Claim
+    result: Result
 
 
 class StepWorker:
@@ -45,61 +58,151 @@ class StepWorker:
         self._concurrency = concurrency
         self._name = f"orchestrator-{uuid.uuid4().hex[:8]}"
         self._held: dict[int, tuple[int, asyncio.Task[None]]] = {}
+        self._reports: list[_Report] = []
         self._told_to_stop: set[int] = set()
+        self._one_by_one = 0
         self._stopping = False
 
     async def run(self) -> None:
         """Works until cancelled, then gives back what it holds."""
         self._stopping = False
-        taking, beating = asyncio.create_task(self._take()), asyncio.create_task(self._beat())
+        turning, beating = asyncio.create_task(self._turns()), asyncio.create_task(self._beat())
         try:
-            ended, _ = await asyncio.wait({taking, beating}, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait({turning, beating}, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
         finally:
-            # A claim that is under way is let through: cut off, its step would wait for the end of a lease.
+            # A turn that is under way is let through: cut off, what it claims would wait for the end of a lease.
             self._stopping = True
             self._deps.steps_ready.set()
-            await asyncio.wait({taking})
+            await asyncio.wait({turning})
             working = [task for _, task in self._held.values()]
             for task in (beating, *working):
                 task.cancel()
             await asyncio.gather(beating, *working, return_exceptions=True)
+            await self._last_turns()
 
-    async def _take(self) -> None:
+    async def _turns(self) -> None:
         while not self._stopping:
             self._deps.steps_ready.clear()
             try:
-                while self._has_room() and (claim := await self._claim()) is not None:
-                    self._start(claim)
+                await self._turn()
+            except Refused as refusal:
+                # The leases decide how long results are kept for this: once they have ended they are dropped.
+                _log.warning("worker_waits", error=refusal.message)
+                await asyncio.sleep(_PAUSE)
+            if not self._reports:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_PAUSE):
+                        await self._deps.steps_ready.wait()
+
+    async def _last_turns(self) -> None:
+        for _ in range(_LAST_TRIES):
+            try:
+                while self._reports:
+                    await self._turn()
             except Refused as refusal:
                 _log.warning("worker_waits", error=refusal.message)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_PAUSE):
-                    await self._deps.steps_ready.wait()
+                await asyncio.sleep(_PAUSE)
 
-    def _has_room(self) -> bool:
-        return not self._stopping and len(self._held) < self._concurrency
-
-    async def _claim(self) -> Claim | None:
-        async with self._deps.database.transaction() as connection:
-            claim = await steps.claim(
-                connection, worker_id=self._name, kinds=list(self._work), lease=self._deps.policy.lease
-            )
-        if claim is not None:
+    async def _turn(self) -> None:
+        """Records what has come in and claims what there is room for, all or nothing. Raises `Refused`."""
+        reports = self._next_reports()
+        try:
+            transitions, claims = await self._committed(reports)
+        except Refused:
+            self._reports = [*reports, *self._reports]
+            raise
+        except Exception:
+            if not reports:
+                raise
+            _log.exception("results_not_recorded", step_ids=[report.claim.step_id for report in reports])
+            transitions, claims = [], []
+            if len(reports) > 1:
+                # One of them is to blame, and the others shall not be lost with it.
+                self._one_by_one = len(reports)
+                self._reports = [*reports, *self._reports]
+                return
+        self._one_by_one = max(self._one_by_one - 1, 0)
+        for report in reports:
+            self._let_go(report.claim)
+        if transitions:
+            settled(self._deps, *transitions)
+        for claim in claims:
             metrics.count_claim(claim)
-        return claim
+            self._start(claim)
+
+    def _next_reports(self) -> list[_Report]:
+        """At most one of each run: what a second one changes depends on what the first has changed."""
+        chosen: dict[int, _Report] = {}
+        later = []
+        for report in self._reports:
+            if report.claim.run in chosen or (self._one_by_one and chosen):
+                later.append(report)
+            else:
+                chosen[report.claim.run] = report
+        self._reports = later
+        return list(chosen.values())
+
+    async def _committed(self, reports: Sequence[_Report]) -> tuple[list[Transition], list[Claim]]:
+        room = 0 if self._stopping else self._concurrency - len(self._held) + len(reports)
+        if not reports:
+            async with self._deps.database.connection() as connection:
+                return [], await self._claimed(connection, room)
+        async with self._deps.database.transaction() as connection:
+            return await self._recorded(connection, reports), await self._claimed(connection, room)
+
+    async def _recorded(self, connection: Connection, reports: Sequence[_Report]) -> list[Transition]:
+        known = {run.id: run for run in await runs.lock_many(connection, [report.claim.run for report in reports])}
+        transitions = []
+        for report in reports:
+            claim, run = report.claim, known.get(report.claim.run)
+            step = None if run is None else run.held(claim.step_id, claim.fence)
+            if run is None or step is None:
+                metrics.RESULTS_DROPPED.inc()
+            else:
+                transitions.append(self._transition(run, step, report.result))
+        await record_all(connection, transitions, self._deps.policy)
+        return transitions
+
+    def _transition(self, run: Run, step: Step, result: Result) -> Transition:
+        if isinstance(result, dict):
+            return machine.succeed(run, step, mended(result))
+        return outcomes.finish(run, step, result, self._deps.policy, self._deps.chance())
+
+    async def _claimed(self, connection: Connection, room: int) -> list[Claim]:
+        if room <= 0:
+            return []
+        return await steps.claim_many(
+            connection, worker_id=self._name, kinds=list(self._work), lease=self._deps.policy.lease, limit=room
+        )
 
     def _start(self, claim: Claim) -> None:
-        task = asyncio.create_task(self._do(claim))
-        self._held[claim.step_id] = (claim.fence, task)
+        self._held[claim.step_id] = (claim.fence, asyncio.create_task(self._do(claim)))
 
-        def ended(_: "asyncio.Task[None]") -> None:
-            del self._held[claim.step_id]
-            self._told_to_stop.discard(claim.step_id)
-            self._deps.steps_ready.set()
+    def _let_go(self, claim: Claim) -> None:
+        del self._held[claim.step_id]
+        self._told_to_stop.discard(claim.step_id)
 
-        task.add_done_callback(ended)
+    async def _do(self, claim: Claim) -> None:
+        with hop(f"step {claim.kind}", headers={"traceparent": claim.traceparent} if claim.traceparent else {}):
+            result = await self._result(claim)
+        self._reports.append(_Report(claim, result))
+        self._deps.steps_ready.set()
+
+    async def _result(self, claim: Claim) -> Result:
+        try:
+            return await self._work[claim.kind](self._deps, claim)
+        except Refused as refusal:
+            temporary = bool(refusal.metadata.get("temporary", refusal.code in _LATER))
+            return StepFailed(
+                code=refusal.code, message=refusal.message, metadata=refusal.metadata, retryable=temporary
+            )
+        except asyncio.CancelledError:
+            return StepCancelled() if claim.step_id in self._told_to_stop else StepReleased()
+        except Exception:
+            _log.exception("step_crashed", step_id=claim.step_id, kind=claim.kind)
+            return StepFailed(code=RefusalCode.INTERNAL, message="An internal error occurred", retryable=True)
 
     async def _beat(self) -> None:
         while True:
@@ -117,46 +220,3 @@ class StepWorker:
                 if verdict != "held" and (held := self._held.get(step_id)) is not None and held[0] == fences[step_id]:
                     self._told_to_stop.add(step_id)
                     held[1].cancel()
-
-    async def _do(self, claim: Claim) -> None:
-        with hop(f"step {claim.kind}", headers={"traceparent": claim.traceparent} if claim.traceparent else {}):
-            result = await self._result(claim)
-        while True:
-            try:
-                await self._finish(claim, result)
-            except Refused as refusal:
-                # The lease decides how long this may go on: once it has ended the result is dropped.
-                _log.warning("finish_waits", step_id=claim.step_id, error=refusal.message)
-                await asyncio.sleep(_PAUSE)
-            else:
-                return
-
-    async def _result(self, claim: Claim) -> Result:
-        try:
-            return await self._work[claim.kind](self._deps, claim)
-        except Refused as refusal:
-            temporary = bool(refusal.metadata.get("temporary", refusal.code in _LATER))
-            return StepFailed(
-                code=refusal.code, message=refusal.message, metadata=refusal.metadata, retryable=temporary
-            )
-        except asyncio.CancelledError:
-            return StepCancelled() if claim.step_id in self._told_to_stop else StepReleased()
-        except Exception:
-            _log.exception("step_crashed", step_id=claim.step_id, kind=claim.kind)
-            return StepFailed(code=RefusalCode.INTERNAL, message="An internal error occurred", retryable=True)
-
-    async def _finish(self, claim: Claim, result: Result) -> None:
-        async with self._deps.database.transaction() as connection:
-            run = await runs.lock_of_step(connection, claim.step_id)
-            step = None if run is None else run.held(claim.step_id, claim.fence)
-            if run is None or step is None:
-                metrics.RESULTS_DROPPED.inc()
-                return
-            transition = self._transition(run, step, result)
-            await record(connection, transition, self._deps.policy)
-        settled(self._deps, transition)
-
-    def _transition(self, run: Run, step: Step, result: Result) -> Transition:
-        if isinstance(result, dict):
-            return machine.succeed(run, step, mended(result))
-        return outcomes.finish(run, step, result, self._deps.policy, self._deps.chance())

@@ -54,12 +54,13 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Claim:
-    """A step that a worker has just claimed, with the outputs of its ancestors, nearest first.
+    """A step of the run number `run` that a worker has just claimed, with the outputs of its ancestors, nearest first.
 
     `options` hold for every step of the run. `waited` is for how many seconds the step could have been claimed.
     """
 
     step_id: int
+    run: int
     run_id: str
     name: str
     kind: str

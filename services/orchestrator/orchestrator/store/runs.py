@@ -10,47 +10,46 @@ from orchestrator.domain.machine import Run, Step
 from orchestrator.domain.pipelines import Plan, PlannedStep
 from orchestrator.domain.records import RunRecord, StepRecord, Submission
 
-_INSERT_RUN = """
-    INSERT INTO runs (run_id, kind, owner, idempotency_key, definition, options, traceparent)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT DO NOTHING
-    RETURNING id
-"""
-
-_INSERT_STEPS = """
-    WITH line AS MATERIALIZED (SELECT line_start($2) AS start, clock_timestamp() AS now)
+_INSERT = """
+    WITH entered AS (
+        INSERT INTO runs (run_id, kind, owner, idempotency_key, definition, options, traceparent)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT DO NOTHING
+        RETURNING id
+    ),
+    line AS MATERIALIZED (SELECT line_start($3) AS start, clock_timestamp() AS now)
     INSERT INTO steps (
         run, position, name, kind, owner, config, needs, ancestors, max_attempts, timeout_seconds,
         status, waits_for, approval, turn, claimable_at, hint_at, started_at, finished_at, output
     )
     SELECT
-        $1, planned.position, planned.name, planned.kind, $2, planned.config, planned.needs, planned.ancestors,
-        coalesce(planned.max_attempts, $4), coalesce(planned.timeout_seconds, $5),
+        entered.id, planned.position, planned.name, planned.kind, $3, planned.config, planned.needs, planned.ancestors,
+        coalesce(planned.max_attempts, $9), coalesce(planned.timeout_seconds, $10),
         planned.status, planned.waits_for, planned.approval,
         CASE WHEN planned.status = 'ready' THEN line.start + planned.position END,
         CASE WHEN planned.status = 'ready' THEN line.now END,
-        CASE WHEN planned.status = 'ready' THEN line.now + make_interval(secs => $6) END,
+        CASE WHEN planned.status = 'ready' THEN line.now + make_interval(secs => $11) END,
         CASE WHEN planned.status = 'completed' THEN line.now END,
         CASE WHEN planned.status = 'completed' THEN line.now END,
         nullif(planned.output, 'null')
-    FROM line, jsonb_to_recordset($3::jsonb) AS planned (
+    FROM entered, line, jsonb_to_recordset($8::jsonb) AS planned (
         position integer, name text, kind text, config jsonb, needs integer[], ancestors integer[],
         max_attempts integer, timeout_seconds double precision, status text, waits_for integer, approval boolean,
         output jsonb
     )
     ORDER BY planned.position
-    RETURNING id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
+    RETURNING run, id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
 """
 
-_RUN = """
+_RUNS = """
     SELECT id, run_id, kind, owner, status, paused,
         (SELECT workflow_runs.id FROM workflow_runs WHERE workflow_runs.run = runs.id) AS number
-    FROM runs WHERE {which} FOR UPDATE
+    FROM runs WHERE {which} ORDER BY id FOR UPDATE
 """
 
 _OPEN_STEPS = """
-    SELECT id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
-    FROM steps WHERE run = $1 AND status IN ('waiting', 'ready', 'paused', 'running')
+    SELECT run, id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
+    FROM steps WHERE run = ANY ($1::bigint[]) AND status IN ('waiting', 'ready', 'paused', 'running')
     ORDER BY id FOR UPDATE
 """
 
@@ -90,8 +89,8 @@ async def insert(connection: Connection, submission: Submission, plan: Plan, *, 
 
     Some of its steps have not been done yet: a run without any would never end.
     """
-    run = await connection.fetchval(
-        _INSERT_RUN,
+    rows = await connection.fetch(
+        _INSERT,
         submission.run_id,
         submission.kind,
         submission.owner,
@@ -99,15 +98,15 @@ async def insert(connection: Connection, submission: Submission, plan: Plan, *, 
         submission.definition,
         submission.options,
         submission.traceparent,
+        [_planned(position, step, plan) for position, step in enumerate(plan.steps)],
+        plan.max_attempts,
+        plan.timeout_seconds,
+        hint_pause,
     )
-    if run is None:
+    if not rows:
         return None
-    planned = [_planned(position, step, plan) for position, step in enumerate(plan.steps)]
-    rows = await connection.fetch(
-        _INSERT_STEPS, run, submission.owner, planned, plan.max_attempts, plan.timeout_seconds, hint_pause
-    )
     return Run(
-        run,
+        rows[0]["run"],
         submission.run_id,
         submission.kind,
         submission.owner,
@@ -157,20 +156,27 @@ async def page(
 
 async def lock(connection: Connection, kind: str, run_id: str) -> Run | None:
     """The run, which nobody else changes until the transaction ends."""
-    row = await connection.fetchrow(_RUN.format(which="kind = $1 AND run_id = $2"), kind, run_id)
-    return None if row is None else await _locked(connection, row)
+    rows = await connection.fetch(_RUNS.format(which="kind = $1 AND run_id = $2"), kind, run_id)
+    return next(iter(await _locked(connection, rows)), None)
 
 
 async def lock_of_step(connection: Connection, step_id: int) -> Run | None:
     """As `lock`, the run that a step belongs to."""
-    row = await connection.fetchrow(_RUN.format(which="id = (SELECT run FROM steps WHERE id = $1)"), step_id)
-    return None if row is None else await _locked(connection, row)
+    rows = await connection.fetch(_RUNS.format(which="id = (SELECT run FROM steps WHERE id = $1)"), step_id)
+    return next(iter(await _locked(connection, rows)), None)
 
 
-async def _locked(connection: Connection, run: Record) -> Run:
-    rows = await connection.fetch(_OPEN_STEPS, run["id"])
-    steps = {row["position"]: _step(row) for row in rows}
-    return Run(steps=steps, **run)
+async def lock_many(connection: Connection, numbers: Sequence[int]) -> list[Run]:
+    """As `lock`, the runs of these numbers that are there."""
+    rows = await connection.fetch(_RUNS.format(which="id = ANY ($1::bigint[])"), numbers)
+    return await _locked(connection, rows)
+
+
+async def _locked(connection: Connection, runs: Sequence[Record]) -> list[Run]:
+    steps: defaultdict[int, dict[int, Step]] = defaultdict(dict)
+    for row in await connection.fetch(_OPEN_STEPS, [run["id"] for run in runs]) if runs else ():
+        steps[row["run"]][row["position"]] = _step(row)
+    return [Run(steps=steps[run["id"]], **run) for run in runs]
 
 
 def _step(row: Record) -> Step:

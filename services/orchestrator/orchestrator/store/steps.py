@@ -5,9 +5,10 @@ index cannot look for it.
 """
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Literal
 
-from common.database import Connection
+from common.database import Connection, Record
 from contracts.orchestrator import StepStatus
 from orchestrator.domain.records import Claim, Hint
 
@@ -17,7 +18,7 @@ Expiry = Literal["lease", "deadline"]
 _OLDEST = """
     SELECT id FROM steps
     WHERE status = 'ready' AND claimable_at <= statement_timestamp() AND kind = ANY ($1::text[])
-    ORDER BY turn, id LIMIT 1 FOR UPDATE SKIP LOCKED
+    ORDER BY turn, id LIMIT $4 FOR UPDATE SKIP LOCKED
 """
 
 _NAMED = """
@@ -39,14 +40,17 @@ _CLAIM = """
     FROM chosen, clock, runs
     WHERE steps.id = chosen.id AND runs.id = steps.run
     RETURNING steps.id AS step_id, steps.run, runs.run_id, steps.name, steps.kind, attempt, max_attempts, fence,
-        deadline, config, runs.options, runs.traceparent, ancestors,
-        extract(epoch FROM clock.now - claimable_at)::double precision AS waited
+        deadline, config, runs.options, runs.traceparent, turn,
+        extract(epoch FROM clock.now - claimable_at)::double precision AS waited,
+        ARRAY(
+            SELECT earlier.output FROM steps AS earlier
+            WHERE earlier.run = steps.run AND earlier.position = ANY (steps.ancestors)
+            ORDER BY array_position(steps.ancestors, earlier.position)
+        ) AS inputs
 """
 
-_INPUTS = """
-    SELECT output FROM steps WHERE run = $1 AND position = ANY ($2::integer[])
-    ORDER BY array_position($2::integer[], position)
-"""
+_CLAIM_OLDEST = _CLAIM.format(chosen=_OLDEST)
+_CLAIM_NAMED = _CLAIM.format(chosen=_NAMED)
 
 _BEAT = """
     WITH beats AS (SELECT * FROM unnest($1::bigint[], $2::bigint[]) AS beat (id, fence)),
@@ -93,15 +97,23 @@ async def claim(
 ) -> Claim | None:
     """Gives a ready step of one of `kinds` to the worker: the first in line, or the one named. None: there is none."""
     if step_id is None:
-        row = await connection.fetchrow(_CLAIM.format(chosen=_OLDEST), kinds, worker_id, lease)
-    else:
-        row = await connection.fetchrow(_CLAIM.format(chosen=_NAMED), kinds, worker_id, lease, step_id)
-    if row is None:
-        return None
+        return next(iter(await claim_many(connection, worker_id=worker_id, kinds=kinds, lease=lease, limit=1)), None)
+    row = await connection.fetchrow(_CLAIM_NAMED, kinds, worker_id, lease, step_id)
+    return None if row is None else _claim(row)
+
+
+async def claim_many(
+    connection: Connection, *, worker_id: str, kinds: Sequence[str], lease: float, limit: int
+) -> list[Claim]:
+    """As `claim`, the first `limit` in line."""
+    rows = await connection.fetch(_CLAIM_OLDEST, kinds, worker_id, lease, limit)
+    return [_claim(row) for row in sorted(rows, key=itemgetter("turn", "step_id"))]
+
+
+def _claim(row: Record) -> Claim:
     values = dict(row)
-    run, ancestors = values.pop("run"), values.pop("ancestors")
-    inputs = await connection.fetch(_INPUTS, run, ancestors) if ancestors else []
-    return Claim(inputs=tuple(row["output"] for row in inputs), **values)
+    del values["turn"]
+    return Claim(inputs=tuple(values.pop("inputs")), **values)
 
 
 async def beat(connection: Connection, fences: Mapping[int, int], *, lease: float) -> dict[int, Verdict]:

@@ -1,69 +1,95 @@
 """Writes what the state machine decided."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from common.database import Connection
-from orchestrator.domain.machine import Transition
+from orchestrator.domain.machine import Step, Transition
 from orchestrator.domain.policy import Policy
 
+# Steps that become ready go to the end of their owner's line, in the order in which they are given.
 _CHANGE_STEPS = """
-    WITH line AS MATERIALIZED (SELECT line_start($1) AS start, clock_timestamp() AS now)
+    WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
+    changed AS MATERIALIZED (
+        SELECT *, row_number() OVER (PARTITION BY owner ORDER BY ordinal) AS place
+        FROM unnest(
+            $1::bigint[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::boolean[],
+            $7::double precision[], $8::boolean[], $9::jsonb[], $10::jsonb[]
+        ) WITH ORDINALITY AS given (
+            id, owner, status, attempt, waits_for, approval, delay, happened, output, error, ordinal
+        )
+    ),
+    lines AS MATERIALIZED (
+        SELECT owner, line_start(owner) AS start FROM (SELECT DISTINCT owner FROM changed WHERE status = 'ready') AS o
+    )
     UPDATE steps SET
         status = changed.status,
         attempt = changed.attempt,
         waits_for = changed.waits_for,
         approval = changed.approval,
-        turn = CASE WHEN changed.status = 'ready' THEN line.start + changed.place ELSE steps.turn END,
-        claimable_at = CASE WHEN changed.status = 'ready' THEN line.now + make_interval(secs => changed.delay) END,
+        turn = CASE WHEN changed.status = 'ready' THEN lines.start + changed.place ELSE steps.turn END,
+        claimable_at = CASE WHEN changed.status = 'ready' THEN clock.now + make_interval(secs => changed.delay) END,
         -- A step that may be claimed at once is hinted at now, and one that may not as soon as it may.
         hint_at = CASE WHEN changed.status = 'ready' THEN
-            line.now + make_interval(secs => CASE WHEN changed.delay > 0 THEN changed.delay ELSE $2 END) END,
+            clock.now + make_interval(secs => CASE WHEN changed.delay > 0 THEN changed.delay ELSE $11 END) END,
         hints = 0,
         lease_until = NULL,
         deadline = NULL,
-        finished_at = CASE WHEN changed.status NOT IN ('waiting', 'ready', 'paused') THEN line.now END,
-        output = CASE WHEN steps.id = $3 THEN $4::jsonb END,
-        error = CASE WHEN steps.id = $3 THEN $5::jsonb ELSE steps.error END
-    FROM line, unnest(
-        $6::bigint[], $7::text[], $8::integer[], $9::integer[], $10::double precision[], $11::boolean[]
-    ) WITH ORDINALITY AS changed (id, status, attempt, waits_for, delay, approval, place)
+        finished_at = CASE WHEN changed.status NOT IN ('waiting', 'ready', 'paused') THEN clock.now END,
+        output = changed.output,
+        error = CASE WHEN changed.happened THEN changed.error ELSE steps.error END
+    FROM clock, changed LEFT JOIN lines USING (owner)
     WHERE steps.id = changed.id
 """
 
 _PAUSE_RUN = "UPDATE runs SET paused = $2 WHERE id = $1"
 
-_END_RUN = "UPDATE runs SET status = $2, error = $3, finished_at = clock_timestamp() WHERE id = $1"
-
-_STOP_RUNNING = """
-    WITH grace AS (SELECT clock_timestamp() + make_interval(secs => $2) AS ends)
+_END_RUNS = """
+    WITH ended AS (
+        UPDATE runs SET status = given.status, error = given.error, finished_at = clock_timestamp()
+        FROM unnest($1::bigint[], $2::text[], $3::jsonb[]) AS given (id, status, error)
+        WHERE runs.id = given.id
+    ),
+    grace AS (SELECT clock_timestamp() + make_interval(secs => $4) AS ends)
     UPDATE steps SET deadline = least(deadline, grace.ends), lease_until = least(lease_until, grace.ends)
-    FROM grace WHERE run = $1 AND status = 'running'
+    FROM grace WHERE run = ANY ($1::bigint[]) AND status = 'running'
 """
 
+Errors = Mapping[int, dict[str, Any] | None]
+"""Why runs failed, by their numbers."""
 
-async def record(
-    connection: Connection, transition: Transition, policy: Policy, *, error: dict[str, Any] | None = None
-) -> None:
-    """Writes `transition`, whose run this transaction has locked. `error` says why the run failed, if it did."""
-    changed = transition.changed
-    if changed:
+
+async def record(connection: Connection, transitions: Sequence[Transition], policy: Policy, errors: Errors) -> None:
+    """Writes `transitions`, each of another run, which this transaction has locked."""
+    if changes := [change for transition in transitions for change in _changes(transition)]:
+        await connection.execute(_CHANGE_STEPS, *map(list, zip(*changes, strict=True)), policy.hint_pause)
+    for transition in transitions:
+        if transition.paused is not None:
+            await connection.execute(_PAUSE_RUN, transition.run.id, transition.paused)
+    if ended := [transition for transition in transitions if transition.ended is not None]:
+        numbers = [transition.run.id for transition in ended]
         await connection.execute(
-            _CHANGE_STEPS,
-            transition.run.owner,
-            policy.hint_pause,
-            None if transition.step is None else transition.step.id,
-            transition.output,
-            None if transition.failure is None else asdict(transition.failure),
-            [step.id for step in changed],
-            [step.status for step in changed],
-            [step.attempt for step in changed],
-            [step.waits_for for step in changed],
-            [step.delay for step in changed],
-            [step.approval for step in changed],
+            _END_RUNS,
+            numbers,
+            [transition.ended for transition in ended],
+            [errors[number] for number in numbers],
+            policy.cancel_grace,
         )
-    if transition.paused is not None:
-        await connection.execute(_PAUSE_RUN, transition.run.id, transition.paused)
-    if transition.ended is not None:
-        await connection.execute(_END_RUN, transition.run.id, transition.ended, error)
-        await connection.execute(_STOP_RUNNING, transition.run.id, policy.cancel_grace)
+
+
+def _changes(transition: Transition) -> Iterator[tuple[Any, ...]]:
+    """The changed steps as rows. Result and failure are those of the step that it happened to."""
+    failure = None if transition.failure is None else asdict(transition.failure)
+    for step in transition.changed:
+        happened = transition.step is not None and step.id == transition.step.id
+        yield (
+            *_state(step, transition.run.owner),
+            happened,
+            transition.output if happened else None,
+            failure if happened else None,
+        )
+
+
+def _state(step: Step, owner: str) -> tuple[Any, ...]:
+    return step.id, owner, step.status, step.attempt, step.waits_for, step.approval, step.delay

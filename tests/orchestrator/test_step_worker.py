@@ -1,0 +1,106 @@
+"""The worker beside the database: results that come in together are recorded together, and none at another's cost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from orchestrator.deps import Deps
+from orchestrator.domain.pipelines import Plan, PlannedStep
+from orchestrator.domain.records import Claim, Submission
+from orchestrator.step_worker import StepWorker, Work
+from orchestrator.store import runs
+
+from .conftest import eventually
+
+KIND = "Counted"
+Working = Callable[[Work], AbstractAsyncContextManager[None]]
+
+
+@pytest.fixture
+def working(deps: Deps) -> Working:
+    """A worker that does steps as told, for as long as a block lasts."""
+
+    @asynccontextmanager
+    async def work(do: Work) -> AsyncIterator[None]:
+        task = asyncio.create_task(StepWorker(deps, {KIND: do}, concurrency=16).run())
+        yield
+        task.cancel()
+        await asyncio.wait({task})
+
+    return work
+
+
+async def enter(deps: Deps, run_id: str, *needs: tuple[int, ...]) -> None:
+    """A run whose step `i` needs `needs[i]`, of which no ancestor is more than one step away."""
+    planned = [PlannedStep(f"s{i}", KIND, {}, before, before) for i, before in enumerate(needs)]
+    plan = Plan(tuple(planned), max_attempts=1, timeout_seconds=60, dataset_ids=frozenset())
+    submission = Submission(
+        kind="task", run_id=run_id, owner="", idempotency_key=None, definition={}, options={}, traceparent=None
+    )
+    async with deps.database.connection() as connection:
+        await runs.insert(connection, submission, plan, hint_pause=5)
+    deps.steps_ready.set()
+
+
+async def statuses(deps: Deps) -> dict[str, str]:
+    async with deps.database.connection() as connection:
+        return {row["run_id"]: row["status"] for row in await connection.fetch("SELECT run_id, status FROM runs")}
+
+
+async def test_branches_of_one_run_that_end_together_are_all_recorded(deps: Deps, working: Working) -> None:
+    together = asyncio.Barrier(5)
+
+    async def do(_: Deps, claim: Claim) -> dict[str, Any]:
+        if claim.name != "s5":
+            await together.wait()
+        return {"from": claim.name, "heard": [earlier["from"] for earlier in claim.inputs]}
+
+    async with working(do):
+        await enter(deps, "fan", (), (), (), (), (), (0, 1, 2, 3, 4))
+
+        async def completed() -> bool:
+            return (await statuses(deps))["fan"] == "completed"
+
+        await eventually(completed)
+    async with deps.database.connection() as connection:
+        output = await connection.fetchval("SELECT output FROM steps WHERE name = 's5'")
+    assert output["heard"] == ["s0", "s1", "s2", "s3", "s4"]
+
+
+async def test_a_result_that_cannot_be_recorded_costs_no_other_run(deps: Deps, working: Working) -> None:
+    together = asyncio.Barrier(4)
+
+    async def do(_: Deps, claim: Claim) -> dict[str, Any]:
+        await together.wait()
+        return {"result": {1, 2} if claim.run_id == "bad" else 1}
+
+    async with working(do):
+        for run_id in ("a", "bad", "b", "c"):
+            await enter(deps, run_id, ())
+
+        async def the_others_completed() -> bool:
+            found = await statuses(deps)
+            return all(found[run_id] == "completed" for run_id in ("a", "b", "c"))
+
+        await eventually(the_others_completed)
+    assert (await statuses(deps))["bad"] == "active"
+
+
+async def test_a_worker_that_stops_gives_back_what_it_holds(deps: Deps, working: Working) -> None:
+    begun = asyncio.Event()
+
+    async def for_ever(_: Deps, claim: Claim) -> dict[str, Any]:
+        begun.set()
+        await asyncio.Event().wait()
+        return {}
+
+    async with working(for_ever):
+        await enter(deps, "r", ())
+        await asyncio.wait_for(begun.wait(), 10)
+    async with deps.database.connection() as connection:
+        row = await connection.fetchrow("SELECT status, attempt FROM steps")
+    assert row is not None
+    assert tuple(row) == ("ready", 0)
