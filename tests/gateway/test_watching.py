@@ -156,6 +156,24 @@ async def test_who_comes_back_misses_nothing_and_sees_nothing_twice(gateway: Gat
         assert without_ids(await heard(opened, 1)) == expected[4:]
 
 
+async def test_what_a_worker_says_after_its_run_has_ended_is_not_heard(gateway: Gateway, run: Run) -> None:
+    other = Run(run.peers, new_id())
+    async with socket(gateway) as opened:
+        for message in (progress(run.run_id), response(run.run_id), failed(run.run_id), progress(run.run_id, 60)):
+            await run.tell(message)
+        await other.tell(progress(other.run_id))
+        messages = await heard(opened, 4)
+    assert [message["type"] for message in messages[:3]] == [
+        "execution_progress",
+        "payload_completed",
+        "workflow_failed",
+    ]
+    assert messages[3]["data"]["runId"] == other.run_id
+    for number in range(3):
+        async with socket(gateway, f"?last_event_id={messages[number]['id']}") as opened:
+            assert await heard(opened, 3 - number) == messages[number + 1 :]
+
+
 async def test_every_gateway_process_tells_the_same(start: Start, gateway: Gateway, run: Run) -> None:
     async with start() as second, socket(gateway) as here, socket(second) as there:
         await run.tell(progress(run.run_id), response(run.run_id))

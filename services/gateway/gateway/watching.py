@@ -14,7 +14,7 @@ from common.bus import Bus, BusDown
 from common.telemetry import Gauge, get_logger
 from contracts.base import RefusalCode, Refused
 from contracts.run_events import RUN_TOLD
-from gateway.domain.run_events import Scope, Sent, place, scopes, sent
+from gateway.domain.run_events import Endings, Scope, Sent, place, scopes, sent
 
 WATCHERS = Gauge("gateway_run_watchers", "Clients that watch runs now")
 
@@ -46,8 +46,9 @@ BROKEN = Closing(1013, "What runs tell cannot be read at the moment")
 class Watcher:
     """One client: what it has not been sent yet. `on_slow` is called once, when that is too much."""
 
-    def __init__(self, bus: Bus, scope: Scope, most_bytes: int, on_slow: Callable[[], None]) -> None:
+    def __init__(self, bus: Bus, scope: Scope, endings: Endings, most_bytes: int, on_slow: Callable[[], None]) -> None:
         self._bus = bus
+        self._endings = Endings(endings)
         self._scope = scope
         self._most_bytes = most_bytes
         self._on_slow = on_slow
@@ -66,7 +67,8 @@ class Watcher:
             key = None if self._scope.run_id is None else str(self._scope.run_id)
             async with aclosing(self._bus.replay(RUN_TOLD, key=key, after=place(self._seen))) as events:
                 async for event in events:
-                    if self._scope.owner in (None, event.body.owner):
+                    late = self._endings.is_late(_number(event.key), event.sequence, event.body)
+                    if not late and self._scope.owner in (None, event.body.owner):
                         for message in self._unseen(sent(event.sequence, event.body)):
                             yield message
             if not self._has_missed:
@@ -120,6 +122,7 @@ class RunEvents:
         self._bus = bus
         self._most_bytes = most_bytes
         self._watchers: defaultdict[Scope, set[Watcher]] = defaultdict(set)
+        self._endings = Endings()
         self._place: int | None = None
         self._is_reading = asyncio.Event()
 
@@ -134,6 +137,8 @@ class RunEvents:
         self._is_reading.set()
         async for event in self._bus.follow(RUN_TOLD, after=self._place):
             self._place = event.sequence
+            if self._endings.is_late(_number(event.key), event.sequence, event.body):
+                continue
             found = [
                 self._watchers[scope] for scope in scopes(event.body, _number(event.key)) if scope in self._watchers
             ]
@@ -150,7 +155,7 @@ class RunEvents:
                 await self._is_reading.wait()
         except TimeoutError:
             raise Refused(RefusalCode.UNAVAILABLE, "What runs tell cannot be read at the moment") from None
-        watcher = Watcher(self._bus, scope, self._most_bytes, on_slow)
+        watcher = Watcher(self._bus, scope, self._endings, self._most_bytes, on_slow)
         self._watchers[scope].add(watcher)
         WATCHERS.inc()
         try:

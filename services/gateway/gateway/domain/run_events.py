@@ -23,6 +23,7 @@ Ticket = Annotated[
     Field(max_length=100, description="For clients that can send no header: see `POST /api/v1/tickets`"),
 ]
 _LAST = {"workflow_completed", "workflow_failed"}
+_MOST_ENDED = 20_000
 
 
 class WatchRuns(Message):
@@ -84,6 +85,32 @@ class Sent:
     id: int
     text: bytes
     is_last: bool
+
+
+class Endings:
+    """Where in the stream runs have told their last message; the last runs only.
+
+    A worker tells how far it is until it hears that its run was cancelled or failed elsewhere: nobody is sent that.
+    """
+
+    def __init__(self, elsewhere: "Endings | None" = None) -> None:
+        self._elsewhere = elsewhere
+        self._ended: dict[int, int] = {}
+
+    def of(self, run_id: int) -> int | None:
+        if (found := self._ended.get(run_id)) is None and self._elsewhere is not None:
+            return self._elsewhere.of(run_id)
+        return found
+
+    def is_late(self, run_id: int, sequence: int, told: RunTold) -> bool:
+        """Whether the run had told its last message before this. Remembers it if this is the last."""
+        if any(message.type in _LAST for message in told.messages):
+            self._ended[run_id] = sequence
+            if len(self._ended) > _MOST_ENDED:
+                del self._ended[next(iter(self._ended))]
+            return False
+        ended = self.of(run_id)
+        return ended is not None and ended < sequence
 
 
 def scopes(told: RunTold, run_id: int) -> tuple[Scope, ...]:
