@@ -92,9 +92,10 @@ async def test_calls_are_answered_while_postgres_is_killed_and_recorded_once_it_
     (engine,) = await serve()
     (model,) = engine.names()
     heard = [await callers.ask(model)]
-    old = platform.kill("postgres")
-    while platform.pid("postgres") == old or len(heard) < 30:
+    back = asyncio.create_task(asyncio.to_thread(platform.wait_restarted, "postgres", platform.kill("postgres")))
+    while not back.done() or len(heard) < 30:
         heard.append(await callers.ask(model, stream=len(heard) % 2 == 0))
+    await back
     assert all(one.whole for one in heard)
     await callers.accounts_hold(model, heard)
 
