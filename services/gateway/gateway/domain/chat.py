@@ -6,11 +6,11 @@ dicts here, of the forms that the models say: to make a model of every piece wou
 """
 
 import time
+import uuid
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from common.identifiers import new_id
 from contracts.base import Message, RefusalCode, Refused
 from contracts.router import (
     Chat,
@@ -197,7 +197,7 @@ class ChatChunks:
 
     def __init__(self, asked: ChatRequest) -> None:
         self._shared: Json = {
-            "id": f"chatcmpl-{new_id()}",
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
             "object": "chat.completion.chunk",
             "created": int(time.time()),
             "model": asked.model,

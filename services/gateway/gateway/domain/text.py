@@ -4,11 +4,11 @@ Source: https://platform.openai.com/docs/api-reference/completions.
 """
 
 import time
+import uuid
 from typing import Any, Literal
 
 from pydantic import Field
 
-from common.identifiers import new_id
 from contracts.base import Message
 from contracts.router import ChatDelta, ChatReply, FinishReason, Prompts, TextCompletion, Usage
 from gateway.domain.sampling import SamplingRequest, fingerprint
@@ -85,7 +85,7 @@ class TextChunks:
 
     def __init__(self, asked: CompletionRequest) -> None:
         self._shared: Json = {
-            "id": f"cmpl-{new_id()}",
+            "id": f"cmpl-{uuid.uuid4().hex}",
             "object": "text_completion",
             "created": int(time.time()),
             "model": asked.model,
