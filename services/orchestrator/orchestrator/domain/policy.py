@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from orchestrator.domain.jobs import KIND as JOB
+
 _MOST_DOUBLINGS = 60
 
 
@@ -26,6 +28,10 @@ class Policy:
     payload_attempts: int
     payload_timeout: float
     action_timeout: float
+
+    def pause_before_hint(self, run_kind: str) -> float | None:
+        """As `hint_pause`; None for runs whose steps the orchestrator does itself, which looks without a hint."""
+        return self.hint_pause if run_kind == JOB else None
 
     def pause_after(self, attempt: int, chance: float) -> float:
         """The pause after failed attempt `attempt` (the first is 1): doubling from `retry_base` up to `retry_cap`, of

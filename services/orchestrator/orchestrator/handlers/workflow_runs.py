@@ -92,7 +92,7 @@ async def _start(deps: Deps, new: NewWorkflowRun, message: str) -> ExecutionStar
     submission = _submission(new)
     plan = workflow_run.plan_of(new, deps.policy)
     async with deps.database.transaction() as connection:
-        run = await runs.insert(connection, submission, plan, hint_pause=deps.policy.hint_pause)
+        run = await runs.insert(connection, submission, plan, hint_pause=None)
         if run is None:
             return await _repeated(connection, new, submission, message)
         run_id = await workflow_runs.insert(connection, run.id, new)

@@ -28,7 +28,7 @@ _INSERT = """
         planned.status, planned.waits_for, planned.approval,
         CASE WHEN planned.status = 'ready' THEN line.start + planned.position END,
         CASE WHEN planned.status = 'ready' THEN line.now END,
-        CASE WHEN planned.status = 'ready' THEN line.now + make_interval(secs => $11) END,
+        CASE WHEN planned.status = 'ready' THEN coalesce(line.now + make_interval(secs => $11), 'infinity') END,
         CASE WHEN planned.status = 'completed' THEN line.now END,
         CASE WHEN planned.status = 'completed' THEN line.now END,
         nullif(planned.output, 'null')
@@ -84,10 +84,11 @@ _OF_STATUS: dict[JobStatus | None, str] = {
 }
 
 
-async def insert(connection: Connection, submission: Submission, plan: Plan, *, hint_pause: float) -> Run | None:
+async def insert(connection: Connection, submission: Submission, plan: Plan, *, hint_pause: float | None) -> Run | None:
     """Enters a run with all its steps, those that need nothing more ready; None when its id or key is taken already.
 
-    Some of its steps have not been done yet: a run without any would never end.
+    A hint about a step that nobody has claimed is sent again after `hint_pause` seconds, None for never. Some of its
+    steps have not been done yet: a run without any would never end.
     """
     rows = await connection.fetch(
         _INSERT,

@@ -15,11 +15,7 @@ from orchestrator.domain.records import Claim, Hint
 Verdict = Literal["held", "cancel", "lost"]
 Expiry = Literal["lease", "deadline"]
 
-_OLDEST = """
-    SELECT id FROM steps
-    WHERE status = 'ready' AND claimable_at <= statement_timestamp() AND kind = ANY ($1::text[])
-    ORDER BY turn, id LIMIT $4 FOR UPDATE SKIP LOCKED
-"""
+_OLDEST = "SELECT id FROM first_in_line($1::text[], $4) AS first (id)"
 
 _NAMED = """
     SELECT id FROM steps

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from common.database import Connection
-from orchestrator.domain.machine import Step, Transition
+from orchestrator.domain.machine import Transition
 from orchestrator.domain.policy import Policy
 
 # Steps that become ready go to the end of their owner's line, in the order in which they are given.
@@ -15,9 +15,9 @@ _CHANGE_STEPS = """
         SELECT *, row_number() OVER (PARTITION BY owner ORDER BY ordinal) AS place
         FROM unnest(
             $1::bigint[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::boolean[],
-            $7::double precision[], $8::boolean[], $9::jsonb[], $10::jsonb[]
+            $7::double precision[], $8::double precision[], $9::boolean[], $10::jsonb[], $11::jsonb[]
         ) WITH ORDINALITY AS given (
-            id, owner, status, attempt, waits_for, approval, delay, happened, output, error, ordinal
+            id, owner, status, attempt, waits_for, approval, delay, hint_pause, happened, output, error, ordinal
         )
     ),
     lines AS MATERIALIZED (
@@ -31,8 +31,11 @@ _CHANGE_STEPS = """
         turn = CASE WHEN changed.status = 'ready' THEN lines.start + changed.place ELSE steps.turn END,
         claimable_at = CASE WHEN changed.status = 'ready' THEN clock.now + make_interval(secs => changed.delay) END,
         -- A step that may be claimed at once is hinted at now, and one that may not as soon as it may.
-        hint_at = CASE WHEN changed.status = 'ready' THEN
-            clock.now + make_interval(secs => CASE WHEN changed.delay > 0 THEN changed.delay ELSE $11 END) END,
+        hint_at = CASE
+            WHEN changed.status <> 'ready' THEN NULL
+            WHEN changed.hint_pause IS NULL THEN 'infinity'
+            ELSE clock.now + make_interval(secs => CASE WHEN delay > 0 THEN delay ELSE hint_pause END)
+        END,
         hints = 0,
         lease_until = NULL,
         deadline = NULL,
@@ -62,8 +65,8 @@ Errors = Mapping[int, dict[str, Any] | None]
 
 async def record(connection: Connection, transitions: Sequence[Transition], policy: Policy, errors: Errors) -> None:
     """Writes `transitions`, each of another run, which this transaction has locked."""
-    if changes := [change for transition in transitions for change in _changes(transition)]:
-        await connection.execute(_CHANGE_STEPS, *map(list, zip(*changes, strict=True)), policy.hint_pause)
+    if changes := [change for transition in transitions for change in _changes(transition, policy)]:
+        await connection.execute(_CHANGE_STEPS, *map(list, zip(*changes, strict=True)))
     for transition in transitions:
         if transition.paused is not None:
             await connection.execute(_PAUSE_RUN, transition.run.id, transition.paused)
@@ -78,18 +81,22 @@ async def record(connection: Connection, transitions: Sequence[Transition], poli
         )
 
 
-def _changes(transition: Transition) -> Iterator[tuple[Any, ...]]:
+def _changes(transition: Transition, policy: Policy) -> Iterator[tuple[Any, ...]]:
     """The changed steps as rows. Result and failure are those of the step that it happened to."""
-    failure = None if transition.failure is None else asdict(transition.failure)
+    run, failure = transition.run, None if transition.failure is None else asdict(transition.failure)
+    hint_pause = policy.pause_before_hint(run.kind)
     for step in transition.changed:
         happened = transition.step is not None and step.id == transition.step.id
         yield (
-            *_state(step, transition.run.owner),
+            step.id,
+            run.owner,
+            step.status,
+            step.attempt,
+            step.waits_for,
+            step.approval,
+            step.delay,
+            hint_pause,
             happened,
             transition.output if happened else None,
             failure if happened else None,
         )
-
-
-def _state(step: Step, owner: str) -> tuple[Any, ...]:
-    return step.id, owner, step.status, step.attempt, step.waits_for, step.approval, step.delay
