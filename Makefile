@@ -9,7 +9,7 @@ WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-vllm test-only lint format bench bench-gateway fuzz soak lock clean
+.PHONY: help setup run demo test test-vllm test-only lint format bench bench-gateway bench-workflows fuzz soak lock clean
 
 help: ## list these habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: $(READY) ## measure, side by side with a bare peer where there is one
 
 bench-gateway: $(READY) $(VENV)-litellm $(VENV)-tensorzero ## measure beside other LLM gateways, in one run
 	@$(BIN)/python -m tests.bench.gateways --litellm $(VENV)-litellm --tensorzero $(VENV)-tensorzero $(ARGS)
+
+bench-workflows: $(READY) $(VENV)-dbos ## measure durable runs beside DBOS Transact on the same Postgres, in one run
+	@$(BIN)/python -m tests.bench.workflows --dbos $(VENV)-dbos $(ARGS)
 
 $(VENV)-%: requirements/bench-%.txt
 	@echo "Installing $* into $@ (once) ..."
