@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import nats
 import pytest
 
 from common.bus import Bus
@@ -57,6 +58,20 @@ class TestRecorder:
         await recorder.flush(20)
         assert recorder.waiting == 0
         running.cancel()
+
+    async def test_those_that_end_together_travel_together(self, router_bus: Bus, servers: Endpoints) -> None:
+        recorder = Recorder(router_bus, capacity=1000)
+        administrator = servers.administrator
+        connection = await nats.connect(
+            administrator.nats_url, user=administrator.nats_user, password=administrator.nats_password
+        )
+        stream = connection.jetstream()
+        before = (await stream.stream_info(INTERACTIONS_RECORDED.stream)).state.last_seq
+        for _ in range(5):
+            recorder.record(interaction())
+        await recorder.flush(5)
+        assert (await stream.stream_info(INTERACTIONS_RECORDED.stream)).state.last_seq == before + 1
+        await connection.close()
 
     async def test_while_the_bus_is_away_nothing_waits_for_it_and_the_buffer_is_bounded(self, router_bus: Bus) -> None:
         await router_bus.close()
