@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -163,3 +163,30 @@ async def test_a_run_is_watched_to_its_failure(caller: Caller, platform: Platfor
     assert event["data"].keys() == {"runId", "error"}
     assert event["data"]["error"].startswith("Initial Request: ")
     assert (await caller.get(f"/api/runs/{started['runId']}"))["status"] == "failed"
+
+
+async def test_whoever_watches_misses_nothing_when_gateway_and_orchestrator_die(
+    caller: Caller, platform: Platform, instance: int
+) -> None:
+    workflow_id = await new_workflow(caller, instance, instance)
+    run_id = (await caller.post(f"/api/execute/workflow/{workflow_id}", {}))["runId"]
+    events: list[Any] = []
+    doomed = ["gateway", "orchestrator"]
+    ended = False
+    async with asyncio.timeout(60):
+        while not ended:
+            with suppress(aiohttp.ClientError):
+                seen = events[-1]["id"] if events else 0
+                async with watching(platform, f"?run_id={run_id}&last_event_id={seen}") as ws:
+                    while not ended and (message := await ws.receive()).type is aiohttp.WSMsgType.TEXT:
+                        events.append(message.json())
+                        ended = events[-1]["type"] in ENDED
+                        while doomed:
+                            platform.kill(doomed.pop())
+            await asyncio.sleep(0.1)
+    ids = [event["id"] for event in events]
+    assert ids == sorted(set(ids))
+    run = await caller.patiently("GET", f"/api/execute/run/{run_id}")
+    completions = [event["data"]["content"] for event in events if event["type"] == "payload_completed"]
+    assert completions == [response["content"] for response in run["responses"]]
+    assert [event["type"] for event in events if event["type"] in ENDED] == ["workflow_completed"]

@@ -295,6 +295,17 @@ async def test_a_client_that_is_too_slow_is_told_so_and_harms_nobody(start: Star
         assert without_ids(await heard(quick, 1)) == [progress(run.run_id)]
 
 
+async def test_a_caller_watches_so_often_at_once_and_no_more(
+    gateway: Gateway, peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.watching._MOST_AT_ONCE", 2)
+    key, _ = await member(gateway)
+    async with socket(gateway, key=key), socket(gateway, key=key):
+        assert await refused(gateway, key=key) == 429
+        async with socket(gateway):
+            pass
+
+
 async def test_a_place_that_is_not_kept_is_told_so(gateway: Gateway) -> None:
     async with socket(gateway, f"?last_event_id={10**15}") as opened:
         assert (await closed(opened))[0] == 4410

@@ -5,7 +5,7 @@ size, so that one which is too slow for what it asked for harms nobody.
 """
 
 import asyncio
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +21,8 @@ WATCHERS = Gauge("gateway_run_watchers", "Clients that watch runs now")
 _log = get_logger("watching")
 _PATIENCE = 5.0
 _PAUSE = 0.5
+_MOST_AT_ONCE = 100
+"""Clients of one caller at this process: what may wait for all of them stays bounded."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +62,30 @@ class Watcher:
         self._has_missed = False
 
     async def missed(self, after: int) -> AsyncGenerator[Sent, None]:
-        """What is kept after the message of the id `after`; what comes later is next. Raises Forgotten, BusDown."""
-        self._is_replaying, self._seen = True, after
-        while True:
-            self._clear()
-            key = None if self._scope.run_id is None else str(self._scope.run_id)
-            async with aclosing(self._bus.replay(RUN_TOLD, key=key, after=place(self._seen))) as events:
-                async for event in events:
-                    late = self._endings.is_late(_number(event.key), event.sequence, event.body)
-                    if not late and self._scope.owner in (None, event.body.owner):
-                        for message in self._unseen(sent(event.sequence, event.body)):
-                            yield message
-            if not self._has_missed:
-                self._is_replaying = False
-                return
+        """What is kept after the message of the id `after`; what comes later is next.
+
+        Raises Forgotten when that is not kept any more, `Refused(UNAVAILABLE)` when it cannot be read.
+        """
+        self._is_replaying, self._seen, self._has_missed = True, after, True
+        try:
+            while self._has_missed:
+                self._clear()
+                async with aclosing(self._kept()) as messages:
+                    async for message in messages:
+                        yield message
+        except BusDown as error:
+            _log.warning("watching_broken_off", error=str(error))
+            raise _unreadable() from error
+        self._is_replaying = False
+
+    async def _kept(self) -> AsyncGenerator[Sent, None]:
+        key = None if self._scope.run_id is None else str(self._scope.run_id)
+        async with aclosing(self._bus.replay(RUN_TOLD, key=key, after=place(self._seen))) as events:
+            async for event in events:
+                late = self._endings.is_late(_number(event.key), event.sequence, event.body)
+                if not late and self._scope.owner in (None, event.body.owner):
+                    for message in self._unseen(sent(event.sequence, event.body)):
+                        yield message
 
     async def next(self, timeout: float | None = None) -> Sent | None:
         """The next message; None when nothing came for `timeout` seconds."""
@@ -122,6 +134,7 @@ class RunEvents:
         self._bus = bus
         self._most_bytes = most_bytes
         self._watchers: defaultdict[Scope, set[Watcher]] = defaultdict(set)
+        self._callers: Counter[str] = Counter()
         self._endings = Endings()
         self._place: int | None = None
         self._is_reading = asyncio.Event()
@@ -148,23 +161,36 @@ class RunEvents:
                     watcher.offer(messages)
 
     @asynccontextmanager
-    async def watching(self, scope: Scope, on_slow: Callable[[], None]) -> AsyncIterator[Watcher]:
-        """From now on what is told within `scope` is kept for the watcher. Raises `Refused(UNAVAILABLE)`."""
+    async def watching(self, scope: Scope, caller: str, on_slow: Callable[[], None]) -> AsyncIterator[Watcher]:
+        """From now on what is told within `scope` is kept for the watcher, on behalf of `caller`.
+
+        Raises `Refused`: UNAVAILABLE, RATE_LIMITED for a caller that watches too often at once.
+        """
         try:
             async with asyncio.timeout(_PATIENCE):
                 await self._is_reading.wait()
         except TimeoutError:
-            raise Refused(RefusalCode.UNAVAILABLE, "What runs tell cannot be read at the moment") from None
+            raise _unreadable() from None
         watcher = Watcher(self._bus, scope, self._endings, self._most_bytes, on_slow)
+        if self._callers[caller] >= _MOST_AT_ONCE:
+            raise Refused(RefusalCode.RATE_LIMITED, f"{_MOST_AT_ONCE} streams are open already", {"retry_after": 1})
+        self._callers[caller] += 1
         self._watchers[scope].add(watcher)
         WATCHERS.inc()
         try:
             yield watcher
         finally:
             WATCHERS.dec()
+            self._callers[caller] -= 1
+            if not self._callers[caller]:
+                del self._callers[caller]
             self._watchers[scope].discard(watcher)
             if not self._watchers[scope]:
                 del self._watchers[scope]
+
+
+def _unreadable() -> Refused:
+    return Refused(RefusalCode.UNAVAILABLE, "What runs tell cannot be read at the moment")
 
 
 def _number(key: str | None) -> int:

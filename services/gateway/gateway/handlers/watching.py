@@ -1,16 +1,16 @@
 """Those who watch runs of workflows: over `/ws` all of theirs, or one as server-sent events. And their tickets."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
-from common.bus import BusDown, Forgotten
+from common.bus import Forgotten
 from common.context import Principal, current
-from common.telemetry import Counter, get_logger
+from common.telemetry import Counter
 from contracts.base import RefusalCode, Refused
 from contracts.run_events import WATCH_RUN, WatchedRun
 from contracts.workflow_runs import GetWorkflowRun
@@ -33,7 +33,6 @@ _TICKET_SECONDS = 3600.0
 _SETTLED_SECONDS = 60.0
 """So long after a run's end all that it told is in the stream, or not kept any more."""
 
-_log = get_logger("watching")
 CLOSED = Counter("gateway_sockets_closed_total", "WebSockets that the gateway closed, by the code it gave", ["code"])
 
 
@@ -59,7 +58,9 @@ async def watch_runs(deps: Deps, route: Route, request: web.Request) -> web.Stre
     if not socket.can_prepare(request):
         raise Refused(RefusalCode.INVALID, "Only WebSocket handshakes are answered here")
     closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
-    async with deps.run_events.watching(_scope(asked.run_id), partial(SLOW.decide, closing)) as watcher:
+    async with deps.run_events.watching(
+        _scope(asked.run_id), _principal().id, partial(SLOW.decide, closing)
+    ) as watcher:
         await socket.prepare(request)
         deps.sockets.add(closing)
         try:
@@ -105,15 +106,15 @@ async def _send(socket: web.WebSocketResponse, watcher: Watcher, after: int | No
 
     try:
         if after is not None:
-            async for message in watcher.missed(after):
-                await send(message)
+            async with aclosing(watcher.missed(after)) as messages:
+                async for message in messages:
+                    await send(message)
         while True:
             if (upcoming := await watcher.next()) is not None:
                 await send(upcoming)
     except Forgotten:
         return FORGOTTEN
-    except BusDown as error:
-        _log.warning("socket_broken_off", error=str(error))
+    except Refused:
         return BROKEN
     except ConnectionError:
         return None
@@ -165,7 +166,7 @@ async def follow_run(deps: Deps, route: Route, request: web.Request) -> web.Stre
             request.transport.abort()
 
     async with (
-        deps.run_events.watching(_scope(run_id), cut) as watcher,
+        deps.run_events.watching(_scope(run_id), _principal().id, cut) as watcher,
         streaming(request, deps.following, f"the events of run {run_id}") as stream,
     ):
         if not await _kept(watcher, stream, after):
@@ -177,11 +178,12 @@ async def follow_run(deps: Deps, route: Route, request: web.Request) -> web.Stre
 
 async def _kept(watcher: Watcher, stream: EventStream, after: int) -> bool:
     """What is kept of the run, to whoever has seen it until `after`; whether its last message is among it."""
-    async for message in watcher.missed(0):
-        if message.id > after:
-            await stream.send(message.id, message.text)
-        if message.is_last:
-            return True
+    async with aclosing(watcher.missed(0)) as messages:
+        async for message in messages:
+            if message.id > after:
+                await stream.send(message.id, message.text)
+            if message.is_last:
+                return True
     return False
 
 
