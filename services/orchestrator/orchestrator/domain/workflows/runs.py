@@ -184,4 +184,5 @@ def no_such_run(run_id: int) -> Refused:
 
 
 def already_ended(run_status: EngineStatus) -> Refused:
-    return Refused(RefusalCode.CONFLICT, f"The run has {run_status} already", {"status": run_status})
+    how = "was cancelled" if run_status == "cancelled" else f"has {run_status}"
+    return Refused(RefusalCode.CONFLICT, f"The run {how} already", {"status": run_status})
