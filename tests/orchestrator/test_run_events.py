@@ -67,7 +67,7 @@ async def test_a_run_tells_what_its_responses_are_in_document_c_s_form(caller: B
         "payloadName": "first",
         "status": "running",
         "progress": 100,
-        "metadata": {"tokens_per_second": 50},
+        "metadata": {"tokens_per_second": 20},
     }
     for message, response in zip((messages[one], messages[two]), (first, second), strict=True):
         data = message.model_dump(mode="json", exclude_defaults=True)["data"]
