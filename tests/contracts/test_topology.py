@@ -35,7 +35,7 @@ def test_every_event_has_a_stream_that_keeps_it() -> None:
 
 
 def test_every_contract_is_served_by_its_owner() -> None:
-    owners = {"registry": "registry", "orchestrator": "orchestrator", "router": "llm_router"}
+    owners = {"gateway": "gateway", "registry": "registry", "orchestrator": "orchestrator", "router": "llm_router"}
     for module in OWNERS:
         for value in vars(module).values():
             if isinstance(value, Rpc | Stream):

@@ -79,7 +79,8 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
     await found.migrate("orchestrator")
     async with found.connection() as connection:
         await connection.execute(
-            "TRUNCATE runs, steps, workflow_runs, logs, outbox, tasks, action_runs, posts, sections"
+            "TRUNCATE runs, steps, workflow_runs, schedules, webhooks, logs, outbox, tasks, action_runs, posts,"
+            " sections"
         )
     yield found
     await found.close()

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from contracts.base import Event, EventBody, Message
+from contracts.base import Event, EventBody, Message, RefusalCode, Rpc
 
 Role = Literal["admin", "member", "viewer"]
 """What a caller may do: a viewer reads, a member also writes, an admin does all."""
@@ -46,6 +46,23 @@ class AllowanceWanted(EventBody):
     account: str
     wanted_by: str
 
+
+class GetCaller(Message):
+    caller_id: str = Field(max_length=64)
+
+
+class Caller(Message):
+    """Who may call, as the one whom others know by `id`: an API key or a user, with what limits it now."""
+
+    id: str
+    name: str
+    role: Role
+    models: tuple[str, ...] | None = None
+    budget: Budget | None = None
+
+
+GET_CALLER = Rpc("gateway.v1.callers.get", GetCaller, Caller, refusals=(RefusalCode.NOT_FOUND,))
+"""Refused for who may not call any more: what was to be done on that one's behalf is left."""
 
 KEY_CHANGED = Event("events.gateway.key.changed", KeyChanged, stream="EVENTS")
 PERSON_CHANGED = Event("events.gateway.person.changed", PersonChanged, stream="EVENTS")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Literal
 
-from contracts import orchestrator, registry, router, run_events
+from contracts import gateway, orchestrator, registry, router, run_events
 from contracts.base import BodyT, Event, Rpc, Stream
 
 DAY = 24 * 3600.0
@@ -106,17 +106,20 @@ _PROMPTS = tuple(
     f"orchestrator.v1.{noun}.*" for noun in ("prompts", "actions", "templates", "posts", "sections", "content")
 )
 _WORKFLOWS = tuple(f"orchestrator.v1.{noun}.*" for noun in ("blocks", "payloads", "workflows", "runs"))
+_TRIGGERS = ("orchestrator.v1.schedules.*", "orchestrator.v1.webhooks.*")
 _TASKS = ("orchestrator.v1.tasks.*", "orchestrator.v1.profiles.*", "orchestrator.v1.roles.*")
 
 ACCESS = (
     Access(
         "gateway",
+        serves="gateway.v1.>",
         asks=(
             "registry.v1.>",
             "orchestrator.v1.jobs.*",
             "orchestrator.v1.logs.*",
             *_PROMPTS,
             *_WORKFLOWS,
+            *_TRIGGERS,
             *_TASKS,
             "router.v1.>",
         ),
@@ -137,6 +140,7 @@ ACCESS = (
         "orchestrator",
         serves="orchestrator.v1.>",
         asks=(
+            gateway.GET_CALLER.subject,
             registry.GET_DATASET.subject,
             registry.GET_MODEL.subject,
             router.LIST_SERVED_MODELS.subject,

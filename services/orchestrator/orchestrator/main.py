@@ -12,6 +12,7 @@ from orchestrator.handlers import HANDLERS
 from orchestrator.log_keeper import LogKeeper
 from orchestrator.payload_steps import PayloadSteps
 from orchestrator.reaper import Reaper
+from orchestrator.scheduler import Scheduler
 from orchestrator.settings import Settings
 from orchestrator.step_worker import StepWorker
 from orchestrator.task_steps import do_task_step
@@ -29,6 +30,7 @@ async def build(service: Service, settings: Settings) -> None:
     worker = StepWorker(deps, work, concurrency=settings.task_concurrency)
     service.spawn("relay", relay.run)
     service.spawn("reaper", Reaper(deps, interval=settings.reap_interval_seconds).run)
+    service.spawn("scheduler", Scheduler(deps, interval=settings.schedule_interval_seconds).run)
     service.spawn("log_writer", keeper.write)
     service.spawn("log_retention", keeper.expire)
     service.spawn("step_worker", worker.run)

@@ -41,6 +41,9 @@ class Settings(ServiceSettings):
     reap_interval_seconds: float = Field(
         default=0.5, gt=0, le=60, description="How often expired leases and lost hints are looked for"
     )
+    schedule_interval_seconds: float = Field(
+        default=1, gt=0, le=60, description="How often schedules that are due are looked for"
+    )
     log_retention_days: float = Field(default=30, gt=0, description="How long the lines of run logs are kept")
 
     @property

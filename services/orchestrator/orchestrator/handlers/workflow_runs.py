@@ -1,12 +1,9 @@
 """Runs of workflows for their callers: started, shown, steered, repeated, deleted (document C)."""
 
-import secrets
 from collections.abc import Callable
 
 from common import outbox
-from common.context import current
 from common.database import Connection
-from common.tracing import inject
 from contracts import workflow_runs as contract
 from contracts.base import RefusalCode, Refused
 from contracts.workflow_runs import (
@@ -36,6 +33,7 @@ from orchestrator.domain.workflows import runs as workflow_run
 from orchestrator.domain.workflows.responses import kept
 from orchestrator.domain.workflows.runs import KIND, NewWorkflowRun, WorkflowRunRecord, no_such_run
 from orchestrator.domain.workflows.snapshots import snapshot
+from orchestrator.entering import submission_of
 from orchestrator.recording import record, settled
 from orchestrator.store import runs, workflow_runs, workflows
 
@@ -89,7 +87,7 @@ async def fork_workflow(deps: Deps, request: ForkWorkflow) -> ExecutionStarted:
 
 async def _start(deps: Deps, new: NewWorkflowRun, message: str) -> ExecutionStarted:
     workflow_run.check_startable(new)
-    submission = _submission(new)
+    submission = submission_of(new)
     plan = workflow_run.plan_of(new, deps.policy)
     async with deps.database.transaction() as connection:
         run = await runs.insert(connection, submission, plan, hint_pause=None)
@@ -110,24 +108,6 @@ async def _repeated(
     if (known.workflow_id, known.inputs, known.parent) != (new.snapshot.workflow_id, new.inputs, new.parent):
         raise Refused(RefusalCode.CONFLICT, "The idempotency key was used for another run", {"run_id": known.id})
     return ExecutionStarted(runId=known.id, message=message, status=workflow_run.status(known))
-
-
-def _submission(new: NewWorkflowRun) -> Submission:
-    """Its steps are asked on behalf of the caller."""
-    call = current()
-    principal = call.principal
-    return Submission(
-        kind=KIND,
-        run_id=secrets.token_hex(8),
-        owner="" if principal is None else principal.id,
-        idempotency_key=call.idempotency_key,
-        definition=new.snapshot.model_dump(mode="json", exclude_defaults=True),
-        options={
-            "inputs": new.inputs,
-            "principal": None if principal is None else principal.model_dump(mode="json", exclude_defaults=True),
-        },
-        traceparent=inject({}).get("traceparent"),
-    )
 
 
 @HANDLERS.on(contract.LIST_WORKFLOW_RUNS)
