@@ -158,7 +158,8 @@ async def test_a_run_is_watched_to_its_failure(caller: Caller, platform: Platfor
     workflow_id = await new_workflow(caller, NOWHERE)
     async with watching(platform) as ws:
         started = await caller.post(f"/api/execute/workflow/{workflow_id}", {})
-        (event,) = await events_of(ws, started["runId"])
+        *progress, event = await events_of(ws, started["runId"])
+    assert {told["type"] for told in progress} <= {"execution_progress"}
     conforms(event, EVENTS["workflow_failed"])
     assert event["data"].keys() == {"runId", "error"}
     assert event["data"]["error"].startswith("Initial Request: ")
