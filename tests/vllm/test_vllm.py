@@ -206,11 +206,14 @@ def server_under(guard: int) -> int:
 def group(leader: int) -> list[int]:
     """The living processes of a process group."""
     members = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
         try:
-            state, _parent, pgrp = stat.read_text().rsplit(")", 1)[1].split()[:3]
+            stat = (process / "stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
             continue
+        state, _parent, pgrp = stat.rsplit(")", 1)[1].split()[:3]
         if int(pgrp) == leader and state != "Z":
-            members.append(int(stat.parent.name))
+            members.append(int(process.name))
     return members
