@@ -86,9 +86,16 @@ async def test_replicas_tell_together_in_the_order_of_what_happened(
     ]
     async with database.transaction() as connection:
         await outbox.add_many(connection, told)
+    slow = OutboxRelay(database, buses[0])
+    mark = slow.mark()
+    await slow.relay_once()
+    assert not slow.has_told(mark)
     relays = [OutboxRelay(database, bus) for bus in buses for _ in range(2)]
     while sum(await asyncio.gather(*(relay.relay_once() for relay in relays))):
         pass
+    await slow.relay_once()
+    assert slow.has_told(mark)
+    assert not slow.has_told(slow.mark())
     seen = [event.body.message async for event in reader.replay(orchestrator.LOG_RECORDED, key=key, after=end)]
     assert seen == [line.message for line in lines]
     await asyncio.gather(*(bus.close() for bus in (*buses, reader)), database.close())

@@ -198,7 +198,8 @@ async def test_only_whoever_started_a_run_and_admins_may_watch_it(caller: Bus, r
 async def test_while_a_payload_is_answered_it_is_told_how_far_it_is(caller: Bus, deps: Deps) -> None:
     end = await caller.end_of(RUN_TOLD)
     number = 2**40 + end
-    with Answering(deps.bus, owner="ada", run_id=number, payload_id=7, name="a", expected=20) as answering:
+    with Answering(deps, owner="ada", run_id=number, payload_id=7, name="a", expected=20) as answering:
+        assert await deps.relay.relay_once() == 0, "all that came before is told"
         async with aclosing(caller.follow(RUN_TOLD, key=str(number), after=end)) as events:
             waiting = await asyncio.wait_for(anext(events), 10)
             for _ in range(5):

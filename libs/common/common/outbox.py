@@ -69,9 +69,20 @@ class OutboxRelay:
         self._bus = bus
         self._interval = interval
         self._kicked = asyncio.Event()
+        self._begun = 0
+        self._emptied = 0
+        """The last round that left nothing."""
 
     def kick(self) -> None:
         self._kicked.set()
+
+    def mark(self) -> int:
+        """This moment: see `has_told`."""
+        return self._begun
+
+    def has_told(self, mark: int) -> bool:
+        """Whether all is known to be told that was committed, by whichever replica, before `mark` was taken."""
+        return self._emptied > mark
 
     async def run(self) -> None:
         """Relays until cancelled. A database or bus that is away is waited for."""
@@ -96,6 +107,13 @@ class OutboxRelay:
 
     async def relay_once(self) -> int:
         """Publishes up to one batch; how many rows that were."""
+        self._begun = this = self._begun + 1
+        relayed = await self._relay_batch()
+        if relayed < _BATCH:
+            self._emptied = this
+        return relayed
+
+    async def _relay_batch(self) -> int:
         async with self._database.transaction() as connection:
             await connection.execute(_TAKE_TURN, _LONGEST_TURN)
             rows = await connection.fetch(

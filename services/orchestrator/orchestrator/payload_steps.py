@@ -57,7 +57,7 @@ class PayloadSteps:
         if (source := payload.for_each) is not None:
             listed = items(given.get(source.input) if source.position is None else responses[source.position])
         with Answering(
-            deps.bus,
+            deps,
             owner=run.owner,
             run_id=run.id,
             payload_id=payload.payload_id,

@@ -1,15 +1,16 @@
 """Tells how far payloads are while they are being answered. What is told may be lost, and slows nothing down.
 
 It comes between the changes of the run's state, which the outbox tells: the answer to a payload, with the last of its
-progress, when it is recorded. What is answered in no time is told of only there.
+progress, when it is recorded. What is answered in no time is told of only there. Before the outbox has told what came
+before a payload, nothing is told of that.
 """
 
 import asyncio
 from types import TracebackType
 from typing import Self
 
-from common.bus import Bus
 from contracts.run_events import RUN_TOLD, ExecutionProgress, Pace, Progress, RunTold
+from orchestrator.deps import Deps
 
 _PAUSE = 0.25
 """Seconds between two messages about a payload, and before the first."""
@@ -25,8 +26,9 @@ class Answering:
     `expected` is how many tokens it may have. Each piece of an answer is counted as one, as engines send them.
     """
 
-    def __init__(self, bus: Bus, *, owner: str, run_id: int, payload_id: int, name: str, expected: int) -> None:
-        self._bus = bus
+    def __init__(self, deps: Deps, *, owner: str, run_id: int, payload_id: int, name: str, expected: int) -> None:
+        self._bus, self._relay = deps.bus, deps.relay
+        self._mark = deps.relay.mark()
         self._owner = owner
         self._run_id = run_id
         self._payload_id = payload_id
@@ -59,7 +61,10 @@ class Answering:
         now = self._loop.time()
         if now - due > _HELD_UP:
             self._silent_until = now + _SILENCE
-        self._tell(now)
+        if self._relay.has_told(self._mark):
+            self._tell(now)
+        else:
+            self._relay.kick()
         self._timer = self._loop.call_later(_PAUSE, self._tick, now + _PAUSE)
 
     def _tell(self, now: float) -> None:
