@@ -8,6 +8,10 @@ PACKAGES := libs/contracts libs/common libs/embedded services tests
 WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
+# Everything here shares one machine's cores. PyTorch's threads that wait for each other spin, unless told to sleep: beside
+# other work, spinning made training take nearly twice as long.
+export OMP_WAIT_POLICY ?= passive
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test test-vllm test-only lint format bench bench-gateway bench-workflows fuzz soak lock clean
 
