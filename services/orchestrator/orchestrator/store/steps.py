@@ -15,10 +15,15 @@ from orchestrator.domain.records import Claim, Hint
 Verdict = Literal["held", "cancel", "lost"]
 Expiry = Literal["lease", "deadline"]
 
-_OLDEST = "SELECT id FROM first_in_line($1::text[], $4) AS first (id)"
+_OLDEST = "SELECT id, inputs FROM first_in_line($1::text[], $4)"
 
 _NAMED = """
-    SELECT id FROM steps
+    SELECT id, ARRAY(
+        SELECT earlier.output FROM steps AS earlier
+        WHERE earlier.run = steps.run AND earlier.position = ANY (steps.ancestors)
+        ORDER BY array_position(steps.ancestors, earlier.position)
+    ) AS inputs
+    FROM steps
     WHERE status = 'ready' AND claimable_at <= statement_timestamp() AND kind = ANY ($1::text[]) AND id = $4
     FOR UPDATE
 """
@@ -37,12 +42,7 @@ _CLAIM = """
     WHERE steps.id = chosen.id AND runs.id = steps.run
     RETURNING steps.id AS step_id, steps.run, runs.run_id, steps.name, steps.kind, attempt, max_attempts, fence,
         deadline, config, runs.options, runs.traceparent, turn,
-        extract(epoch FROM clock.now - claimable_at)::double precision AS waited,
-        ARRAY(
-            SELECT earlier.output FROM steps AS earlier
-            WHERE earlier.run = steps.run AND earlier.position = ANY (steps.ancestors)
-            ORDER BY array_position(steps.ancestors, earlier.position)
-        ) AS inputs
+        extract(epoch FROM clock.now - claimable_at)::double precision AS waited, chosen.inputs
 """
 
 _CLAIM_OLDEST = _CLAIM.format(chosen=_OLDEST)

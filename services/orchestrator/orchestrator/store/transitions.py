@@ -8,8 +8,9 @@ from common.database import Connection
 from orchestrator.domain.machine import Transition
 from orchestrator.domain.policy import Policy
 
-# Steps that become ready go to the end of their owner's line, in the order in which they are given.
-_CHANGE_STEPS = """
+# All of it in one question, since each costs a wait. Steps that become ready go to the end of their owner's line, in
+# the order in which they are given; those that still run in a run that ends are given the time to stop.
+_RECORD = """
     WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
     changed AS MATERIALIZED (
         SELECT *, row_number() OVER (PARTITION BY owner ORDER BY ordinal) AS place
@@ -22,6 +23,16 @@ _CHANGE_STEPS = """
     ),
     lines AS MATERIALIZED (
         SELECT owner, line_start(owner) AS start FROM (SELECT DISTINCT owner FROM changed WHERE status = 'ready') AS o
+    ),
+    ended AS (
+        UPDATE runs SET status = given.status, error = given.error, finished_at = clock.now
+        FROM clock, unnest($12::bigint[], $13::text[], $14::jsonb[]) AS given (id, status, error)
+        WHERE runs.id = given.id
+    ),
+    told_to_stop AS (
+        UPDATE steps SET deadline = least(deadline, grace.ends), lease_until = least(lease_until, grace.ends)
+        FROM (SELECT now + make_interval(secs => $15) AS ends FROM clock) AS grace
+        WHERE run = ANY ($12::bigint[]) AND steps.status = 'running' AND steps.id <> ALL ($1::bigint[])
     )
     UPDATE steps SET
         status = changed.status,
@@ -48,37 +59,24 @@ _CHANGE_STEPS = """
 
 _PAUSE_RUN = "UPDATE runs SET paused = $2 WHERE id = $1"
 
-_END_RUNS = """
-    WITH ended AS (
-        UPDATE runs SET status = given.status, error = given.error, finished_at = clock_timestamp()
-        FROM unnest($1::bigint[], $2::text[], $3::jsonb[]) AS given (id, status, error)
-        WHERE runs.id = given.id
-    ),
-    grace AS (SELECT clock_timestamp() + make_interval(secs => $4) AS ends)
-    UPDATE steps SET deadline = least(deadline, grace.ends), lease_until = least(lease_until, grace.ends)
-    FROM grace WHERE run = ANY ($1::bigint[]) AND status = 'running'
-"""
-
 Errors = Mapping[int, dict[str, Any] | None]
 """Why runs failed, by their numbers."""
 
 
 async def record(connection: Connection, transitions: Sequence[Transition], policy: Policy, errors: Errors) -> None:
     """Writes `transitions`, each of another run, which this transaction has locked."""
-    if changes := [change for transition in transitions for change in _changes(transition, policy)]:
-        await connection.execute(_CHANGE_STEPS, *map(list, zip(*changes, strict=True)))
+    changes = [change for transition in transitions for change in _changes(transition, policy)]
+    ends = [(one.run.id, one.ended, errors[one.run.id]) for one in transitions if one.ended is not None]
+    if changes or ends:
+        columns = [*_columns(changes, 11), *_columns(ends, 3)]
+        await connection.execute(_RECORD, *columns, policy.cancel_grace)
     for transition in transitions:
         if transition.paused is not None:
             await connection.execute(_PAUSE_RUN, transition.run.id, transition.paused)
-    if ended := [transition for transition in transitions if transition.ended is not None]:
-        numbers = [transition.run.id for transition in ended]
-        await connection.execute(
-            _END_RUNS,
-            numbers,
-            [transition.ended for transition in ended],
-            [errors[number] for number in numbers],
-            policy.cancel_grace,
-        )
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], number: int) -> list[list[Any]]:
+    return [[row[column] for row in rows] for column in range(number)]
 
 
 def _changes(transition: Transition, policy: Policy) -> Iterator[tuple[Any, ...]]:
