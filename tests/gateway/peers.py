@@ -22,6 +22,7 @@ from contracts import (
     router,
     run_events,
     tasks,
+    triggers,
     workflow_runs,
     workflows,
 )
@@ -45,7 +46,7 @@ REPLY = ChatReply(
 )
 _OWNERS = {
     "registry": (registry,),
-    "orchestrator": (orchestrator, tasks, prompts, actions, content, workflows, workflow_runs, run_events),
+    "orchestrator": (orchestrator, tasks, prompts, actions, content, workflows, workflow_runs, run_events, triggers),
     "llm_router": (router, engines, instances, interactions, metrics),
 }
 

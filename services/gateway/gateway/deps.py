@@ -8,6 +8,7 @@ from common.bus import Bus
 from common.database import Database
 from common.objects import ObjectStore
 from common.outbox import OutboxRelay
+from gateway.callers import Callers
 from gateway.edge.admission import Admission
 from gateway.endings import Endings
 from gateway.health import HealthMonitor
@@ -33,6 +34,7 @@ class Deps:
     objects: ObjectStore
     relay: OutboxRelay
     keyring: Keyring
+    callers: Callers
     admission: Admission
     rates: Rates
     proxies: Proxies

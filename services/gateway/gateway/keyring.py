@@ -65,6 +65,11 @@ class Keyring:
             raise Refused(RefusalCode.UNAUTHENTICATED, "The API key has expired")
         return found
 
+    def named(self, key_id: str) -> KeyHolder | None:
+        """Who calls with the key of that id, if it may be used now."""
+        found = self._keys.get(key_id)
+        return None if found is None or found.stored.has_expired(datetime.now(UTC)) else found
+
     async def reload(self) -> None:
         """Reads all valid keys. Raises `Refused` when the database is away."""
         async with self._database.connection() as connection:

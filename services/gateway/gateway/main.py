@@ -7,6 +7,7 @@ from common.outbox import OutboxRelay
 from common.service import Service, run
 from contracts.gateway import ALLOWANCE_WANTED
 from gateway.app import create_app, serve
+from gateway.callers import CALLERS, Callers
 from gateway.deps import Deps
 from gateway.edge.access import Doorkeeper
 from gateway.edge.admission import Admission
@@ -38,6 +39,7 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     run_events = RunEvents(bus, most_bytes=settings.watching_bytes)
     passwords = Passwords()
     await make_first_user(database, passwords, settings.admin_password)
+    callers = Callers(settings.admin_key, keyring, database)
     deps = Deps(
         settings=settings,
         bus=bus,
@@ -45,6 +47,7 @@ async def build(service: Service, settings: GatewaySettings) -> None:
         objects=objects,
         relay=relay,
         keyring=keyring,
+        callers=callers,
         admission=Admission(Doorkeeper(settings.admin_key, keyring, sessions, tickets), rates, proxies),
         rates=rates,
         proxies=proxies,
@@ -64,6 +67,7 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     service.spawn("people", sessions.follow_changes)
     service.spawn("limits", allowances.sweep)
     service.spawn("limits-wanted", allowances.follow_wanted)
+    await bus.serve(CALLERS, callers)
     await serve(service, create_app(deps), deps)
 
 

@@ -136,6 +136,8 @@ def _operation(route: Route, schemas: _Schemas, definitions: Json) -> Json:
         operation["description"] = description
     if route.body_names:
         operation["requestBody"] = _body(route, request, properties)
+    elif route.special is Special.CALL_WEBHOOK:
+        operation["requestBody"] = {"content": {_JSON: {"schema": {}}}}
     return operation
 
 

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from common.context import Principal
 from contracts.base import RefusalCode, Refused
 from gateway.domain import keys
+from gateway.domain.people import User
 from gateway.edge import cookies
 from gateway.keyring import Keyring
 from gateway.limits import Caller
@@ -47,14 +48,18 @@ class Doorkeeper:
         session = await self._sessions.find(token)
         if session is None:
             raise Refused(RefusalCode.UNAUTHENTICATED, "The session is over: log in again")
-        user = session.user
-        return Caller(Principal(id=user.user_id, name=user.name, role=user.role), session_token=token)
+        return Caller(in_name_of(session.user), session_token=token)
 
     def _holder(self, credential: str) -> Caller:
         if self._admin is not None and hmac.compare_digest(keys.digest(credential), self._admin):
             return Caller(ADMIN)
         holder = self._keyring.holder(credential)
         return Caller(holder.principal, holder.requests_per_minute)
+
+
+def in_name_of(user: User) -> Principal:
+    """Who calls when `user` does."""
+    return Principal(id=user.user_id, name=user.name, role=user.role)
 
 
 def came_with_ticket(request: web.Request) -> bool:

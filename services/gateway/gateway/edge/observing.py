@@ -18,7 +18,7 @@ from common.tracing import SpanKind, hop
 from contracts.base import RefusalCode, Refused
 from gateway.edge.responses import refused
 from gateway.limits import rates
-from gateway.routes.table import family_of
+from gateway.routes.table import HOOKS, family_of
 
 REQUEST_ID = web.RequestKey("request_id", str)
 PRINCIPAL = web.RequestKey("principal", Principal)
@@ -57,7 +57,7 @@ def observing(admit_stray: Callable[[web.Request], Awaitable[object]]) -> Middle
         request_id = request[REQUEST_ID] = _request_id(request)
         route = _route_of(request)
         method = request.method if request.method in _METHODS else "OTHER"
-        attributes = {"http.request.method": method, "http.route": route, "url.path": request.path}
+        attributes = {"http.request.method": method, "http.route": route, "url.path": _told_path(request, route)}
         status = _CLIENT_GONE
         started = time.perf_counter()
         IN_FLIGHT.inc()
@@ -107,7 +107,7 @@ async def _answer(
         _log.info("client_gone", error=repr(error))
         return _break_off(request) or web.Response(status=_CLIENT_GONE)
     except Exception:
-        _log.exception("request_crashed", method=request.method, path=request.path)
+        _log.exception("request_crashed", method=request.method, path=_told_path(request, _route_of(request)))
         return _refuse(request, Refused(RefusalCode.INTERNAL, "An internal error occurred; it has been logged"))
 
 
@@ -165,6 +165,11 @@ def _route_of(request: web.Request) -> str:
     """The template of the matched row: paths themselves are of any number, and no label for a metric."""
     resource = request.match_info.route.resource
     return _UNMATCHED if resource is None else resource.canonical
+
+
+def _told_path(request: web.Request, route: str) -> str:
+    """The path as traces and logs may know it: not the secret in a webhook's."""
+    return route if request.path.startswith(HOOKS) else request.path
 
 
 def _tell(request: web.Request, span: Span, method: str, route: str, status: int, seconds: float) -> None:

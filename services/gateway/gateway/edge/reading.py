@@ -43,11 +43,11 @@ def fitting(model: type[MessageT], fields: Mapping[str, Any]) -> MessageT:
         raise invalid_input(error) from None
 
 
-def idempotency_key(request: web.Request) -> str | None:
+def idempotency_key(request: web.Request, header: str = IDEMPOTENCY_HEADER) -> str | None:
     """What the caller names its request by, so that a repeated one is done once. Raises `Refused(INVALID)`."""
-    key = request.headers.get(IDEMPOTENCY_HEADER)
+    key = request.headers.get(header)
     if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isascii() and key.isprintable()):
-        raise invalid_fields([(IDEMPOTENCY_HEADER, f"must be 1 to {_LONGEST_KEY} printable ASCII characters")])
+        raise invalid_fields([(header, f"must be 1 to {_LONGEST_KEY} printable ASCII characters")])
     return key
 
 
@@ -63,6 +63,13 @@ async def read_body(request: web.Request) -> bytes:
     if any(mark in raw for mark in _SUSPECT) and _holds(_parsed(raw), _has_nul):
         raise invalid_fields([("body", "must not contain NUL characters")])
     return raw or b"{}"
+
+
+async def read_any(request: web.Request) -> tuple[bytes, Any]:
+    """The body as it came, and the JSON that it is; null where there is none. Raises `Refused`."""
+    text = await read_body(request)
+    raw = await request.read()
+    return raw, _parsed(text) if raw else None
 
 
 def too_large(limit: int) -> Refused:

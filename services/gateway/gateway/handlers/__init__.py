@@ -24,6 +24,7 @@ from gateway.handlers import (
     uploads,
     users,
     watching,
+    webhooks,
 )
 from gateway.routes.table import Route, Special
 
@@ -72,6 +73,7 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.WATCH_RUNS: watching.watch_runs,
     Special.FOLLOW_RUN: watching.follow_run,
     Special.ISSUE_TICKET: watching.issue_ticket,
+    Special.CALL_WEBHOOK: webhooks.call_webhook,
     Special.SERVER_METRICS: metrics.server_metrics,
 }
 

@@ -19,6 +19,7 @@ from gateway.routes.run_events import RUN_EVENTS
 from gateway.routes.runs import RUNS
 from gateway.routes.table import Route
 from gateway.routes.tasks import TASKS
+from gateway.routes.triggers import TRIGGERS
 from gateway.routes.workflows import WORKFLOWS
 
 ROUTES: tuple[Route, ...] = (
@@ -35,6 +36,7 @@ ROUTES: tuple[Route, ...] = (
     *BLOCKS,
     *PAYLOADS,
     *WORKFLOWS,
+    *TRIGGERS,
     *INSTANCES,
     *RUNS,
     *RUN_EVENTS,

@@ -18,6 +18,8 @@ ViewT = TypeVar("ViewT", bound=BaseModel)
 STYLE_HEADER = "X-Response-Style"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 TICKET = "ticket"
+HOOKS = "/api/hooks/"
+"""What a webhook's URL begins with; a secret follows."""
 _PARAMETER = re.compile(r"\{(\w+)(?::[^}]+)?\}")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 
@@ -127,6 +129,7 @@ class Special(StrEnum):
     WATCH_RUNS = "watch_runs"
     FOLLOW_RUN = "follow_run"
     ISSUE_TICKET = "issue_ticket"
+    CALL_WEBHOOK = "call_webhook"
     SERVER_METRICS = "server_metrics"
 
 
