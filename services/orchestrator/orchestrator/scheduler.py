@@ -57,25 +57,30 @@ class Scheduler:
             await asyncio.sleep(self._interval)
 
     async def start_due(self) -> int:
-        """Starts what is due now; how many runs.
-
-        The owner is asked for before anything is locked: what a key may do, and what it may spend, is what holds now.
-        """
-        async with self._deps.database.connection() as connection:
-            due = await schedules.due(connection, self._now(), _BATCH)
+        """Starts all that is due now; how many runs."""
         started = 0
-        for schedule_id, owner in due:
-            principal = await self._principal(owner)
-            if principal is None:
-                await self._disable(schedule_id, _OWNER_GONE)
-                continue
-            try:
-                started += await self._start(schedule_id, principal)
-            except Refused as refusal:
-                if refusal.code is not RefusalCode.INVALID:
-                    raise
-                await self._disable(schedule_id, refusal.message)
-        return started
+        while True:
+            async with self._deps.database.connection() as connection:
+                due = await schedules.due(connection, self._now(), _BATCH)
+            # Asked for before anything is locked: what a key may do, and what it may spend, is what holds now.
+            owners = {owner: await self._principal(owner) for owner in {owner for _, owner in due}}
+            for schedule_id, owner in due:
+                started += await self._start_or_disable(schedule_id, owners[owner])
+            if len(due) < _BATCH:
+                return started
+
+    async def _start_or_disable(self, schedule_id: int, principal: Principal | None) -> bool:
+        """Whether it has started a run. One that never can again is disabled."""
+        if principal is None:
+            await self._disable(schedule_id, _OWNER_GONE)
+            return False
+        try:
+            return await self._start(schedule_id, principal)
+        except Refused as refusal:
+            if refusal.code is not RefusalCode.INVALID:
+                raise
+            await self._disable(schedule_id, refusal.message)
+            return False
 
     async def _principal(self, owner: str) -> Principal | None:
         """The owner as it may call now; None when it may not. Raises `Refused(UNAVAILABLE)` when nobody knows."""
