@@ -12,6 +12,7 @@ from contracts.base import RefusalCode, Refused
 from contracts.gateway import GET_CALLER, GetCaller
 from contracts.triggers import OpenedWebhook, Schedule, ScheduleDeleted, SchedulePage
 from contracts.workflow_runs import ExecutionStarted
+from gateway.edge import observing
 from tests.gateway.conftest import Gateway
 from tests.gateway.peers import MOMENT, Peers
 
@@ -130,6 +131,24 @@ async def test_calls_count_against_the_owners_limit(gateway: Gateway, peers: Pee
     seen = [(await gateway.call("POST", HOOK, key=None))[0] for _ in range(8)]
     assert (seen[0], set(seen)) == (200, {200, 429})
     assert seen.count(200) <= 4
+
+
+async def test_neither_traces_nor_logs_hold_the_secret_of_a_url(
+    gateway: Gateway, peers: Peers, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[Any] = []
+    hop = observing.hop
+
+    def listening_hop(name: str, kind: observing.SpanKind, **given: Any) -> Any:
+        told.append((name, given["attributes"]))
+        return hop(name, kind, **given)
+
+    monkeypatch.setattr(observing, "hop", listening_hop)
+    hook(peers)
+    for path in (HOOK, HOOK + "/more"):
+        await gateway.call("POST", path, key=None)
+    assert [attributes["url.path"] for _, attributes in told] == ["/api/hooks/{hook_id}", "unmatched"]
+    assert "hook_3_secret" not in f"{told}{capsys.readouterr()}"
 
 
 async def test_who_may_call_is_told_over_the_bus_as_it_is_now(gateway: Gateway, peers: Peers) -> None:
