@@ -1,0 +1,74 @@
+"""A start of a schedule survives the death of the process that makes it, and is made once."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+
+from common.bus import Bus
+from common.context import Call, calling
+from common.database import Database
+from common.service import Service
+from contracts.gateway import Caller
+from contracts.triggers import CREATE_SCHEDULE, CreateSchedule
+from contracts.workflow_runs import LIST_WORKFLOW_RUNS, ListWorkflowRuns, WorkflowRun
+from orchestrator.settings import Settings
+
+from .answering import Router
+from .conftest import eventually
+from .test_scheduler import CALLERS, OWNER, YEARLY, Callers
+from .test_task_kills import environment
+from .test_workflow_runs import workflow
+
+
+async def test_a_process_that_is_killed_while_it_starts_a_run_leaves_it_to_another(
+    settings: Settings,
+    caller: Bus,
+    database: Database,
+    router: Router,
+    replica: Callable[[], AbstractAsyncContextManager[Service]],
+) -> None:
+    await caller.serve(CALLERS, Callers({OWNER.id: Caller(id=OWNER.id, name=OWNER.name, role="member")}))
+    async with replica():
+        workflow_id = await workflow(caller, {"name": "a", "says": "Say it"})
+        with calling(Call(principal=OWNER)):
+            schedule = await caller.ask(CREATE_SCHEDULE, CreateSchedule(workflow_id=workflow_id, cron=YEARLY))
+    due = datetime.now(UTC)
+    async with database.transaction() as connection:
+        # Holds whoever starts a run right before the end of its transaction.
+        await connection.execute("LOCK TABLE workflow_runs IN EXCLUSIVE MODE")
+        async with database.connection() as other:
+            await other.execute("UPDATE schedules SET next_at = $2 WHERE id = $1", schedule.id, due)
+        doomed = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "orchestrator.main",
+            env=environment(settings),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+
+        async def starts() -> bool | None:
+            return await connection.fetchval(
+                "SELECT true FROM pg_locks WHERE relation = 'workflow_runs'::regclass AND NOT granted"
+            )
+
+        try:
+            await eventually(starts, within=20)
+        finally:
+            doomed.send_signal(signal.SIGKILL)
+            await doomed.wait()
+
+    async with replica():
+
+        async def started() -> list[WorkflowRun] | None:
+            found = (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(workflow_id=workflow_id))).runs
+            return found if found and found[0].status == "completed" else None
+
+        assert len(await eventually(started, within=20)) == 1
+    async with database.connection() as connection:
+        row = await connection.fetchrow("SELECT last_at, next_at FROM schedules WHERE id = $1", schedule.id)
+    assert row is not None
+    assert (row["last_at"], row["next_at"]) == (due, schedule.next_at)
