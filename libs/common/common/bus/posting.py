@@ -26,15 +26,15 @@ class Poster:
         An acknowledgement can get lost: whoever waits for the future bounds the wait, and cancels it at the end.
         Raises BusDown when the message cannot even be sent.
         """
-        inbox, taken = self._expect()
+        inbox = self._inbox()
         self._wire.publish(subject, payload, reply=inbox, headers=headers)
-        return taken
+        return self._expect(inbox)
 
     def post_late(
         self, subject: str, payload: Callable[[], bytes], headers: Mapping[str, str]
     ) -> "asyncio.Future[None]":
         """As `post`, with a payload that is made when the message is written. One that is too large is not sent."""
-        inbox, taken = self._expect()
+        inbox = self._inbox()
 
         def frame() -> bytes:
             data = payload()
@@ -45,14 +45,18 @@ class Poster:
             return b""
 
         self._wire.send_late(frame)
+        taken = self._expect(inbox)
         return taken
 
-    def _expect(self) -> tuple[str, "asyncio.Future[None]"]:
-        inbox = f"{self._prefix}{next(self._numbers)}"
+    def _inbox(self) -> str:
+        return f"{self._prefix}{next(self._numbers)}"
+
+    def _expect(self, inbox: str) -> "asyncio.Future[None]":
+        """Called once the message is on its way, which leaves at the end of this turn: so nothing waits for others."""
         taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting[inbox] = taken
         taken.add_done_callback(lambda _: self._waiting.pop(inbox, None))
-        return inbox, taken
+        return taken
 
     def _receive(self, message: Message) -> None:
         taken = self._waiting.get(message.subject)

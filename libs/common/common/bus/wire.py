@@ -104,9 +104,11 @@ class Wire:
     ) -> None:
         """Sends a message with the others of this turn of the loop, or keeps it while the server is away.
 
-        Raises BusDown when too much waits already.
+        Raises BusDown when too much waits already, and for what is too large: it would cost the connection.
         """
         frame = publish_frame(subject, payload, reply, headers)
+        if len(frame) > self.max_payload:
+            raise BusDown(f"a message of {len(frame)} bytes is too large for NATS")
         if self._out_bytes + len(frame) > _MOST_WAITING and (self._link is None or self._link.is_slow):
             raise BusDown("too much waits to be sent to NATS")
         self._send(frame)
@@ -147,7 +149,8 @@ class Wire:
         """Returns once the server has taken all that was sent, and all it sent before has arrived. Raises BusDown."""
         if self._link is None:
             raise BusDown("not connected to NATS")
-        self._write_out()
+        # Even if the network is slow: the PING must not overtake what waits.
+        self._write_all(self._link)
         await self._link.round_trip()
 
     async def close(self) -> None:
@@ -155,7 +158,7 @@ class Wire:
             self._keeping.cancel()
             await asyncio.gather(self._keeping, return_exceptions=True)
         if self._link is not None:
-            self._write_out()
+            self._write_all(self._link)
             self._link.close()
             self._link = None
 
@@ -167,11 +170,14 @@ class Wire:
             self._out_bytes += len(frame)
 
     def _write_out(self) -> None:
-        if self._out and self._link is not None and not self._link.is_slow:
-            data = b"".join([frame if isinstance(frame, bytes) else frame() for frame in self._out])
-            self._out.clear()
-            self._out_bytes = 0
-            self._link.write(data)
+        if self._link is not None and not self._link.is_slow:
+            self._write_all(self._link)
+
+    def _write_all(self, link: "_Link") -> None:
+        """What waits, but where the connection was lost just now: then it waits for the next one."""
+        if self._out and not link.is_lost:
+            out, self._out, self._out_bytes = self._out, [], 0
+            link.write(b"".join([frame if isinstance(frame, bytes) else frame() for frame in out]))
 
     def _received(self, number: int, message: Message) -> None:
         subscription = self._subscriptions.get(number)
@@ -253,6 +259,10 @@ class _Link(asyncio.Protocol):
         link._look_after()
         return link
 
+    @property
+    def is_lost(self) -> bool:
+        return self._lost.done()
+
     def write(self, data: bytes) -> None:
         self._transport.write(data)
 
@@ -263,7 +273,9 @@ class _Link(asyncio.Protocol):
         await asyncio.shield(self._lost)
 
     async def round_trip(self) -> None:
-        """A PING and its PONG. Raises BusDown when the connection is lost meanwhile."""
+        """A PING and its PONG. Raises BusDown when the connection is lost, or was before."""
+        if self.is_lost:
+            raise BusDown("the connection to NATS was lost")
         await self._ping()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -319,7 +331,7 @@ class _Link(asyncio.Protocol):
 
     def _look_after(self, last: "asyncio.Future[None] | None" = None, missed: int = 0) -> None:
         """Keeps asking whether the server is there: a connection can be dead without a word."""
-        if self._lost.done():
+        if self.is_lost:
             return
         missed = missed + 1 if last is not None and not last.done() else 0
         if missed >= _MISSED_PINGS:
