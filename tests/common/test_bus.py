@@ -405,6 +405,38 @@ async def test_a_question_that_fits_only_without_its_headers_is_refused_and_cost
     assert refused.value.code is RefusalCode.TOO_LARGE
 
 
+async def test_a_refusal_whose_details_are_too_large_arrives_without_them_and_costs_no_connection(
+    asker: Bus, seen: Seen
+) -> None:
+    seen.failure = Refused(RefusalCode.INVALID, "No", {"errors": ["x" * 1000] * (asker._wire.max_payload // 1000)})
+    with pytest.raises(Refused, match="No") as refused:
+        await asker.ask(router.GET_CONFIG, Empty(), timeout=5)
+    assert (refused.value.code, refused.value.metadata) == (RefusalCode.INVALID, {})
+
+
+async def test_a_question_that_nobody_waits_for_is_not_worked_on(asker: Bus, seen: Seen, answerer: Bus) -> None:
+    link = answerer._wire._link
+    asker._wire.publish(router.GET_CONFIG.subject, b"{}")
+    asker._wire.publish(router.CHAT_STREAM.subject, encode(CHAT))
+    await asker.ask(router.TEST_PROMPT, router.TestPrompt(prompt="after"))
+    await answerer._wire.flush()
+    assert answerer._wire._link is link
+    assert seen.call is None
+
+
+async def test_a_caller_who_travels_with_too_much_is_refused_and_costs_no_connection(asker: Bus) -> None:
+    link = asker._wire._link
+    principal = Principal(id="1", name="a", role="admin", models=("m" * asker._wire.max_payload,))
+    with calling(Call(principal=principal)):
+        with pytest.raises(Refused) as asked:
+            await asker.ask(router.GET_CONFIG, Empty())
+        with pytest.raises(Refused) as streamed:
+            await anext(asker.stream(router.CHAT_STREAM, CHAT))
+    assert asked.value.code is streamed.value.code is RefusalCode.UNAVAILABLE
+    await asker._wire.flush()
+    assert asker._wire._link is link
+
+
 async def test_messages_that_are_too_large_do_not_use_up_what_may_be_under_way(orchestrating: Bus) -> None:
     run_id = uuid.uuid4().hex
     subject, large = f"logs.v1.run.{run_id}", b"x" * (orchestrating._wire.max_payload + 1)

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from common.bus.connection import connect_reader, connect_wire
-from common.bus.frames import NO_RESPONDERS, STATUS, encode, refusal_in, room
+from common.bus.frames import NO_RESPONDERS, STATUS, encode, refusal_in, room, unavailable
 from common.bus.handlers import DepsT, Handlers
 from common.bus.inbox import Inbox, Silent
 from common.bus.jetstream import Delivered, Puller, end_of, follow, replay, settle
@@ -116,11 +116,11 @@ class Bus:
                 raise Refused(RefusalCode.UNAVAILABLE, f"The {rpc.owner} stopped answering half-way") from None
             except BusDown as error:
                 _log.warning("ask_failed", subject=rpc.subject, error=str(error))
-                raise _unavailable(rpc.owner) from None
+                raise unavailable(rpc.owner) from None
             if reply.headers.get(STATUS) != NO_RESPONDERS:
                 return reply
             if time.monotonic() >= unheard_until:
-                raise _unavailable(rpc.owner)
+                raise unavailable(rpc.owner)
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def stream(
@@ -154,7 +154,7 @@ class Bus:
                 message = await reading.next()
                 if message.headers.get(STATUS) == NO_RESPONDERS:
                     if time.monotonic() >= unheard_until:
-                        raise _unavailable(stream.owner)
+                        raise unavailable(stream.owner)
                     await asyncio.sleep(_RETRY_SECONDS)
                     reading.ask(data, headers)
                 elif (batch := reading.take(message)) is not None:
@@ -274,7 +274,3 @@ class Bus:
                         await asyncio.sleep(linger)
         finally:
             await puller.close()
-
-
-def _unavailable(owner: str) -> Refused:
-    return Refused(RefusalCode.UNAVAILABLE, f"The {owner} is not available at the moment")

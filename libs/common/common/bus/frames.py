@@ -74,6 +74,11 @@ def refusal_in(headers: Mapping[str, str], data: bytes) -> Refused | None:
     return Refused(body.code, body.message, body.metadata)
 
 
+def unavailable(owner: str) -> Refused:
+    """Nobody of that service can be asked now."""
+    return Refused(RefusalCode.UNAVAILABLE, f"The {owner} is not available at the moment")
+
+
 def invalid(error: ValidationError, what: type[Message]) -> Refused:
     """A request that does not fit its contract, field by field."""
     errors = [

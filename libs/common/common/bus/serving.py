@@ -25,6 +25,8 @@ from contracts.topology import Header, cancel_subject, inbox_prefix
 _log = get_logger("bus")
 _MOST_WAITING = 256 * 1024 * 1024
 """Bytes of requests on one subject that wait in line."""
+_LONGEST_MESSAGE = 1000
+"""Characters of a refusal whose details are too large to be sent."""
 PING_SECONDS = 2.0
 _PING = {Header.FRAME.value: Frame.PING.value}
 
@@ -116,6 +118,9 @@ class _Line:
         self._pinging: asyncio.TimerHandle | None = None
 
     def receive(self, message: Message) -> None:
+        if not message.reply:
+            # Nobody waits for an answer, and one to no subject would cost the connection.
+            return
         if len(self.tasks) < self._most:
             self._begin(message)
         elif self._waiting_bytes + len(message.data) > _MOST_WAITING:
@@ -228,9 +233,10 @@ class _Answering(Generic[DepsT]):
             self._wire.publish(message.reply, b"", reply=self._lost(message), headers=_PING)
 
     def refuse(self, message: Message, refusal: Refused) -> None:
-        if message.reply:
-            headers = {Header.FRAME.value: Frame.REFUSED.value}
-            self._wire.publish(message.reply, encode(refusal.body()), headers=headers)
+        data = encode(refusal.body())
+        if len(data) > room(self._wire.max_payload):
+            data = encode(Refused(refusal.code, refusal.message[:_LONGEST_MESSAGE]).body())
+        self._wire.publish(message.reply, data, headers={Header.FRAME.value: Frame.REFUSED.value})
 
     async def _respond_at_once(self, message: Message) -> None:
         reply: BaseModel = await self._function(self._deps, self._request(message.data))

@@ -10,12 +10,24 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Self
 
-from common.bus.frames import CHUNKS, Frame, answer_name, decode_chunks, encode, encode_chunks, refusal_in, room
+from common.bus.frames import (
+    CHUNKS,
+    Frame,
+    answer_name,
+    decode_chunks,
+    encode,
+    encode_chunks,
+    refusal_in,
+    room,
+    unavailable,
+)
 from common.bus.protocol import Message
 from common.bus.wire import BusDown, Wire
+from common.telemetry import get_logger
 from contracts.base import ChunkT, FinalT, RefusalCode, Refused, RequestT, Stream
 from contracts.topology import Header, cancel_subject
 
+_log = get_logger("bus")
 SILENCE_SECONDS = 7.0
 
 
@@ -49,7 +61,12 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
                 self._wire.publish(cancel_subject(self._stream), answer_name(self._inbox).encode())
 
     def ask(self, data: bytes, headers: Mapping[str, str]) -> None:
-        self._wire.publish(self._stream.subject, data, reply=self._inbox, headers=headers)
+        """Raises `Refused(UNAVAILABLE)` when it cannot be sent."""
+        try:
+            self._wire.publish(self._stream.subject, data, reply=self._inbox, headers=headers)
+        except BusDown as error:
+            _log.warning("ask_failed", subject=self._stream.subject, error=str(error))
+            raise unavailable(self._stream.owner) from None
 
     async def next(self) -> Message:
         """What comes next. Raises `Refused(UNAVAILABLE)` when the server does not even say that it is still there."""
