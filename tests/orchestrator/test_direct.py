@@ -4,8 +4,8 @@ import asyncio
 
 from common.database import Database
 from contracts.tasks import CreateTask
-from orchestrator import direct
 from orchestrator.deps import Deps
+from orchestrator.engine import direct
 from orchestrator.handlers.tasks import create_task
 
 from .answering import Router

@@ -26,9 +26,9 @@ from contracts.orchestrator import (
 )
 from orchestrator.deps import Deps
 from orchestrator.domain.outcomes import Result
+from orchestrator.engine.reaper import Reaper
 from orchestrator.handlers.jobs import cancel_job, submit_job
 from orchestrator.handlers.steps import beat_steps, claim_step, finish_step
-from orchestrator.reaper import Reaper
 from orchestrator.store import runs, steps
 
 from .conftest import Jobs, Worker, definition, output

@@ -11,9 +11,9 @@ from common.outbox import OutboxRelay
 from contracts.orchestrator import ClaimStep, FinishStep, StepFailed, StepReady, SubmitJob
 from contracts.topology import TRAINER_WORK
 from orchestrator.deps import Deps
+from orchestrator.engine.reaper import Reaper
 from orchestrator.handlers.jobs import submit_job
 from orchestrator.handlers.steps import claim_step, finish_step
-from orchestrator.reaper import Reaper
 
 from .conftest import definition
 

@@ -10,7 +10,7 @@ from common.service import Service
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import GET_LOGS, LOG_RECORDED, GetLogs, JobAccepted, LogEntry, LogLevel, LogPage, LogRecord
 from orchestrator.domain.logs import fitting, kept
-from orchestrator.log_keeper import LogKeeper
+from orchestrator.engine.log_keeper import LogKeeper
 from orchestrator.store import logs
 
 from .conftest import Jobs, Worker, eventually

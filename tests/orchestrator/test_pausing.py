@@ -8,7 +8,7 @@ from orchestrator.domain import machine
 from orchestrator.domain.machine import Run, Transition
 from orchestrator.domain.pipelines import Plan, PlannedStep
 from orchestrator.domain.records import Claim, Submission
-from orchestrator.recording import record
+from orchestrator.engine.recording import record
 from orchestrator.store import runs, steps
 
 KIND = "task"

@@ -20,7 +20,7 @@ from contracts.workflow_runs import (
 )
 from orchestrator.deps import Deps
 from orchestrator.domain.workflows.messages import LONGEST_TOLD
-from orchestrator.progress import Answering
+from orchestrator.engine.progress import Answering
 from orchestrator.settings import Settings
 
 from .answering import Router

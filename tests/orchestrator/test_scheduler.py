@@ -32,7 +32,7 @@ from contracts.workflow_runs import (
 )
 from contracts.workflows import DELETE_WORKFLOW, GetWorkflow
 from orchestrator.deps import Deps
-from orchestrator.scheduler import Scheduler
+from orchestrator.engine.scheduler import Scheduler
 
 from .answering import Router
 from .conftest import eventually

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.deps import Deps
 from orchestrator.domain.pipelines import Plan, PlannedStep
 from orchestrator.domain.records import Claim, Submission
-from orchestrator.step_worker import StepWorker, Work
+from orchestrator.engine.step_worker import StepWorker, Work
 from orchestrator.store import runs
 
 from .conftest import eventually

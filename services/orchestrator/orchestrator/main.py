@@ -4,18 +4,18 @@ from functools import partial
 
 from common.outbox import OutboxRelay
 from common.service import Service, run
-from orchestrator import direct, executions
 from orchestrator.deps import Deps
 from orchestrator.domain.tasks.plans import STEP_KIND as TASK_STEP
 from orchestrator.domain.workflows.runs import STEP_KIND as PAYLOAD_STEP
+from orchestrator.engine import direct, executions
+from orchestrator.engine.log_keeper import LogKeeper
+from orchestrator.engine.payload_steps import PayloadSteps
+from orchestrator.engine.reaper import Reaper
+from orchestrator.engine.scheduler import Scheduler
+from orchestrator.engine.step_worker import StepWorker
+from orchestrator.engine.task_steps import do_task_step
 from orchestrator.handlers import HANDLERS
-from orchestrator.log_keeper import LogKeeper
-from orchestrator.payload_steps import PayloadSteps
-from orchestrator.reaper import Reaper
-from orchestrator.scheduler import Scheduler
 from orchestrator.settings import Settings
-from orchestrator.step_worker import StepWorker
-from orchestrator.task_steps import do_task_step
 
 _DAY = 24 * 3600.0
 

@@ -17,8 +17,8 @@ from common.outbox import OutboxRelay
 from orchestrator.deps import Deps
 from orchestrator.domain.pipelines import Plan, PlannedStep
 from orchestrator.domain.records import Claim, Submission
+from orchestrator.engine.step_worker import StepWorker
 from orchestrator.settings import Settings
-from orchestrator.step_worker import StepWorker
 from orchestrator.store import runs
 
 Kind = Literal["lone", "crowd", "queued"]

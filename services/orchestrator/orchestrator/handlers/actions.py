@@ -22,13 +22,13 @@ from contracts.actions import (
 )
 from contracts.base import RefusalCode, Refused
 from contracts.prompts import Prompt
-from orchestrator import executions
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import pages
 from orchestrator.domain.actions import records
 from orchestrator.domain.actions.failures import not_found
 from orchestrator.domain.actions.purposes import check_variables
 from orchestrator.domain.actions.records import ActionRecord, ActionSettings
+from orchestrator.engine import executions
 from orchestrator.store import action_runs, actions, posts, prompts
 
 

@@ -19,10 +19,10 @@ from contracts.content import (
     SeoSuggestions,
     SocialPosts,
 )
-from orchestrator import executions
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain.actions.failures import not_found
 from orchestrator.domain.actions.purposes import Purpose
+from orchestrator.engine import executions
 from orchestrator.store import actions, posts
 
 _MOST_SECTIONS = 200

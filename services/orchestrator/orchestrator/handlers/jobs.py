@@ -13,12 +13,12 @@ from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import GetJob, Job, JobAccepted, JobCancelled, JobPage, ListJobs, SubmitJob
 from contracts.pipeline import PipelineConfig
 from contracts.registry import GetDataset
-from orchestrator import announcements
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import jobs, machine
 from orchestrator.domain.pipelines import Plan, plan
 from orchestrator.domain.records import RunRecord, Submission
-from orchestrator.recording import record, settled
+from orchestrator.engine import announcements
+from orchestrator.engine.recording import record, settled
 from orchestrator.store import runs
 
 

@@ -1,4 +1,4 @@
-"""Schedules for their callers: made, listed, changed, deleted. What starts their runs is `orchestrator.scheduler`."""
+"""Schedules for their callers: made, listed, changed, deleted. Their runs are started by `engine.scheduler`."""
 
 from datetime import UTC, datetime
 

@@ -12,10 +12,10 @@ from contracts.orchestrator import (
     FinishStep,
     StepVerdict,
 )
-from orchestrator import announcements, metrics
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import jobs, outcomes
-from orchestrator.recording import record, settled
+from orchestrator.engine import announcements, metrics
+from orchestrator.engine.recording import record, settled
 from orchestrator.store import runs, steps
 
 

@@ -8,7 +8,6 @@ from common.tracing import inject
 from contracts import tasks as contract
 from contracts.base import RefusalCode, Refused
 from contracts.tasks import CountTasks, CreateTask, GetTask, ListTasks, Task, TaskCounts, TaskPage
-from orchestrator import direct
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import machine
 from orchestrator.domain.records import Submission
@@ -29,7 +28,8 @@ from orchestrator.domain.tasks.records import (
     told,
 )
 from orchestrator.domain.tasks.structure import Structure
-from orchestrator.recording import record, settled
+from orchestrator.engine import direct
+from orchestrator.engine.recording import record, settled
 from orchestrator.store import personas, runs, tasks
 from orchestrator.store.personas import PersonaKind
 

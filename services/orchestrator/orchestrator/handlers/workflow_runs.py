@@ -23,7 +23,6 @@ from contracts.workflow_runs import (
     WorkflowRunWithInputs,
 )
 from contracts.workflows import WorkflowSnapshot
-from orchestrator import announcements
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import machine
 from orchestrator.domain.machine import Ended, Run, Transition
@@ -33,8 +32,9 @@ from orchestrator.domain.workflows import runs as workflow_run
 from orchestrator.domain.workflows.responses import kept
 from orchestrator.domain.workflows.runs import KIND, NewWorkflowRun, WorkflowRunRecord, no_such_run
 from orchestrator.domain.workflows.snapshots import snapshot
-from orchestrator.entering import submission_of
-from orchestrator.recording import record, settled
+from orchestrator.engine import announcements
+from orchestrator.engine.entering import submission_of
+from orchestrator.engine.recording import record, settled
 from orchestrator.store import runs, workflow_runs, workflows
 
 _STARTED = "Workflow execution started"

@@ -19,7 +19,7 @@ from orchestrator.domain.workflows import runs as workflow_run
 from orchestrator.domain.workflows.runs import KIND, NewWorkflowRun
 from orchestrator.domain.workflows.schedules import DueSchedule, decide, key_of
 from orchestrator.domain.workflows.snapshots import snapshot
-from orchestrator.entering import submission_of
+from orchestrator.engine.entering import submission_of
 from orchestrator.store import runs, schedules, workflow_runs, workflows
 
 _log = get_logger("scheduler")

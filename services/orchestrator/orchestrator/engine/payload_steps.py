@@ -10,7 +10,6 @@ from typing import Any
 from common.context import Call, Principal
 from contracts.base import RefusalCode, Refused
 from contracts.workflows import PayloadSnapshot
-from orchestrator.completions import complete_stoppably
 from orchestrator.deps import Deps
 from orchestrator.domain.records import Claim
 from orchestrator.domain.workflows.conditions import holds
@@ -18,7 +17,8 @@ from orchestrator.domain.workflows.fanout import items
 from orchestrator.domain.workflows.questions import question
 from orchestrator.domain.workflows.rendering import render, variables, with_defaults
 from orchestrator.domain.workflows.responses import Answer, output, skipped
-from orchestrator.progress import Answering
+from orchestrator.engine.completions import complete_stoppably
+from orchestrator.engine.progress import Answering
 from orchestrator.store import workflow_runs
 from orchestrator.store.workflow_runs import PinnedRun
 

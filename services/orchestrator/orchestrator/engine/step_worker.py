@@ -18,13 +18,13 @@ from common.telemetry import get_logger
 from common.tracing import hop
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import StepCancelled, StepFailed, StepReleased
-from orchestrator import metrics
 from orchestrator.deps import Deps
 from orchestrator.domain import machine, outcomes
 from orchestrator.domain.machine import Run, Step, Transition
 from orchestrator.domain.records import Claim
 from orchestrator.domain.storable import mended
-from orchestrator.recording import record_all, settled
+from orchestrator.engine import metrics
+from orchestrator.engine.recording import record_all, settled
 from orchestrator.store import runs, steps
 
 Work = Callable[[Deps, Claim], Awaitable[dict[str, Any]]]

@@ -9,11 +9,11 @@ from common import outbox
 from common.database import Connection
 from common.telemetry import get_logger
 from contracts.base import Refused
-from orchestrator import announcements, direct, metrics
 from orchestrator.deps import Deps
 from orchestrator.domain.machine import Transition
 from orchestrator.domain.outcomes import expire, overrun
-from orchestrator.recording import record, settled
+from orchestrator.engine import announcements, direct, metrics
+from orchestrator.engine.recording import record, settled
 from orchestrator.store import runs, steps, tasks
 
 _log = get_logger("reaper")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from common import outbox
 from common.database import Connection
-from orchestrator import announcements, metrics
 from orchestrator.deps import Deps
 from orchestrator.domain import jobs
 from orchestrator.domain.machine import Transition
 from orchestrator.domain.policy import Policy
+from orchestrator.engine import announcements, metrics
 from orchestrator.store import transitions
 
 

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.completions import chat, complete_once
 from orchestrator.deps import Deps
 from orchestrator.domain.records import Claim
 from orchestrator.domain.tasks import messages
+from orchestrator.engine.completions import chat, complete_once
 
 _MARGIN = 1.0
 """Seconds before the step's deadline at which it gives up, so that it can say why."""

@@ -13,9 +13,9 @@ from common.telemetry import get_logger
 from contracts.base import Refused
 from contracts.router import ChatMessage
 from contracts.tasks import TaskStatus
-from orchestrator.completions import chat, complete_stoppably
 from orchestrator.deps import Deps
 from orchestrator.domain.storable import mended
+from orchestrator.engine.completions import chat, complete_stoppably
 from orchestrator.store import tasks
 
 SILENT = "The process that was answering stopped"

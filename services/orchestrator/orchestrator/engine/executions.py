@@ -17,13 +17,13 @@ from common.telemetry import get_logger
 from contracts.actions import RunEntered
 from contracts.base import RefusalCode, Refused
 from contracts.router import Chat, ChatReply
-from orchestrator.completions import complete_stoppably
 from orchestrator.deps import Deps
 from orchestrator.domain.actions import failures
 from orchestrator.domain.actions.answers import Misshapen
 from orchestrator.domain.actions.execution import Assignment, assign
 from orchestrator.domain.actions.records import ActionRecord, ActionRunRecord, Ended, NewRun
 from orchestrator.domain.storable import mended
+from orchestrator.engine.completions import complete_stoppably
 from orchestrator.store import action_runs
 
 _DIED = failures.interrupted("The process that executed the action stopped")
