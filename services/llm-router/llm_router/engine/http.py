@@ -49,15 +49,24 @@ class EngineHttp:
     async def read(self, method: str, path: str, body: bytes = b"", *, total: float | None = None) -> bytes:
         """The body of a successful response. Raises `EngineFailure`."""
         with _failures():
-            connection = await self._free_connection()
+            request = self._request(method, path, body)
             try:
-                connection.send(self._request(method, path, body))
-                if total is None:
-                    return await _body(connection)
-                with connection.bounded(total, None):
-                    return await _body(connection)
-            finally:
-                self._give_back(connection)
+                return await self._answer(await self._free_connection(), request, total)
+            except BrokenOff as error:
+                if error.begun or method != "GET":
+                    raise
+            # The engine closed a kept connection in the moment of its use. What only reads may be asked twice.
+            return await self._answer(await self._new_connection(), request, total)
+
+    async def _answer(self, connection: Connection, request: bytes, total: float | None) -> bytes:
+        try:
+            connection.send(request)
+            if total is None:
+                return await _body(connection)
+            with connection.bounded(total, None):
+                return await _body(connection)
+        finally:
+            self._give_back(connection)
 
     @asynccontextmanager
     async def call(self, method: str, path: str, body: bytes = b"", *, silence: float) -> AsyncIterator[Connection]:
@@ -87,9 +96,12 @@ class EngineHttp:
         while self._idle:
             connection, _ = self._idle.pop()
             if connection.is_reusable:
-                break
-        else:
-            connection = await self._connect()
+                self._busy.add(connection)
+                return connection
+        return await self._new_connection()
+
+    async def _new_connection(self) -> Connection:
+        connection = await self._connect()
         self._busy.add(connection)
         return connection
 

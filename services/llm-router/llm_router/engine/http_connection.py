@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 _MOST_UNREAD = 256 * 1024
 """Bytes of an answer that wait to be read before the engine has to wait."""
 _MOST_HEADERS = 256
+_LONGEST_HEAD = 64 * 1024
+"""Bytes in a row that are no body: what comes before it, or behind it."""
 _CONTINUE = range(100, 200)
 
 
@@ -48,6 +50,7 @@ class Connection(asyncio.Protocol):
         self._failure: Exception | None = None
         self._parts: list[bytes] = []
         self._unread = 0
+        self._bodiless = 0
         self._paused = False
         self._heard_at = 0.0
 
@@ -136,17 +139,20 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self._heard_at = self._loop.time()
+        self._bodiless += len(data)
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+            if self._bodiless > _LONGEST_HEAD:
+                raise NotHttp("a head that never ends")
+        except (HttpParserError, HttpParserUpgrade, NotHttp) as error:
             self._fail(NotHttp(str(error)))
             self.close()
         self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._lost = True
-        if error is None and self.status and not self._is_measured():
-            # Without a length the end of the connection is the end of the answer.
+        left, self._lost = self._lost, True
+        if error is None and not left and self.status and not self._is_measured():
+            # Without a length the end of the connection is the end of the answer, if it was not we who ended it.
             self.ended = True
             self._wake()
         else:
@@ -173,6 +179,7 @@ class Connection(asyncio.Protocol):
         self.status = 0 if status in _CONTINUE else status
 
     def on_body(self, body: bytes) -> None:
+        self._bodiless = 0
         self._parts.append(body)
         self._unread += len(body)
         if self._unread > _MOST_UNREAD and not self._paused:

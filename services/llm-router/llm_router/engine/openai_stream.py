@@ -22,6 +22,7 @@ from llm_router.engine.openai_wire import (
 
 DONE = b"[DONE]"
 _LONGEST_LINE = 8 * 1024 * 1024
+_LARGEST_STREAM = 256 * 1024 * 1024
 _MOST_CHOICES = 1024
 
 
@@ -30,8 +31,12 @@ class EventLines:
 
     def __init__(self) -> None:
         self._rest = b""
+        self._size = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
+        self._size += len(data)
+        if self._size > _LARGEST_STREAM:
+            raise invalid_answer("is too large")
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if len(self._rest) > _LONGEST_LINE:
