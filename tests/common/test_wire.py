@@ -1,7 +1,9 @@
 """The connection to NATS against a server that a test makes slow, or takes away at the worst moment."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,7 @@ from common.bus import BusDown
 from common.bus import wire as wire_module
 from common.bus.posting import Poster
 from common.bus.wire import Login, Wire
+from tests.certificates import certified
 
 INFO = b'INFO {"max_payload":1048576,"headers":true}\r\n'
 
@@ -21,10 +24,12 @@ class Nats:
         self.reads = asyncio.Event()
         self.reads.set()
         self.peers: list[asyncio.StreamWriter] = []
+        self.tls: ssl.SSLContext | None = None
 
     async def start(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"nats://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
         self._server.close()
@@ -38,6 +43,11 @@ class Nats:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.peers.append(writer)
         writer.write(INFO)
+        if self.tls is not None:
+            try:
+                await writer.start_tls(self.tls)
+            except OSError:
+                return
         tail = b""
         while data := await self._read(reader):
             self.seen += data
@@ -154,3 +164,24 @@ async def test_what_was_subscribed_and_sent_while_away_is_there_in_order_once_it
     assert order == sorted(order)
     assert -1 not in order
     assert b"left" not in nats.seen
+
+
+async def test_only_a_trusted_certificate_of_the_right_name_is_spoken_to(
+    nats: Nats, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nats.tls, trusted = certified(tmp_path, "localhost")
+
+    async def refused(host: str) -> None:
+        with pytest.raises(TimeoutError):
+            await Wire.connect(Login([f"tls://{host}:{nats.port}"], "test", "name", "secret"), patience=0.5)
+
+    await refused("localhost")
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    await refused("127.0.0.1")
+    assert b"secret" not in nats.seen
+    wire = await Wire.connect(Login([f"tls://localhost:{nats.port}"], "test", "name", "secret"), patience=10)
+    wire.publish("a", b"x" * 500_000)
+    await wire.flush()
+    assert b'"secret"' in nats.seen
+    assert nats.seen.count(b"x" * 500_000) == 1
+    await wire.close()

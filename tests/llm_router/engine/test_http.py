@@ -1,8 +1,10 @@
 """HTTP/1.1 against peers that speak it badly: bytes as they are, from a bare socket."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from llm_router.engine import openai_stream
 from llm_router.engine.http import EngineHttp
 from llm_router.engine.openai_stream import EventLines
 from llm_router.engine.protocol import Timeouts
+from tests.certificates import certified
 
 OK = b"HTTP/1.1 200 OK\r\n"
 MEASURED = OK + b"Content-Length: 2\r\n\r\nok"
@@ -45,12 +48,14 @@ class Peer:
 
 
 @asynccontextmanager
-async def peer(*answers: bytes | None, endless: bytes = b"") -> AsyncIterator[tuple[Peer, EngineHttp]]:
+async def peer(
+    *answers: bytes | None, endless: bytes = b"", tls: ssl.SSLContext | None = None, name: str = "127.0.0.1"
+) -> AsyncIterator[tuple[Peer, EngineHttp]]:
     playing = Peer(list(answers))
     playing.endless = endless
-    server = await asyncio.start_server(playing.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(playing.serve, "127.0.0.1", 0, ssl=tls)
     port = server.sockets[0].getsockname()[1]
-    http = EngineHttp(EngineSpec(1, "e", "openai", f"http://127.0.0.1:{port}/v1"), TIMEOUTS)
+    http = EngineHttp(EngineSpec(1, "e", "openai", f"http{'s' if tls else ''}://{name}:{port}/v1"), TIMEOUTS)
     try:
         yield playing, http
     finally:
@@ -132,6 +137,19 @@ async def test_what_does_work_is_not_asked_again() -> None:
         assert await http.read("POST", "/x") == b"ok"
         assert await failure(http) is FailureKind.CONNECTION
         assert playing.connections == 1
+
+
+async def test_only_a_trusted_certificate_of_the_right_name_is_spoken_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls, trusted = certified(tmp_path, "localhost")
+    async with peer(MEASURED, tls=tls, name="localhost") as (_, http):
+        assert await failure(http) is FailureKind.CONNECTION
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    async with peer(MEASURED, tls=tls, name="localhost") as (_, http):
+        assert await http.read("POST", "/x") == b"ok"
+    async with peer(MEASURED, tls=tls, name="127.0.0.1") as (_, http):
+        assert await failure(http) is FailureKind.CONNECTION
 
 
 def test_a_stream_that_never_ends_is_not_collected_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
