@@ -167,6 +167,13 @@ class TestStreams:
         found = [payload for i in range(len(data)) for payload in lines.feed(data[i : i + 1])]
         assert found == list(EventLines().feed(data)) == [b'{"a":1}', b'{"b":2}', b"[DONE]"]
 
+    def test_a_long_line_in_many_parts_costs_its_length_once(self) -> None:
+        lines = EventLines()
+        data = b"data: " + b"x" * 7_900_000 + b"\n\ndata: y\n"
+        # At the price of its whole length for each part this would take most of a minute.
+        found = [payload for start in range(0, len(data), 700) for payload in lines.feed(data[start : start + 700])]
+        assert found == [b"x" * 7_900_000, b"y"]
+
     def test_a_line_without_an_end_is_not_collected_for_ever(self) -> None:
         lines = EventLines()
         with pytest.raises(EngineFailure):

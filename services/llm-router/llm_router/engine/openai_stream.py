@@ -30,17 +30,26 @@ class EventLines:
     """Cuts a stream of server-sent events into the payloads of its `data:` lines, however the bytes arrive."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._begun: list[bytes] = []
+        self._length = 0
         self._size = 0
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         self._size += len(data)
         if self._size > _LARGEST_STREAM:
             raise invalid_answer("is too large")
-        lines = (self._rest + data).split(b"\n")
-        self._rest = lines.pop()
-        if len(self._rest) > _LONGEST_LINE:
-            raise invalid_answer("has a line that never ends")
+        lines = data.split(b"\n")
+        rest = lines.pop()
+        # A line is put together once its end is there: with every part a long one would cost its whole length again.
+        if lines and self._begun:
+            lines[0] = b"".join((*self._begun, lines[0]))
+            self._begun.clear()
+            self._length = 0
+        if rest:
+            self._begun.append(rest)
+            self._length += len(rest)
+            if self._length > _LONGEST_LINE:
+                raise invalid_answer("has a line that never ends")
         for line in lines:
             if line.startswith(b"data:"):
                 yield line[5:].strip()
