@@ -42,7 +42,7 @@ class _Sampled(Message):
     stop: list[str] | None = Field(default=None, max_length=16)
     seed: int | None = None
     n: int | None = Field(default=None, ge=1, le=128)
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = Field(default_factory=dict)
 
 
 class Chat(_Sampled):
@@ -89,7 +89,7 @@ class Embed(Message):
     model: str = Field(min_length=1, max_length=300)
     inputs: list[str] | list[list[int]] = Field(min_length=1, max_length=2048)
     dimensions: int | None = Field(default=None, ge=1)
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = Field(default_factory=dict)
     route: str = "embeddings"
 
 
@@ -113,7 +113,7 @@ class Choice(Message):
     tool_calls: list[dict[str, Any]] | None = None
     finish_reason: FinishReason | None
     logprobs: dict[str, Any] | None = None
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = Field(default_factory=dict)
 
 
 class ChatReply(Choice):
@@ -132,7 +132,7 @@ class ChatReply(Choice):
     seconds: float
     time_to_first_token: float | None = None
     cost: Usd | None = None
-    others: list[Choice] = []
+    others: list[Choice] = Field(default_factory=list)
 
 
 class ChatDelta(Message):
@@ -141,11 +141,13 @@ class ChatDelta(Message):
     `final` is the whole, so the last item of the stream carries usage and the reason.
     """
 
+    # A factory, here and in what else a completion is made of: pydantic copies a default more slowly than it makes one.
+
     index: int = 0
     content: str = ""
     tool_calls: list[dict[str, Any]] | None = None
     logprobs: dict[str, Any] | None = None
-    extra: dict[str, Any] = {}
+    extra: dict[str, Any] = Field(default_factory=dict)
 
 
 class Embeddings(Message):

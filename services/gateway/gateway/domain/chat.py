@@ -96,7 +96,7 @@ class AssistantMessage(Message):
     role: Literal["assistant"]
     content: str | None
     refusal: str | None
-    tool_calls: list[dict[str, Any]] = []
+    tool_calls: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class ChatChoice(Message):
@@ -123,7 +123,7 @@ class Delta(Message):
 
     role: Literal["assistant"] = "assistant"
     content: str | None = None
-    tool_calls: list[dict[str, Any]] = []
+    tool_calls: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class ChunkChoice(Message):

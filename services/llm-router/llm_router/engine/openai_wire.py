@@ -107,6 +107,8 @@ def read_vectors(data: bytes, count: int) -> Vectors:
 
 def other_fields(message: Json) -> Json:
     """What a message or a delta has besides what the platform reads itself."""
+    if message.keys() <= _READ:
+        return {}
     return {name: value for name, value in message.items() if name not in _READ and value is not None}
 
 
