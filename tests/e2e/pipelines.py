@@ -24,7 +24,7 @@ def pipeline(dataset_id: str, base_model: str, *, run_id: str, **training: Any) 
         (
             "training",
             "TrainingAgent",
-            {"method": "lora", "epochs": 4, "batch_size": 4, "learning_rate": 3e-3, "save_steps": 10} | training,
+            {"method": "lora", "epochs": 2, "batch_size": 4, "learning_rate": 3e-3, "save_steps": 10} | training,
         ),
         ("evaluation", "EvaluationAgent", {"generate_samples": 1, "max_new_tokens": 8}),
         ("export", "ExportAgent", {"formats": ["adapter"]}),
