@@ -38,5 +38,7 @@ async def test_training_goes_on_from_its_last_checkpoint(platform: Platform, bas
         training = job["result"]["training"]
         assert training["resumed_from_step"] > 0
         logs = await caller.logs(run_id)
+        # It was given back in time: nobody had to wait for the end of its lease.
+        assert any("was given back by its worker" in log["message"] for log in logs)
         steps = [log["step"] for log in logs if log["level"] == "METRIC" and log["agent"] == "TrainingAgent"]
         assert steps[-1] == training["steps"]

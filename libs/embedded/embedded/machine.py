@@ -91,6 +91,7 @@ class Machine:
         supervisor.launch(Stage.ENGINES, *table.engines())
         servers.provision(supervisor)
         supervisor.launch(Stage.SERVICES, *table.services())
+        supervisor.launch(Stage.WORKERS, table.trainer())
         supervisor.launch(Stage.GATEWAY, table.gateway())
         supervisor.wait_ready(settings.start_timeout)
         self._ready = True

@@ -19,6 +19,7 @@ from embedded.settings import Settings
 from embedded.vllm import VLLM, Vllm
 
 LOCAL_ENGINE = "local_engine"
+TRAINER = "trainer"
 GATEWAY = "gateway"
 _LOOPBACK = "127.0.0.1"
 _SERVICE_GRACE = 15.0
@@ -121,16 +122,19 @@ class ProcessTable:
         return [self.vllm.command(self.ports[VLLM], self._environment({}), self.data_dir)]
 
     def services(self) -> list[Command]:
-        """All services but the gateway."""
+        """All services but the trainer and the gateway."""
         extra: dict[str, dict[str, str]] = {
             "llm_router": {
                 "PLATFORM_ENGINES": json.dumps(self._declared_engines()),
                 "PLATFORM_ADAPTER_DIR": str(self.adapter_dir),
                 "PLATFORM_SECRET_KEY": self.secrets.encryption_key,
             },
-            "trainer": {"PLATFORM_MODELS_DIR": str(self.models_dir)},
         }
-        return [self._service(name, extra.get(name, {})) for name in SERVICES if name != GATEWAY]
+        return [self._service(name, extra.get(name, {})) for name in SERVICES if name not in (TRAINER, GATEWAY)]
+
+    def trainer(self) -> Command:
+        """The trainer, a worker for the orchestrator."""
+        return self._service(TRAINER, {"PLATFORM_MODELS_DIR": str(self.models_dir)})
 
     def gateway(self) -> Command:
         """The gateway, which alone is told the first administrator's key and password."""

@@ -15,7 +15,9 @@ class Stage(IntEnum):
     SERVERS = 1
     ENGINES = 2
     SERVICES = 3
-    GATEWAY = 4
+    WORKERS = 4
+    """They give back what they hold, and somebody has to hear it."""
+    GATEWAY = 5
 
 
 class Supervisor:
