@@ -55,11 +55,15 @@ class Callers(Caller):
         return await self.begin(model, stream=stream).heard()
 
     async def recorded(self, model: str) -> list[Json]:
-        """The interactions with a model."""
-        page = await self.patiently("GET", "/api/v1/llm/interactions", params={"model": model, "limit": "100"})
-        assert not page["has_more"]
-        items: list[Json] = page["items"]
-        return items
+        """The interactions with a model, page by page."""
+        items: list[Json] = []
+        params = {"model": model, "limit": "100"}
+        while True:
+            page = await self.patiently("GET", "/api/v1/llm/interactions", params=params)
+            items += page["items"]
+            if not page["has_more"]:
+                return items
+            params["cursor"] = page["next_cursor"]
 
     async def records(self, model: str, count: int = 1) -> list[Json]:
         """The interactions with a model once there are so many. Raises TimeoutError."""
