@@ -8,9 +8,9 @@ PACKAGES := libs/contracts libs/common libs/embedded services tests
 WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
-# Everything here shares one machine's cores. PyTorch's threads that wait for each other spin, unless told to sleep: beside
-# other work, spinning made training take nearly twice as long.
-export OMP_WAIT_POLICY ?= passive
+# Everything here shares one machine's cores. PyTorch's threads spin while they wait for each other, for so long that beside
+# other work training took nearly twice the time; not to spin at all makes it slower where nothing else runs.
+export GOMP_SPINCOUNT ?= 2000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test test-vllm test-only lint format bench bench-gateway bench-workflows fuzz soak lock clean
