@@ -8,10 +8,6 @@ PACKAGES := libs/contracts libs/common libs/embedded services tests
 WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
-# Everything here shares one machine's cores. PyTorch's threads spin while they wait for each other, for so long that beside
-# other work training took nearly twice the time; not to spin at all makes it slower where nothing else runs.
-export GOMP_SPINCOUNT ?= 2000
-
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test test-vllm test-only lint format bench bench-gateway bench-workflows fuzz soak lock clean
 
@@ -33,6 +29,10 @@ run: $(READY) $(ENGINE_READY) ## bring up the whole platform on this machine; EN
 
 demo: $(READY) $(ENGINE_READY) ## turn a raw file into a served model; starts a platform if none runs
 	@$(WITH_ENGINE) $(BIN)/python -m embedded.demo $(ARGS)
+
+# Tests share the cores. PyTorch's threads spin while they wait for each other, for so long that beside other work training
+# takes nearly twice the time.
+test-only test-vllm: export GOMP_SPINCOUNT ?= 2000
 
 test: lint test-only ## lint, then every test, against real servers
 
