@@ -19,20 +19,7 @@ from orchestrator.domain.machine import (
     resume,
     succeed,
 )
-from orchestrator.domain.policy import Policy
-
-POLICY = Policy(
-    lease=10,
-    cancel_grace=10,
-    retry_base=1,
-    retry_cap=60,
-    hint_pause=5,
-    task_attempts=3,
-    task_step_timeout=60,
-    payload_attempts=3,
-    payload_timeout=60,
-    action_timeout=60,
-)
+from tests.orchestrator.simulation import POLICY
 
 
 def run_of(*needs: set[int], running: set[int] = frozenset(), max_attempts: int = 2) -> Run:  # type: ignore[assignment]

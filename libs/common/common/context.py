@@ -46,6 +46,11 @@ class Call:
     idempotency_key: str | None = None
     subject: str | None = None
 
+    @property
+    def owner(self) -> str:
+        """Who what is made by this call belongs to: the id of who asks, empty where nobody does."""
+        return "" if self.principal is None else self.principal.id
+
     def remaining(self) -> float | None:
         """Seconds left, which may be negative; None when nothing bounds the call."""
         return None if self.deadline is None else self.deadline - time.time()

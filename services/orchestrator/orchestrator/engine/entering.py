@@ -15,7 +15,7 @@ def submission_of(new: NewWorkflowRun) -> Submission:
     return Submission(
         kind=KIND,
         run_id=secrets.token_hex(8),
-        owner="" if principal is None else principal.id,
+        owner=call.owner,
         idempotency_key=call.idempotency_key,
         definition=new.snapshot.model_dump(mode="json", exclude_defaults=True),
         options={

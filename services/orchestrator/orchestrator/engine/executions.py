@@ -61,7 +61,7 @@ def _new_run(assignment: Assignment, post_id: int | None) -> NewRun:
         action_id=assignment.action.id,
         version_id=assignment.action.version_id,
         post_id=post_id,
-        owner=call.principal.id if call.principal else "",
+        owner=call.owner,
         idempotency_key=call.idempotency_key,
         input_data=assignment.input_data,
         input_text=assignment.input_text,

@@ -41,7 +41,7 @@ def _submission(config: PipelineConfig) -> Submission:
     return Submission(
         kind=jobs.KIND,
         run_id=config.run_id or secrets.token_hex(8),
-        owner=call.principal.id if call.principal else "",
+        owner=call.owner,
         idempotency_key=call.idempotency_key,
         definition=config.model_dump(mode="json"),
         options=config.global_config.model_dump(mode="json"),

@@ -25,14 +25,14 @@ from orchestrator.store import definitions, schedules, workflows
 @HANDLERS.on(contract.CREATE_SCHEDULE)
 async def create_schedule(deps: Deps, request: CreateSchedule) -> Schedule:
     """Its owner is the caller."""
-    settings, (owner, _) = new_settings(request), caller()
+    settings = new_settings(request)
     async with deps.database.transaction() as connection:
         await definitions.lock(connection)
         await check_workflow(connection, request.workflow_id)
         if await schedules.count(connection, request.workflow_id) >= MOST:
             raise too_many("schedules")
         next_at = settings.next_at(datetime.now(UTC))
-        return await schedules.insert(connection, request.workflow_id, owner, settings, next_at)
+        return await schedules.insert(connection, request.workflow_id, current().owner, settings, next_at)
 
 
 @HANDLERS.on(contract.LIST_SCHEDULES)
@@ -86,16 +86,11 @@ async def _known(connection: Connection, request: GetSchedule, *, lock: bool = F
 # What webhooks need as well
 
 
-def caller() -> tuple[str, bool]:
-    """The id of who asks, and whether that is an admin."""
-    principal = current().principal
-    return ("", False) if principal is None else (principal.id, principal.role == "admin")
-
-
 def check_may_change(owner: str) -> None:
     """Raises `Refused(FORBIDDEN)` unless the caller may change what `owner` has made."""
-    caller_id, is_admin = caller()
-    check_owner(owner, caller_id, is_admin=is_admin)
+    call = current()
+    is_admin = call.principal is not None and call.principal.role == "admin"
+    check_owner(owner, call.owner, is_admin=is_admin)
 
 
 async def check_workflow(connection: Connection, workflow_id: int) -> None:

@@ -60,7 +60,7 @@ def _new_task(request: CreateTask, analysis: Analysis) -> NewTask:
     call = current()
     return NewTask(
         task_id=task_id_of(secrets.token_hex(8)),
-        owner=call.principal.id if call.principal else "",
+        owner=call.owner,
         idempotency_key=call.idempotency_key,
         prompt=request.prompt,
         profile=request.profile,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from common.context import current
 from common.database import Connection
 from contracts import triggers as contract
 from contracts.base import RefusalCode, Refused
@@ -23,7 +24,7 @@ from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import pages
 from orchestrator.domain.workflows.triggers import MOST, not_found, too_many
 from orchestrator.domain.workflows.webhooks import inputs_of, mint, opens, parse, signing_secret, token
-from orchestrator.handlers.schedules import caller, check_may_change, check_workflow
+from orchestrator.handlers.schedules import check_may_change, check_workflow
 from orchestrator.handlers.workflow_runs import execute_workflow
 from orchestrator.store import definitions, webhooks, workflows
 from orchestrator.store.webhooks import OpenHook
@@ -34,14 +35,14 @@ _URL = "/api/hooks/{}"
 @HANDLERS.on(contract.CREATE_WEBHOOK)
 async def create_webhook(deps: Deps, request: CreateWebhook) -> CreatedWebhook:
     """Its owner is the caller. Nobody can tell its URL again."""
-    secret, (owner, _) = mint(signed=request.signed), caller()
+    secret = mint(signed=request.signed)
     async with deps.database.transaction() as connection:
         await definitions.lock(connection)
         await check_workflow(connection, request.workflow_id)
         if await webhooks.count(connection, request.workflow_id) >= MOST:
             raise too_many("webhooks")
         made = await webhooks.insert(
-            connection, request.workflow_id, owner, request.name, secret, enabled=request.enabled
+            connection, request.workflow_id, current().owner, request.name, secret, enabled=request.enabled
         )
     return CreatedWebhook(
         **made.model_dump(),
