@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -17,7 +16,7 @@ from orchestrator.settings import Settings
 from .answering import Router
 from .asking import entered, execute, new_action, refused
 from .conftest import eventually
-from .test_task_kills import environment
+from .doomed import doomed_orchestrator
 
 
 async def never(_: str) -> str:
@@ -34,15 +33,7 @@ async def test_a_killed_execution_fails_clearly_and_is_not_done_again(
     async with replica():
         action = await new_action(caller)
     router.answer = never
-    doomed = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "orchestrator.main",
-        env=environment(settings),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
+    async with doomed_orchestrator(settings) as doomed:
         await eventually(lambda: is_served(caller, action.id), within=20)
         with calling(Call(idempotency_key="once")):
             async with entered(caller, action.id, seed="x") as (run_id, waiting):
@@ -53,10 +44,6 @@ async def test_a_killed_execution_fails_clearly_and_is_not_done_again(
                 async with refused(RefusalCode.UNAVAILABLE):
                     await waiting
         assert time.monotonic() - killed < 10, "the caller is told within seconds"
-    finally:
-        if doomed.returncode is None:
-            doomed.kill()
-            await doomed.wait()
 
     async with replica():
 

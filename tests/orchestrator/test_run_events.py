@@ -1,8 +1,6 @@
 """What runs of workflows tell: every change of their state once and in order, and progress in between."""
 
 import asyncio
-import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 
@@ -25,7 +23,7 @@ from orchestrator.settings import Settings
 
 from .answering import Router
 from .conftest import eventually
-from .test_task_kills import environment
+from .doomed import doomed_orchestrator
 from .test_workflow_runs import ended, refusal, responses, start, workflow
 
 Replica = Callable[[], AbstractAsyncContextManager[Service]]
@@ -149,20 +147,9 @@ async def test_a_killed_orchestrator_makes_no_run_tell_anything_twice(
     router.answer = hang_at_first
     async with replica():
         made = await workflow(caller, {"name": "a", "says": "1"}, {"name": "b", "says": "2"})
-    doomed = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "orchestrator.main",
-        env=environment(settings),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
+    async with doomed_orchestrator(settings):
         run_id = await eventually(lambda: started(caller, made), within=20)
         await asyncio.wait_for(working.wait(), 20)
-    finally:
-        doomed.send_signal(signal.SIGKILL)
-        await doomed.wait()
     dead.set()
     async with replica():
         assert (await ended(caller, run_id)).status == "completed"

@@ -1,8 +1,5 @@
 """A start of a schedule survives the death of the process that makes it, and is made once."""
 
-import asyncio
-import signal
-import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
@@ -18,8 +15,8 @@ from orchestrator.settings import Settings
 
 from .answering import Router
 from .conftest import eventually
+from .doomed import doomed_orchestrator
 from .test_scheduler import CALLERS, OWNER, YEARLY, Callers
-from .test_task_kills import environment
 from .test_workflow_runs import workflow
 
 
@@ -41,25 +38,14 @@ async def test_a_process_that_is_killed_while_it_starts_a_run_leaves_it_to_anoth
         await connection.execute("LOCK TABLE workflow_runs IN EXCLUSIVE MODE")
         async with database.connection() as other:
             await other.execute("UPDATE schedules SET next_at = $2 WHERE id = $1", schedule.id, due)
-        doomed = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "orchestrator.main",
-            env=environment(settings),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
 
         async def starts() -> bool | None:
             return await connection.fetchval(
                 "SELECT true FROM pg_locks WHERE relation = 'workflow_runs'::regclass AND NOT granted"
             )
 
-        try:
+        async with doomed_orchestrator(settings):
             await eventually(starts, within=20)
-        finally:
-            doomed.send_signal(signal.SIGKILL)
-            await doomed.wait()
 
     async with replica():
 

@@ -1,15 +1,9 @@
 """A plan survives the death of the process that carries it out, and nothing that was finished is done twice."""
 
 import asyncio
-import os
-import signal
-import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
-
-from pydantic import SecretStr
 
 from common.bus import Bus
 from common.service import Service
@@ -18,18 +12,9 @@ from orchestrator.settings import Settings
 
 from .answering import Router
 from .conftest import eventually
+from .doomed import doomed_orchestrator
 
 PROMPT = "1. Research three engines.\n2. Compare their speed.\n3. Write a recommendation."
-
-
-def environment(settings: Settings) -> dict[str, str]:
-    """The settings as a process of its own is given them."""
-
-    def text(value: Any) -> str:
-        return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-
-    told = {f"PLATFORM_{name.upper()}": text(value) for name, value in settings if value is not None}
-    return {**os.environ, **told, "PLATFORM_ADMIN_PORT": "0"}
 
 
 async def test_a_killed_plan_goes_on_where_it_was(
@@ -49,20 +34,9 @@ async def test_a_killed_plan_goes_on_where_it_was(
         return f"<{instruction}>"
 
     router.answer = hang_in_the_second_step
-    doomed = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "orchestrator.main",
-        env=environment(settings),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
+    async with doomed_orchestrator(settings):
         task = await caller.ask(CREATE_TASK, CreateTask(prompt=PROMPT), patience=20, timeout=30)
         await asyncio.wait_for(working.wait(), 20)
-    finally:
-        doomed.send_signal(signal.SIGKILL)
-        await doomed.wait()
     dead.set()
 
     async with replica():
