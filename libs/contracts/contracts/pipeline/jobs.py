@@ -1,0 +1,92 @@
+"""A pipeline job as a caller writes it: a DAG of agents."""
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from contracts.base import Message
+from contracts.pipeline.data import (
+    DatasetConfig,
+    DatasetOutput,
+    PreprocessingConfig,
+    PreprocessingOutput,
+    ValidationConfig,
+    ValidationOutput,
+)
+from contracts.pipeline.models import (
+    EvaluationConfig,
+    EvaluationOutput,
+    ExportConfig,
+    ExportOutput,
+    RegistrationConfig,
+    RegistrationOutput,
+)
+from contracts.pipeline.names import ModelReference, Name
+from contracts.pipeline.training import TrainingConfig, TrainingOutput
+
+
+class GlobalConfig(Message):
+    """What holds for every agent of a job. `base_model` and `dataset_id` are defaults for agents that name none."""
+
+    max_retries: int = Field(default=3, ge=0, le=20)
+    base_model: ModelReference | None = None
+    dataset_id: str | None = None
+    step_timeout_seconds: float = Field(default=24 * 3600, gt=0, le=30 * 24 * 3600)
+
+
+AgentConfig = (
+    DatasetConfig
+    | ValidationConfig
+    | PreprocessingConfig
+    | TrainingConfig
+    | EvaluationConfig
+    | ExportConfig
+    | RegistrationConfig
+)
+
+AGENT_CONFIGS: dict[str, type[AgentConfig]] = {
+    "DatasetAgent": DatasetConfig,
+    "ValidationAgent": ValidationConfig,
+    "PreprocessingAgent": PreprocessingConfig,
+    "TrainingAgent": TrainingConfig,
+    "EvaluationAgent": EvaluationConfig,
+    "ExportAgent": ExportConfig,
+    "RegistrationAgent": RegistrationConfig,
+}
+"""The configuration each agent class takes; its keys are the agent classes there are."""
+
+
+class Node(Message):
+    """One agent of a job as a caller writes it; `config` is checked against `AGENT_CONFIGS[agent_class]`."""
+
+    agent_name: Name
+    agent_class: str = Field(max_length=64)
+    config: dict[str, Any] = {}
+
+
+class Edge(Message):
+    """`to_agent` starts when `from_agent` has finished."""
+
+    from_agent: str
+    to_agent: str
+
+
+class PipelineConfig(Message):
+    """The DAG of a job, as document E writes it."""
+
+    run_id: Name | None = None
+    nodes: list[Node] = Field(min_length=1, max_length=200)
+    edges: list[Edge] = Field(default=[], max_length=2000)
+    global_config: GlobalConfig = GlobalConfig()
+
+
+AgentOutput = Annotated[
+    DatasetOutput
+    | ValidationOutput
+    | PreprocessingOutput
+    | TrainingOutput
+    | EvaluationOutput
+    | ExportOutput
+    | RegistrationOutput,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,45 @@
+"""The names and words that every agent of a pipeline job uses, and the error codes of document E."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+DatasetFormat = Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"]
+
+SUFFIXES: Mapping[str, DatasetFormat] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".txt": "txt",
+}
+"""The endings of file names that say which format a file has."""
+
+Template = Literal["alpaca", "chatml", "sharegpt", "messages", "llama", "mistral", "model", "custom"]
+
+TrainingMethod = Literal["lora", "qlora", "full"]
+
+ExportFormat = Literal["adapter", "merged", "gguf"]
+
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+"""A name that is safe as a subject token, a path segment and a file name."""
+
+ModelReference = Annotated[str, Field(min_length=1, max_length=300)]
+"""A Hugging Face id, a name under the models directory, or a path inside it."""
+
+
+class ErrorCode(StrEnum):
+    """The error codes of document E."""
+
+    VALIDATION = "VALIDATION_ERROR"
+    DATASET = "DATASET_ERROR"
+    TRAINING = "TRAINING_ERROR"
+    STORAGE = "STORAGE_ERROR"
+    CONFIG = "CONFIG_ERROR"
+    NOT_FOUND = "NOT_FOUND"
+    INTERNAL = "INTERNAL_ERROR"
