@@ -26,6 +26,7 @@ from contracts.registry import Dataset
 from embedded.endpoints import Endpoints
 from trainer.agents.assignment import Assignment
 from trainer.domain.orders import StorageAccess
+from trainer.domain.steering import StepSteering
 from trainer.settings import Settings
 
 _TEXT = [
@@ -177,7 +178,7 @@ def assign(objects: Objects, models_dir: Path, journal: Journal, tmp_path: Path)
     def assignment(step: ClaimedStep, dataset: Dataset | None = None) -> Assignment:
         directory = tmp_path / "work" / str(step.step_id)
         directory.mkdir(parents=True)
-        return Assignment(step, dataset, objects, journal, models_dir, directory)
+        return Assignment(step, dataset, objects, journal, StepSteering(step.adjustments), models_dir, directory)
 
     return assignment
 
@@ -215,7 +216,8 @@ class Script:
     """What the orchestrator does: which steps are ready, what it answers to heartbeats, what it was told."""
 
     ready: list[ClaimedStep] = field(default_factory=list)
-    verdicts: dict[int, Literal["held", "cancel", "lost"]] = field(default_factory=dict)
+    verdicts: dict[int, Literal["held", "pause", "cancel", "lost"]] = field(default_factory=dict)
+    adjustments: list[contract.StepAdjustment] = field(default_factory=list)
     beats: list[contract.BeatSteps] = field(default_factory=list)
     finished: list[FinishStep] = field(default_factory=list)
     claims: list[contract.ClaimStep] = field(default_factory=list)
@@ -260,7 +262,11 @@ async def claim(script: Script, request: contract.ClaimStep) -> contract.ClaimRe
 async def beat(script: Script, request: contract.BeatSteps) -> contract.BeatReply:
     script.beats.append(request)
     verdicts = [
-        contract.StepVerdict(step_id=held.step_id, verdict=script.verdicts.get(held.step_id, "held"))
+        contract.StepVerdict(
+            step_id=held.step_id,
+            verdict=script.verdicts.get(held.step_id, "held"),
+            adjustments=[one for one in script.adjustments if one.number > held.adjusted],
+        )
         for held in request.steps
     ]
     return contract.BeatReply(verdicts=verdicts)

@@ -13,9 +13,10 @@ from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetOutput
 from trainer import child
 from trainer.agents.assignment import Assignment
+from trainer.domain.work import Paused
 
 
-def run(work: Assignment) -> DatasetOutput:  # noqa: C901 - a list of behaviours
+def run(work: Assignment) -> DatasetOutput:  # noqa: C901, PLR0912 - a list of behaviours
     path = str(work.step.config.get("file_path"))
     (work.directory / "scratch").write_text("left behind")
     work.progress.log("INFO", "working")
@@ -29,6 +30,12 @@ def run(work: Assignment) -> DatasetOutput:  # noqa: C901 - a list of behaviours
             time.sleep(600)
         case "slow":
             time.sleep(2)
+        case "heed":
+            while not work.steering.wants_pause():
+                for one in work.steering.adjustments():
+                    work.progress.log("INFO", f"adjusted to {one.learning_rate}", adjustment=one.number)
+                time.sleep(0.02)
+            raise Paused
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit":

@@ -69,7 +69,10 @@ def start(
             children = [ChildProcess(stub_child) for _ in range(slots)]
             for child in children:
                 stack.push_async_callback(child.close)
-            tasks = [asyncio.create_task(part) for part in (leases.run(), log.run(), *map(worker.run_slot, children))]
+            tasks = [
+                asyncio.create_task(part)
+                for part in (leases.run(), leases.follow_hints(), log.run(), *map(worker.run_slot, children))
+            ]
             stack.push_async_callback(_end, tasks)
             stack.push_async_callback(worker.close)
             yield worker
@@ -201,6 +204,57 @@ async def test_a_lost_step_is_dropped_without_a_word(start: Any, script: Any, be
         script.ready.append(step := behaves("ok"))
         await script.outcome(step)
     assert [request.step_id for request in script.finished] == [step.step_id]
+
+
+async def test_a_paused_step_is_given_back_from_where_it_can_go_on(
+    start: Any, script: Any, behaves: Any, log_of: Any, run_id: str
+) -> None:
+    async with start():
+        script.ready.append(step := behaves("heed", lease_seconds=0.6))
+        await _until(lambda: bool(script.beats))
+        script.verdicts[step.step_id] = "pause"
+        assert isinstance(await script.outcome(step), StepReleased)
+        assert "paused" in (await log_of(run_id, 2))[-1].message
+
+
+async def test_a_step_that_cannot_pause_is_stopped_and_given_back(
+    start: Any, script: Any, behaves: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.worker.worker._PAUSE_SECONDS", 0.5)
+    async with start():
+        script.ready.append(step := behaves("hang", lease_seconds=0.6))
+        script.verdicts[step.step_id] = "pause"
+        assert isinstance(await script.outcome(step), StepReleased)
+        script.ready.append(following := behaves("ok"))
+        assert isinstance(await script.outcome(following), StepSucceeded)
+
+
+async def test_a_step_is_adjusted_once_by_what_was_asked_before_and_what_comes(
+    start: Any, script: Any, behaves: Any, log_of: Any, run_id: str
+) -> None:
+    first, second = (contract.StepAdjustment(number=n, learning_rate=n / 1000, by="Ada") for n in (1, 2))
+    async with start():
+        script.ready.append(step := behaves("heed", lease_seconds=0.6, adjustments=[first]))
+        await _until(lambda: bool(script.beats))
+        script.adjustments += [first, second]
+        await _until(lambda: script.beats[-1].steps[0].adjusted == 2)
+        script.verdicts[step.step_id] = "pause"
+        await script.outcome(step)
+        records = await log_of(run_id, 4)
+    assert [record.adjustment for record in records] == [None, 1, 2, None]
+
+
+async def test_a_hint_that_a_job_was_steered_is_followed_at_once(
+    start: Any, script: Any, behaves: Any, orchestrator: Bus
+) -> None:
+    async with start():
+        script.ready.append(step := behaves("hang", lease_seconds=600))
+        await _until(lambda: bool(script.beats))
+        script.verdicts[step.step_id] = "cancel"
+        await orchestrator.publish(
+            contract.JOB_STEERED, contract.JobSteered(run_id=step.run_id), message_id=secrets.token_hex(8)
+        )
+        assert isinstance(await script.outcome(step, within=5), StepCancelled)
 
 
 async def test_a_step_past_its_deadline_is_stopped_for_good(start: Any, script: Any, behaves: Any) -> None:
@@ -342,7 +396,7 @@ async def test_an_unchanged_step_is_answered_without_being_run(
 
     async with start():
         first = await ingest("one")
-        assert await ingest("two") == first
+        assert await ingest("two") == StepSucceeded(output=first.output, cached=True)
         objects.put_bytes(S3Path.parse(path), b"a\nother content under the same name\n")
         await ingest("three")
         ran, reused, ran_again = [record.message for record in await log_of(run_id, 3)]

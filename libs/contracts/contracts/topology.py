@@ -161,6 +161,7 @@ ACCESS = (
         asks=("orchestrator.v1.steps.*", registry.GET_DATASET.subject, registry.REGISTER_MODEL.subject),
         publishes=(orchestrator.LOG_RECORDED.filter,),
         consumes=(TRAINER_WORK,),
+        follows=("EVENTS",),
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
     ),
     Access(

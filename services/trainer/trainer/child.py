@@ -1,7 +1,7 @@
 """`python -m trainer.child`: the process that does the work of steps, one at a time, for the service that started it.
 
-Reads an `Order` a line from standard input, writes `Ready`, `Logged` and `Ended` a line to standard output (see
-`domain.orders`). It never outlives its parent.
+Reads an `Order` a line from standard input and what it is steered by, writes `Ready`, `Logged` and `Ended` a line to
+standard output (see `domain.orders`). It never outlives its parent.
 """
 
 import ctypes
@@ -18,11 +18,13 @@ from typing import BinaryIO
 from common.objects import Objects
 from common.telemetry import configure_logging, get_logger
 from contracts.base import Message, Refused
-from contracts.orchestrator import ClaimedStep, LogLevel, LogRecord, StepFailed, StepSucceeded
+from contracts.orchestrator import ClaimedStep, LogLevel, LogRecord, StepFailed, StepReleased, StepSucceeded
 from trainer.agents.assignment import Agent, Assignment
 from trainer.domain.configuration import effective_config
 from trainer.domain.failures import crash_of, failure_of
-from trainer.domain.orders import Ended, Logged, Order, Ready
+from trainer.domain.orders import TO_CHILD, Adjust, Ended, Logged, Order, Pause, Ready
+from trainer.domain.steering import StepSteering
+from trainer.domain.work import Paused
 
 _log = get_logger("child")
 _PR_SET_PDEATHSIG = 1
@@ -56,6 +58,7 @@ class StepProgress:
                 "run_id": self._step.run_id,
                 "timestamp": datetime.now(UTC),
                 "agent": self._step.agent_class,
+                "agent_name": self._step.agent_name,
                 "level": level,
                 "message": message,
                 **numbers,
@@ -75,12 +78,14 @@ def main() -> None:
     from trainer.agents.table import AGENTS  # noqa: PLC0415 - torch: seconds, and not before the streams are safe
 
     line.write(Ready())
-    for order in iter(orders.get, None):
-        line.write(Ended(result=perform(order, line, AGENTS)))
+    for order, steering in iter(orders.get, None):
+        line.write(Ended(result=perform(order, steering, line, AGENTS)))
         _release_memory()
 
 
-def perform(order: Order, line: Line, agents: Mapping[str, Agent]) -> StepSucceeded | StepFailed:
+def perform(
+    order: Order, steering: StepSteering, line: Line, agents: Mapping[str, Agent]
+) -> StepSucceeded | StepFailed | StepReleased:
     """Does one step. Whatever goes wrong becomes its outcome."""
     storage = order.storage
     try:
@@ -91,10 +96,13 @@ def perform(order: Order, line: Line, agents: Mapping[str, Agent]) -> StepSuccee
             dataset=order.dataset,
             objects=Objects(storage.endpoint, storage.access_key, storage.secret_key, storage.region),
             progress=StepProgress(line, order.step),
+            steering=steering,
             models_dir=order.models_dir,
             directory=order.directory,
         )
         return StepSucceeded(output=agents[order.step.agent_class](assignment))
+    except Paused:
+        return StepReleased()
     except Refused as refused:
         return failure_of(refused)
     except Exception as error:
@@ -102,7 +110,10 @@ def perform(order: Order, line: Line, agents: Mapping[str, Agent]) -> StepSuccee
         return crash_of(error)
 
 
-def _take_over_standard_streams() -> "tuple[queue.Queue[Order | None], Line]":
+_Orders = queue.Queue[tuple[Order, StepSteering] | None]
+
+
+def _take_over_standard_streams() -> tuple[_Orders, Line]:
     """Keeps both ends of the conversation for us: what a library prints goes to standard error instead."""
     incoming = os.fdopen(os.dup(0), "rb")
     outgoing = os.fdopen(os.dup(1), "wb")
@@ -110,14 +121,23 @@ def _take_over_standard_streams() -> "tuple[queue.Queue[Order | None], Line]":
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
-    orders: queue.Queue[Order | None] = queue.Queue()
+    orders: _Orders = queue.Queue()
     threading.Thread(target=_read_orders, args=(incoming, orders), daemon=True).start()
     return orders, Line(outgoing)
 
 
-def _read_orders(incoming: BinaryIO, orders: "queue.Queue[Order | None]") -> None:
+def _read_orders(incoming: BinaryIO, orders: _Orders) -> None:
+    steering = StepSteering()
     for data in incoming:
-        orders.put(Order.model_validate_json(data))
+        match TO_CHILD.validate_json(data):
+            case Order() as order:
+                # Its own: what comes late for the order before it does nothing.
+                steering = StepSteering(order.step.adjustments)
+                orders.put((order, steering))
+            case Pause():
+                steering.pause()
+            case Adjust(adjustment=adjustment):
+                steering.adjust(adjustment)
     # Standard input ends with the service, and without it nobody wants what we do, even in the middle of a step.
     os._exit(0)
 

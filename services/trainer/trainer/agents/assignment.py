@@ -9,7 +9,7 @@ from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import ClaimedStep
 from contracts.pipeline import AgentOutput
 from contracts.registry import Dataset
-from trainer.domain.work import Progress
+from trainer.domain.work import Progress, Steering
 from trainer.engine.places import place_of
 
 
@@ -21,6 +21,7 @@ class Assignment:
     dataset: Dataset | None
     objects: Objects
     progress: Progress
+    steering: Steering
     models_dir: Path
     directory: Path
 

@@ -32,6 +32,7 @@ def run(work: Assignment) -> TrainingOutput:
         output_dir=model,
         checkpoints=S3CheckpointStore(work.objects, checkpoints_of(work.step)),
         progress=work.progress,
+        steering=work.steering,
     )
     # What an attempt that died here left behind is not part of this model.
     work.objects.remove_prefix(work.place("model/"))

@@ -1,4 +1,8 @@
-"""What the service and its child process say to each other: one JSON object a line."""
+"""What the service and its child process say to each other: one JSON object a line.
+
+An `Order` is followed by any number of `Pause` and `Adjust`, which hold for it alone, whenever they come; the child
+says `Logged` any number of times and then `Ended`. Nothing waits for an answer but the order.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -6,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from contracts.base import Message
-from contracts.orchestrator import ClaimedStep, LogRecord, StepFailed, StepSucceeded
+from contracts.orchestrator import ClaimedStep, LogRecord, StepAdjustment, StepFailed, StepReleased, StepSucceeded
 from contracts.registry import Dataset
 
 
@@ -25,11 +29,32 @@ class Order(Message):
     `directory` is the child's alone; whoever gave the order removes it.
     """
 
+    kind: Literal["order"] = "order"
     step: ClaimedStep
     dataset: Dataset | None = None
     storage: StorageAccess
     models_dir: Path
     directory: Path
+
+
+class Pause(Message):
+    """To the child: come to a point from which another attempt can go on, and end as released.
+
+    An agent that cannot goes on; the child is killed when that takes too long.
+    """
+
+    kind: Literal["pause"] = "pause"
+
+
+class Adjust(Message):
+    """To the child: from the next training step on this holds."""
+
+    kind: Literal["adjust"] = "adjust"
+    adjustment: StepAdjustment
+
+
+ToChild = Order | Pause | Adjust
+TO_CHILD: TypeAdapter[ToChild] = TypeAdapter(Annotated[ToChild, Field(discriminator="kind")])
 
 
 class Ready(Message):
@@ -49,7 +74,7 @@ class Ended(Message):
     """From the child: the outcome of the order; the last line about it."""
 
     kind: Literal["ended"] = "ended"
-    result: StepSucceeded | StepFailed = Field(discriminator="outcome")
+    result: StepSucceeded | StepFailed | StepReleased = Field(discriminator="outcome")
 
 
 FromChild = Ready | Logged | Ended

@@ -8,7 +8,7 @@ served with, its beginning-of-text token included where the tokenizer has one, s
 from pathlib import Path
 from typing import Protocol
 
-from contracts.orchestrator import LogLevel
+from contracts.orchestrator import LogLevel, StepAdjustment
 
 
 class Progress(Protocol):
@@ -16,8 +16,25 @@ class Progress(Protocol):
 
     def log(self, level: LogLevel, message: str, **numbers: float) -> None:
         """`numbers` are those of `LogRecord`: step, total_steps, epoch, loss, eval_loss, learning_rate, grad_norm,
-        tokens_per_second."""
+        tokens_per_second; and `adjustment`, the number of one that has taken effect."""
         ...
+
+
+class Steering(Protocol):
+    """What people want of a step while it is worked on. Neither waits: to be asked between two training steps."""
+
+    def wants_pause(self) -> bool:
+        """Whether to keep a checkpoint now and raise `Paused`."""
+        ...
+
+    def adjustments(self) -> list[StepAdjustment]:
+        """Those that have come since the last call, oldest first; at the first call also those from before the
+        attempt."""
+        ...
+
+
+class Paused(Exception):
+    """The agent has stopped where another attempt can go on."""
 
 
 class CheckpointStore(Protocol):

@@ -11,8 +11,8 @@ from contextlib import suppress
 from pydantic import ValidationError
 
 from common.telemetry import Counter, get_logger
-from contracts.orchestrator import LogRecord, StepFailed, StepSucceeded
-from trainer.domain.orders import FROM_CHILD, Ended, FromChild, Logged, Order, Ready
+from contracts.orchestrator import LogRecord, StepFailed, StepReleased, StepSucceeded
+from trainer.domain.orders import FROM_CHILD, Adjust, Ended, FromChild, Logged, Order, Pause, Ready, ToChild
 
 _log = get_logger("child")
 _DEATHS = Counter("trainer_child_deaths_total", "Worker processes that died unasked")
@@ -20,6 +20,11 @@ _LONGEST_LINE = 16 * 1024 * 1024
 _COMMAND = (sys.executable, "-m", "trainer.child")
 _LONGEST_PAUSE = 30.0
 _LAST_SECONDS = 5.0
+
+
+Outcome = StepSucceeded | StepFailed | StepReleased
+Steering = asyncio.Queue[Pause | Adjust]
+"""What is to be told a child about its order, also while it has not got that yet."""
 
 
 class ChildDied(Exception):
@@ -64,12 +69,12 @@ class ChildProcess:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def run(self, order: Order, on_log: Callable[[LogRecord], None]) -> StepSucceeded | StepFailed:
+    async def run(self, order: Order, on_log: Callable[[LogRecord], None], steering: Steering | None = None) -> Outcome:
         """Has the order done. Raises ChildDied. Cancelling it kills the process, whatever it is doing."""
         await self.ready()
         process = await self.start()
         try:
-            return await self._converse(process, order, on_log)
+            return await self._converse(process, order, on_log, steering or Steering())
         except BaseException:
             await self._kill(process)
             # The next order finds a warm process again.
@@ -82,17 +87,19 @@ class ChildProcess:
             await self._kill(self._process)
 
     async def _converse(
-        self, process: Process, order: Order, on_log: Callable[[LogRecord], None]
-    ) -> StepSucceeded | StepFailed:
-        assert process.stdin is not None  # noqa: S101 - it was started with a pipe
-        with suppress(ConnectionError):
-            process.stdin.write(order.model_dump_json().encode() + b"\n")
-            await process.stdin.drain()
-        while (message := await self._next(process)) is not None:
-            if isinstance(message, Logged):
-                on_log(message.record)
-            elif isinstance(message, Ended):
-                return message.result
+        self, process: Process, order: Order, on_log: Callable[[LogRecord], None], steering: Steering
+    ) -> Outcome:
+        await _tell(process, order)
+        passing_on = asyncio.create_task(_pass_on(process, steering))
+        try:
+            while (message := await self._next(process)) is not None:
+                if isinstance(message, Logged):
+                    on_log(message.record)
+                elif isinstance(message, Ended):
+                    return message.result
+        finally:
+            passing_on.cancel()
+            await asyncio.gather(passing_on, return_exceptions=True)
         _DEATHS.inc()
         raise ChildDied(await self._reap(process))
 
@@ -124,3 +131,16 @@ class ChildProcess:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+
+
+async def _pass_on(process: Process, steering: Steering) -> None:
+    while True:
+        await _tell(process, await steering.get())
+
+
+async def _tell(process: Process, message: ToChild) -> None:
+    """A process that has died says so at its other end."""
+    assert process.stdin is not None  # noqa: S101 - it was started with a pipe
+    with suppress(ConnectionError):
+        process.stdin.write(message.model_dump_json().encode() + b"\n")
+        await process.stdin.drain()

@@ -19,7 +19,8 @@ from contracts.base import RefusalCode, Refused
 from contracts.pipeline import TrainingConfig
 from trainer.domain.batches import MicroBatch, plan_run
 from trainer.domain.schedule import learning_rate, step_seed, steps_per_epoch, total_steps
-from trainer.domain.work import CheckpointStore, Progress
+from trainer.domain.steering import StepSteering
+from trainer.domain.work import CheckpointStore, Paused, Progress, Steering
 from trainer.engine.checkpoints import Standing, fingerprint, read_checkpoint, write_checkpoint
 from trainer.engine.evaluation import measure
 from trainer.engine.examples import Examples, read_rows, tokenise
@@ -58,10 +59,11 @@ def train(
     output_dir: Path,
     checkpoints: CheckpointStore,
     progress: Progress,
+    steering: Steering | None = None,
 ) -> TrainingResult:
     """Fine-tunes `base_model` and writes the adapter, or the whole model, with its tokenizer into `output_dir`.
 
-    Goes on from the newest of `checkpoints`, with the same losses as if it had never stopped. Raises
+    Goes on from the newest of `checkpoints`, with the same losses as if it had never stopped. Raises `Paused`,
     `Refused(CONFIG_INVALID)` for a model or a method that cannot be had, `Refused(DATASET_INVALID)` for rows without
     anything to learn and `Refused(TRAINING_FAILED)` when the loss is no number any more.
     """
@@ -71,7 +73,7 @@ def train(
     held_out = None if rows_eval is None else _held_out(rows_eval, tokenizer, max_seq_length)
     run = Run(directory, config, examples, held_out, progress)
     resumed = run.resume(checkpoints, work_dir)
-    run.learn(checkpoints, work_dir)
+    run.learn(checkpoints, work_dir, steering or StepSteering())
     run.save(output_dir)
     if chat_template is not None:
         tokenizer.chat_template = chat_template
@@ -120,12 +122,16 @@ class Run:
         shutil.rmtree(directory)
         return self._standing.step
 
-    def learn(self, checkpoints: CheckpointStore, work_dir: Path) -> None:
-        """Takes all steps that are left, with a record, a measurement and a checkpoint whenever one is due."""
+    def learn(self, checkpoints: CheckpointStore, work_dir: Path, steering: Steering) -> None:
+        """Takes all steps that are left, with a record, a measurement and a checkpoint whenever one is due.
+
+        Raises `Paused` once a checkpoint is kept, if that is wanted.
+        """
         self._model.train()
         self._clock = time.perf_counter()
         recorded = replace(self._standing)
         for micro_batches in plan_run(self._examples.lengths, self._config, self._standing.step):
+            self._heed(steering, checkpoints, work_dir)
             self._step(micro_batches)
             step, last = self._standing.step, self._standing.step == self._total
             if step % self._config.logging_steps == 0 or last:
@@ -169,6 +175,21 @@ class Run:
         standing.step += 1
         standing.window_steps += 1
         standing.tokens += sum(batch.size for batch in batches)
+
+    def _heed(self, steering: Steering, checkpoints: CheckpointStore, work_dir: Path) -> None:
+        step = self._standing.step
+        for adjustment in steering.adjustments():
+            self._config = self._config.model_copy(update={"learning_rate": adjustment.learning_rate})
+            self._progress.log(
+                "INFO",
+                f"learning_rate is {adjustment.learning_rate:g} from step {step + 1} on, as {adjustment.by} wants it",
+                step=step,
+                learning_rate=adjustment.learning_rate,
+                adjustment=adjustment.number,
+            )
+        if steering.wants_pause():
+            self._keep(checkpoints, work_dir)
+            raise Paused
 
     def _settle(self) -> None:
         """Fetches what the steps since the last call lost, which a GPU may still be computing, and the time they took.

@@ -1,14 +1,15 @@
 """The steps this worker holds, and the heartbeats that keep them its own."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 
 from common.bus import Bus
 from common.telemetry import Gauge, get_logger
 from contracts.base import Refused
-from contracts.orchestrator import BEAT_STEPS, BeatSteps, ClaimedStep, HeldStep
+from contracts.orchestrator import BEAT_STEPS, JOB_STEERED, BeatSteps, ClaimedStep, HeldStep, StepVerdict
+from trainer.domain.orders import Adjust, Pause
+from trainer.engine.child_process import Steering
 
 _log = get_logger("leases")
 _HELD = Gauge("trainer_steps_held", "Steps being worked on now")
@@ -24,11 +25,17 @@ class Interruption(StrEnum):
 
 
 class Lease:
-    """A held step. It is interrupted at most by its cancellation or the end of this process, and then by its loss."""
+    """A held step. It is interrupted at most by its cancellation or the end of this process, and then by its loss.
+
+    `steering` is what its child is to be told; `adjusted` the number of the last adjustment among it.
+    """
 
     def __init__(self, step: ClaimedStep) -> None:
         self.step = step
         self.lost = asyncio.Event()
+        self.paused = asyncio.Event()
+        self.steering: Steering = Steering()
+        self.adjusted = max((one.number for one in step.adjustments), default=0)
         self._why: Interruption | None = None
         self._interrupted = asyncio.Event()
 
@@ -38,6 +45,21 @@ class Lease:
         if why is Interruption.LOST:
             self.lost.set()
         self._interrupted.set()
+
+    def heed(self, verdict: StepVerdict) -> None:
+        for adjustment in verdict.adjustments:
+            # Two answers may tell of the same one.
+            if adjustment.number > self.adjusted:
+                self.adjusted = adjustment.number
+                self.steering.put_nowait(Adjust(adjustment=adjustment))
+        match verdict.verdict:
+            case "pause" if not self.paused.is_set():
+                self.paused.set()
+                self.steering.put_nowait(Pause())
+            case "cancel":
+                self.interrupt(Interruption.CANCELLED)
+            case "lost":
+                self.interrupt(Interruption.LOST)
 
     async def interruption(self) -> Interruption:
         """Waits until the work must stop, and says why."""
@@ -73,6 +95,12 @@ class Leases:
         for lease in self._held.values():
             lease.interrupt(why)
 
+    async def follow_hints(self) -> None:
+        """Beats at once when somebody steers a job that is worked on here, until cancelled."""
+        async for hint in self._bus.follow(JOB_STEERED):
+            if any(lease.step.run_id == hint.body.run_id for lease in self._held.values()):
+                self._changed.set()
+
     async def run(self) -> None:
         """Beats until cancelled. An orchestrator that does not answer is asked again soon: it may just restart."""
         while True:
@@ -96,13 +124,11 @@ class Leases:
 
     async def _beat(self) -> None:
         asked = dict(self._held)
-        steps = [HeldStep(step_id=step_id, fence=fence) for step_id, fence in asked]
+        steps = [
+            HeldStep(step_id=step_id, fence=fence, adjusted=lease.adjusted) for (step_id, fence), lease in asked.items()
+        ]
         reply = await self._bus.ask(BEAT_STEPS, BeatSteps(worker_id=self._worker_id, steps=steps))
-        verdicts = {verdict.step_id: verdict.verdict for verdict in reply.verdicts}
-        effect: dict[str, Callable[[Lease], None]] = {
-            "cancel": lambda lease: lease.interrupt(Interruption.CANCELLED),
-            "lost": lambda lease: lease.interrupt(Interruption.LOST),
-        }
+        verdicts = {verdict.step_id: verdict for verdict in reply.verdicts}
         for (step_id, _), lease in asked.items():
-            if (act := effect.get(verdicts.get(step_id, "held"))) is not None:
-                act(lease)
+            if (verdict := verdicts.get(step_id)) is not None:
+                lease.heed(verdict)

@@ -10,14 +10,15 @@ from pathlib import Path
 from common.bus import Bus
 from common.telemetry import get_logger
 from contracts.base import Refused
-from contracts.orchestrator import ClaimedStep, StepFailed, StepSucceeded
+from contracts.orchestrator import ClaimedStep, StepSucceeded
 from contracts.pipeline import DatasetConfig, RegistrationConfig, RegistrationOutput
 from contracts.registry import GET_DATASET, REGISTER_MODEL, Dataset, GetDataset
 from trainer.domain.configuration import effective_config
 from trainer.domain.failures import crash_of, failure_of, lost_worker
 from trainer.domain.orders import Order, StorageAccess
 from trainer.domain.registration import registration_of
-from trainer.engine.child_process import ChildDied, ChildProcess
+from trainer.engine.child_process import ChildDied, ChildProcess, Outcome
+from trainer.worker.leases import Lease
 from trainer.worker.results import Results
 from trainer.worker.run_log import StepLog
 
@@ -34,10 +35,11 @@ class Performer:
     models_dir: Path
     folder: Path
 
-    async def perform(self, step: ClaimedStep, child: ChildProcess, log: StepLog) -> StepSucceeded | StepFailed:
-        """Does the step. Whatever goes wrong becomes its outcome. Cancelling it kills what the child is doing."""
+    async def perform(self, lease: Lease, child: ChildProcess, log: StepLog) -> Outcome:
+        """Does the held step. Whatever goes wrong becomes its outcome. Cancelling it kills what the child is doing."""
+        step = lease.step
         try:
-            return await self._perform(step, child, log)
+            return await self._perform(lease, child, log)
         except Refused as refused:
             return failure_of(refused)
         except ChildDied as death:
@@ -46,7 +48,8 @@ class Performer:
             _log.exception("step_crashed", step_id=step.step_id, agent_class=step.agent_class)
             return crash_of(error)
 
-    async def _perform(self, step: ClaimedStep, child: ChildProcess, log: StepLog) -> StepSucceeded | StepFailed:
+    async def _perform(self, lease: Lease, child: ChildProcess, log: StepLog) -> Outcome:
+        step = lease.step
         config = effective_config(step)
         if isinstance(config, RegistrationConfig):
             return await self._register(step, config, log)
@@ -55,13 +58,14 @@ class Performer:
         earlier = await self.results.find(key) if key else None
         if earlier is not None:
             log.say("INFO", f"{step.agent_class}: nothing has changed since an earlier run, whose result is used again")
-            return StepSucceeded(output=earlier)
+            return StepSucceeded(output=earlier, cached=True)
         async with self._scratch(step) as directory:
             order = Order(
                 step=step, dataset=dataset, storage=self.storage, models_dir=self.models_dir, directory=directory
             )
-            result = await child.run(order, log.record)
-        if key and isinstance(result, StepSucceeded):
+            result = await child.run(order, log.record, lease.steering)
+        # What people changed meanwhile is not in the key.
+        if key and not lease.adjusted and isinstance(result, StepSucceeded):
             await self.results.keep(key, result.output)
         return result
 

@@ -79,7 +79,12 @@ class StepLog:
         step = self._step
         self.record(
             LogRecord(
-                run_id=step.run_id, timestamp=datetime.now(UTC), agent=step.agent_class, level=level, message=message
+                run_id=step.run_id,
+                timestamp=datetime.now(UTC),
+                agent=step.agent_class,
+                agent_name=step.agent_name,
+                level=level,
+                message=message,
             )
         )
 

@@ -40,6 +40,8 @@ _LOG_SECONDS = 2.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _PAUSE_WITHOUT_ORCHESTRATOR = 1.0
 _GRACE_SECONDS = 10.0
+_PAUSE_SECONDS = 30.0
+"""How long an agent may take to come to a point to go on from, or to its end, before it is stopped where it is."""
 
 Result = StepSucceeded | StepFailed | StepCancelled | StepReleased
 
@@ -125,14 +127,17 @@ class Worker:
 
     async def _outcome(self, lease: Lease, child: ChildProcess, log: StepLog) -> Result | None:
         """What came of the work; None when another worker holds the step now, and nobody waits for ours."""
-        working = asyncio.create_task(self.performer.perform(lease.step, child, log))
+        working = asyncio.create_task(self.performer.perform(lease, child, log))
+        pausing = asyncio.create_task(_patience_with_pause(lease))
         interrupted = asyncio.create_task(lease.interruption())
         try:
             await asyncio.wait(
-                {working, interrupted}, timeout=lease.seconds_left(), return_when=asyncio.FIRST_COMPLETED
+                {working, interrupted, pausing}, timeout=lease.seconds_left(), return_when=asyncio.FIRST_COMPLETED
             )
             if working.done():
                 return working.result()
+            if pausing.done():
+                return StepReleased()
             if not interrupted.done():
                 return deadline_passed(lease.step.global_config.step_timeout_seconds)
             match interrupted.result():
@@ -143,7 +148,7 @@ class Worker:
                 case Interruption.LOST:
                     return None
         finally:
-            await _end(working, interrupted)
+            await _end(working, interrupted, pausing)
 
     async def _tell(self, lease: Lease, result: Result, log: StepLog) -> None:
         match result:
@@ -151,6 +156,8 @@ class Worker:
                 log.say("ERROR", f"{lease.step.agent_class} failed: {result.message}")
             case StepCancelled():
                 log.say("WARN", f"{lease.step.agent_class} was cancelled")
+            case StepReleased() if lease.paused.is_set():
+                log.say("INFO", f"{lease.step.agent_class} is paused")
             case StepReleased():
                 log.say("WARN", f"{lease.step.agent_class} was stopped; it goes on where it was once a worker is free")
             case StepSucceeded():
@@ -197,6 +204,11 @@ def _untellable(refused: Refused) -> StepFailed:
     return StepFailed(
         code=ErrorCode.INTERNAL, message=f"The result could not be recorded: {refused.message}", retryable=False
     )
+
+
+async def _patience_with_pause(lease: Lease) -> None:
+    await lease.paused.wait()
+    await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _end(*tasks: "asyncio.Future[Any]") -> None:
