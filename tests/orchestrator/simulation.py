@@ -1,12 +1,13 @@
 """The engine without I/O: a model of the store, moved by the real state machine in random orders.
 
-One history is one run: a seed chooses a graph of at most four steps and then what happens to it, until all is over.
+One history is one run: a seed chooses a graph of at most four steps, one of which may be split into parts, and then
+what happens to it, until all is over.
 The store keeps books of its own beside what the machine decides, and any promise that breaks raises `Broken` with the
 seed and all that had happened. To replay it: `Simulation(seed).play()`.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from random import Random
 from typing import Literal
@@ -15,7 +16,7 @@ from contracts.base import RefusalCode
 from contracts.orchestrator import StepCancelled, StepFailed, StepReleased, StepStatus
 from orchestrator.domain import machine, outcomes
 from orchestrator.domain.failures import STOPPED_UNASKED
-from orchestrator.domain.machine import Run, RunStatus, Step, Transition
+from orchestrator.domain.machine import MOST_PARTS, Part, Run, RunStatus, Step, Transition
 from orchestrator.domain.policy import Policy
 
 Report = Literal["done", "failed", "failed for good", "stopped", "given back"]
@@ -24,6 +25,7 @@ Claimed = tuple[int, int]
 """A step's id and the fence of its claim."""
 
 MOST_STEPS = 4
+MOST_SPLIT = 3
 MOST_EVENTS = 40
 """After so many nothing goes wrong any more, and the run must come to its end."""
 
@@ -89,6 +91,20 @@ def _graphs(size: int) -> Iterator[tuple[tuple[int, ...], ...]]:
         yield tuple(tuple(before for after, before in edges if after == step) for step in range(size))
 
 
+@dataclass(frozen=True)
+class Splitting:
+    """The step at `position` turns out to be so many `parts`, `at_once` of which may be claimed at the same time. An
+    earlier run has done those of `kept`."""
+
+    position: int
+    parts: int
+    at_once: int
+    kept: frozenset[int]
+
+    def split(self) -> list[Part]:
+        return [Part(f"p{i}", {}, {"fence": 0} if i in self.kept else None) for i in range(self.parts)]
+
+
 _RUNS = tuple(
     run_of(needs, max_attempts, approval)
     for size in range(1, MOST_STEPS + 1)
@@ -96,13 +112,24 @@ _RUNS = tuple(
     for max_attempts in (1, 2, 3)
     for approval in (None, *range(size))
 )
+_SPLITTINGS = (
+    *(None,) * 8,
+    *(
+        Splitting(position, parts, at_once, frozenset(kept))
+        for position in range(MOST_STEPS)
+        for parts in range(1, MOST_SPLIT + 1)
+        for at_once in range(1, parts + 1)
+        for kept in ((), (0,))
+    ),
+)
 
 
 class Store:
     """One run as the database would hold it, with the store's compare-and-sets, and the books that it is held to."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, splitting: Splitting | None = None) -> None:
         self.run = run
+        self.splitting = splitting
         self.steps = dict(run.steps)
         self.holders: dict[int, int] = {}
         """The fence of the claim that holds each running step."""
@@ -141,24 +168,34 @@ class Store:
             return False
         if self.holders.pop(step.id, None) != claimed[1]:
             raise Broken(f"a report under fence {claimed[1]} of {step} was taken from one who does not hold it")
-        if report == "done":
-            transition = machine.succeed(self.run, step, {"fence": claimed[1]})
-        else:
+        if report == "done" and self.misses_a_part(step):
+            report = "failed for good"
+        if report != "done":
             transition = outcomes.finish(self.run, step, _RESULTS[report], POLICY, chance)
+        elif self.splitting is not None and step.position == self.splitting.position and not step.parts:
+            transition = machine.split(self.run, step, self.splitting.split(), self.splitting.at_once)
+            self.attempts[step.id] = 0 if self.run.status == "active" else self.attempts[step.id]
+        else:
+            transition = machine.succeed(self.run, step, {"fence": claimed[1]})
         if report == "given back" and self.run.status == "active":
             self.attempts[step.id] -= 1
         may_fail = report == "failed for good" or self.attempts[step.id] == step.max_attempts
+        may_fail = may_fail and step.part_of is None
         self.keep(transition, may_end={"completed": report == "done", "failed": report != "done" and may_fail})
         return True
 
+    def misses_a_part(self, whole: Step) -> bool:
+        """What a worker looks at before it joins the parts of a step."""
+        return any(part.status == "failed" for part in self.parts_of(whole))
+
     def expire(self, step: Step, chance: float) -> None:
         del self.holders[step.id]
-        last = self.attempts[step.id] == step.max_attempts
+        last = self.attempts[step.id] == step.max_attempts and step.part_of is None
         self.keep(outcomes.expire(self.run, step, POLICY, chance), may_end={"failed": last})
 
     def overrun(self, step: Step) -> None:
         del self.holders[step.id]
-        self.keep(outcomes.overrun(self.run, step, 1.0), may_end={"failed": True})
+        self.keep(outcomes.overrun(self.run, step, 1.0), may_end={"failed": step.part_of is None})
 
     def cancel(self) -> None:
         self.keep(machine.cancel(self.run), may_end={"cancelled": True})
@@ -185,7 +222,35 @@ class Store:
             if step.status == "completed":
                 self._keep_result(step, transition)
         paused = run.paused if transition.paused is None else transition.paused
+        self._make(transition)
         self._keep(transition.changed, ended or run.status, paused=paused)
+
+    def parts_of(self, whole: Step) -> list[Step]:
+        return [step for step in self.steps.values() if step.part_of == whole.position]
+
+    def _make(self, transition: Transition) -> None:
+        """The parts that a step is split into."""
+        for new in transition.made:
+            if new.position in self.steps or transition.step is None:
+                raise Broken(f"a second step enters at {new.position}")
+            whole = transition.step
+            part = Step(
+                id=100 + new.position,
+                position=new.position,
+                name=f"{whole.name}{new.part.name}",
+                kind=whole.kind,
+                status=new.status,
+                attempt=0,
+                max_attempts=whole.max_attempts,
+                fence=0,
+                needs=frozenset(),
+                waits_for=new.waits_for,
+                part_of=whole.position,
+            )
+            self.steps[new.position] = part
+            self.attempts[part.id] = 0
+            if new.part.output is not None:
+                self.results[part.id] = new.part.output["fence"]
 
     def _keep_result(self, step: Step, transition: Transition) -> None:
         if step.id in self.results or transition.output is None:
@@ -205,13 +270,13 @@ class Store:
 
     def _check(self) -> None:
         run, steps = self.run, self.steps
-        statuses = {step.status for step in steps.values()}
+        statuses = {step.status for step in steps.values() if step.part_of is None}
         active = run.status == "active"
         if active and statuses & _BAD_ENDS:
             raise Broken("a run goes on whose steps ended badly")
-        if active and not statuses & {"running", "ready", "paused"}:
+        if active and all(step.status == "waiting" for step in run.steps.values()):
             raise Broken("nothing can move an active run")
-        if not active and statuses & {"waiting", "ready", "paused"}:
+        if not active and any(step.status in {"waiting", "ready", "paused"} for step in run.steps.values()):
             raise Broken("an ended run has steps to come")
         if (run.status == "completed") != (statuses == {"completed"}) and run.status not in {"cancelled", "failed"}:
             raise Broken(f"a run is {run.status} whose steps are {statuses}")
@@ -225,6 +290,10 @@ class Store:
         for need in step.needs:
             missing += self.steps[need].status != "completed"
         status = step.status
+        if step.parts:
+            missing += self._check_parts(step)
+        if step.part_of is not None and status == "waiting":
+            missing = 1
         if missing and status != "waiting" and status not in _BAD_ENDS:
             raise Broken(f"{step.name} is {status} before what it needs")
         held_back = self.run.paused or step.approval
@@ -237,6 +306,17 @@ class Store:
         if (status == "running") != (step.id in self.holders):
             raise Broken(f"{step.name} is {status}, and its holder thinks otherwise")
 
+    def _check_parts(self, whole: Step) -> int:
+        """How many of its parts have not ended, of which as many as may be are to be claimed."""
+        left = [part.status for part in self.parts_of(whole) if part.status in _OPEN]
+        at_once = self.splitting.at_once if self.splitting is not None else 0
+        open_now = len(left) - left.count("waiting")
+        if self.run.status == "active" and open_now != min(at_once, len(left)):
+            raise Broken(f"of {len(left)} parts of {whole.name} {open_now} may be claimed at once")
+        if whole.status == "completed" and any(part.status != "completed" for part in self.parts_of(whole)):
+            raise Broken(f"{whole.name} has completed, and not all of its parts")
+        return len(left)
+
 
 class Simulation:
     """The history of one run that `seed` stands for. `happened` is what has, in order."""
@@ -246,11 +326,12 @@ class Simulation:
         self.happened: list[str] = []
         self._random = Random(seed)
         self._shape = self._below(len(_RUNS))
-        self._store = store(_RUNS[self._shape])
+        self._splitting = self._below(len(_SPLITTINGS))
+        self._store = store(_RUNS[self._shape], _SPLITTINGS[self._splitting])
         # Claims stay: a worker that has lost its step reports all the same, and some report twice.
         self._claims: list[Claimed] = []
 
-    def play(self) -> tuple[int, str]:
+    def play(self) -> tuple[int, int, str]:
         """Plays it to its end; which run it was and what happened to it, which tells it from all other histories."""
         try:
             for _ in range(MOST_EVENTS):
@@ -261,7 +342,7 @@ class Simulation:
             self._report_again()
         except Broken as broken:
             raise Broken(f"seed {self.seed}: {broken}; after {', '.join(self.happened)}") from broken
-        return self._shape, " ".join(self.happened)
+        return self._shape, self._splitting, " ".join(self.happened)
 
     def _happen(self, event: str) -> None:
         store, run, active = self._store, self._store.run, self._store.run.status == "active"
@@ -303,7 +384,7 @@ class Simulation:
 
     def _report(self, claimed: Claimed, report: Report) -> None:
         recorded = self._store.report(claimed, report, self._random.random())
-        self.happened.append(f"{claimed[0] - 100}#{claimed[1]} {report}{'' if recorded else ', dropped'}")
+        self.happened.append(f"{_name(claimed)} {report}{'' if recorded else ', dropped'}")
 
     def _take_away(self, how: str, step: Step) -> None:
         self.happened.append(f"{how} {step.name}")
@@ -325,7 +406,7 @@ class Simulation:
         if store.run.status == "active" and store.run.paused:
             self._tell("resume")
         self._happen("approve")
-        for _ in range(2 * MOST_STEPS):
+        for _ in range(2 * MOST_STEPS + MOST_SPLIT):
             for step in store.claimable():
                 self._claim(step)
             for claimed in list(store.holders.items()):
@@ -345,3 +426,10 @@ class Simulation:
 
     def _below(self, number: int) -> int:
         return int(self._random.random() * number)
+
+
+def _name(claimed: Claimed) -> str:
+    """As steps are called, with the fence of the claim."""
+    position = claimed[0] - 100
+    name = f"s{position}" if position < MOST_PARTS else f"s{position // MOST_PARTS - 1}p{position % MOST_PARTS}"
+    return f"{name}#{claimed[1]}"

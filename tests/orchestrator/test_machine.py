@@ -7,6 +7,8 @@ import pytest
 from contracts.orchestrator import StepStatus
 from orchestrator.domain.failures import LEASE_ENDED
 from orchestrator.domain.machine import (
+    MOST_PARTS,
+    Part,
     Run,
     Step,
     Transition,
@@ -17,6 +19,7 @@ from orchestrator.domain.machine import (
     reject,
     release,
     resume,
+    split,
     succeed,
 )
 from tests.orchestrator.simulation import POLICY
@@ -142,6 +145,58 @@ def test_a_step_that_is_rejected_fails_the_run() -> None:
     run = waiting_for_a_person(run_of(set(), {0}), 0)
     transition = reject(run, run.steps[0], LEASE_ENDED)
     assert (changes(transition), transition.ended) == ({"s0": "failed", "s1": "skipped"}, "failed")
+
+
+def split_run(parts: int, at_once: int, **changed: StepStatus) -> Run:
+    """A run whose first step was split, and a second that needs it. `changed` are statuses of parts by name."""
+    run = run_of(set(), {0}, running={0})
+    transition = split(run, run.steps[0], [Part(f"p{number}", {}) for number in range(parts)], at_once)
+    made = {
+        new.position: Step(
+            id=200 + number,
+            position=new.position,
+            name=new.part.name,
+            kind="DatasetAgent",
+            status=changed.get(new.part.name, new.status),
+            attempt=1,
+            max_attempts=1,
+            fence=1,
+            needs=frozenset(),
+            waits_for=new.waits_for,
+            part_of=0,
+        )
+        for number, new in enumerate(transition.made)
+    }
+    return replace(run, steps={0: transition.changed[0], 1: run.steps[1], **made})
+
+
+def test_a_step_is_split_into_parts_of_which_so_many_may_be_claimed_at_once() -> None:
+    run = run_of(set(), running={0})
+    parts = [Part("a", {}), Part("kept", {}, {"n": 1}), Part("b", {}), Part("c", {})]
+    transition = split(run, run.steps[0], parts, 2)
+    assert [(new.part.name, new.status) for new in transition.made] == [
+        ("a", "ready"),
+        ("kept", "completed"),
+        ("b", "ready"),
+        ("c", "waiting"),
+    ]
+    (whole,) = transition.changed
+    assert (whole.status, whole.waits_for, whole.parts, whole.attempt) == ("waiting", 3, 4, 0)
+    assert changes(split(run, run.steps[0], [Part("kept", {}, {})], 2)) == {"s0": "ready"}
+    assert changes(split(replace(run, status="cancelled"), run.steps[0], parts, 2)) == {"s0": "cancelled"}
+
+
+def test_a_part_that_ends_lets_the_next_follow_and_the_last_lets_its_whole_join_them() -> None:
+    run = split_run(3, 1, p0="running")
+    first = run.steps[MOST_PARTS]
+    assert changes(succeed(run, first, {})) == {"p0": "completed", "s0": "waiting", "p1": "ready"}
+    failed = fail(run, first, LEASE_ENDED, retryable=True, delay=1)
+    assert (changes(failed), failed.ended) == ({"p0": "failed", "s0": "waiting", "p1": "ready"}, None)
+    run = split_run(1, 1, p0="running")
+    assert changes(fail(run, run.steps[MOST_PARTS], LEASE_ENDED, retryable=False, delay=1)) == {
+        "p0": "failed",
+        "s0": "ready",
+    }
 
 
 def test_in_an_ended_run_a_result_is_kept_and_changes_nothing_else() -> None:

@@ -16,6 +16,7 @@ from contracts.workflow_runs import (
     DELETE_WORKFLOW_RUN,
     GetWorkflowRun,
 )
+from contracts.workflows import PayloadSnapshot
 from orchestrator.deps import Deps
 from orchestrator.domain.workflows.messages import LONGEST_TOLD
 from orchestrator.engine.progress import Answering
@@ -28,6 +29,18 @@ from .test_workflow_runs import ended, refusal, responses, start, workflow
 
 Replica = Callable[[], AbstractAsyncContextManager[Service]]
 
+ANSWERED = PayloadSnapshot(
+    payload_id=7,
+    version=1,
+    name="a",
+    step="a",
+    needs=[],
+    blocks=[],
+    llm_port=5001,
+    model_format="raw",
+    temperature=0,
+    response_length=20,
+)
 _LAST = {"workflow_completed", "workflow_failed"}
 
 
@@ -108,6 +121,30 @@ async def test_a_run_that_does_not_complete_says_why_last(caller: Bus, router: R
 
 
 @pytest.mark.usefixtures("service")
+async def test_of_a_list_each_item_is_told_and_how_many_have_ended(caller: Bus, router: Router) -> None:
+    async def refuse_b(content: str) -> str:
+        if content == "b":
+            raise Refused(RefusalCode.INVALID, "Not like this")
+        return content
+
+    router.answer = refuse_b
+    each = {"name": "each", "says": "{item}", "for_each": "x", "items_at_once": 1}
+    run_id = await start(caller, await workflow(caller, each), x=["a", "b"])
+    messages = await told(caller, run_id)
+    progress = [message.data.progress for message in messages if isinstance(message, ExecutionProgress)]
+    assert progress == [50, 100]
+    assert changes(messages) == ["item_completed", "item_failed", "workflow_failed"]
+    completed, failed = (message.model_dump()["data"] for message in messages if message.type.startswith("item_"))
+    assert (completed["item"], completed["items"], completed["content"], completed["payloadName"]) == (
+        0,
+        2,
+        "a",
+        "each",
+    )
+    assert (failed["item"], failed["error"], failed["payloadId"]) == (1, "Not like this", completed["payloadId"])
+
+
+@pytest.mark.usefixtures("service")
 async def test_of_a_response_that_is_too_long_the_beginning_is_told(caller: Bus, router: Router) -> None:
     async def much(_: str) -> str:
         return "é" * (LONGEST_TOLD + 1)
@@ -185,7 +222,7 @@ async def test_only_whoever_started_a_run_and_admins_may_watch_it(caller: Bus, r
 async def test_while_a_payload_is_answered_it_is_told_how_far_it_is(caller: Bus, deps: Deps) -> None:
     end = await caller.end_of(RUN_TOLD)
     number = 2**40 + end
-    with Answering(deps, owner="ada", run_id=number, payload_id=7, name="a", expected=20) as answering:
+    with Answering(deps, owner="ada", run_id=number, payload=ANSWERED) as answering:
         assert await deps.relay.relay_once() == 0, "all that came before is told"
         async with aclosing(caller.follow(RUN_TOLD, key=str(number), after=end)) as events:
             waiting = await asyncio.wait_for(anext(events), 10)

@@ -48,7 +48,14 @@ class ForgetsThePause(Store):
         return [step for step in self.run.steps.values() if step.status in {"paused", "ready"}]
 
 
-@pytest.mark.parametrize("store", [ForgetsFences, StartsTooEarly, ForgetsThePause])
+class JoinsWhatIsNotWhole(Store):
+    """Completes a step one of whose parts has failed."""
+
+    def misses_a_part(self, whole: Step) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("store", [ForgetsFences, StartsTooEarly, ForgetsThePause, JoinsWhatIsNotWhole])
 def test_the_simulation_notices_a_store_that(store: type[Store]) -> None:
     with pytest.raises(Broken, match=r"seed \d+: .*; after .*claim"):
         for seed in range(2000):

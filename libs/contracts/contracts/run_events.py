@@ -1,4 +1,4 @@
-"""What runs of workflows tell while they go on: document C's four messages, kept in a stream for a while.
+"""What runs of workflows tell while they go on: document C's four messages and ours, kept in a stream for a while.
 
 The changes of a run's state are told exactly once and in order, from the transaction in which they happened. What is
 told meanwhile of its progress may be lost. The key of an event is the id of its run.
@@ -41,6 +41,30 @@ class Response(EventBody):
     metadata: EventMetadata
 
 
+class ItemProgress(Progress):
+    """As `Progress`, of one item of a payload's `for_each`, counted from 0."""
+
+    item: int
+
+
+class ItemResponse(Response):
+    """Of `items` items, the response to one, counted from 0."""
+
+    item: int
+    items: int
+
+
+class ItemFailure(EventBody):
+    """An item has failed for good. The others go on; the payload fails when all have ended."""
+
+    runId: int  # noqa: N815 - document C's name
+    payloadId: int  # noqa: N815 - document C's name
+    payloadName: str  # noqa: N815 - document C's name
+    item: int
+    items: int
+    error: str
+
+
 class Completion(EventBody):
     runId: int  # noqa: N815 - document C's name
     status: Literal["completed"] = "completed"
@@ -63,6 +87,21 @@ class PayloadCompleted(EventBody):
     data: Response
 
 
+class ItemProgressed(EventBody):
+    type: Literal["item_progress"] = "item_progress"
+    data: ItemProgress
+
+
+class ItemCompleted(EventBody):
+    type: Literal["item_completed"] = "item_completed"
+    data: ItemResponse
+
+
+class ItemFailed(EventBody):
+    type: Literal["item_failed"] = "item_failed"
+    data: ItemFailure
+
+
 class WorkflowCompleted(EventBody):
     type: Literal["workflow_completed"] = "workflow_completed"
     data: Completion
@@ -73,8 +112,17 @@ class WorkflowFailed(EventBody):
     data: Failure
 
 
-RunMessage = ExecutionProgress | PayloadCompleted | WorkflowCompleted | WorkflowFailed
-"""A message in document C's form. The last two end a run: nothing comes after them."""
+RunMessage = (
+    ExecutionProgress
+    | PayloadCompleted
+    | ItemProgressed
+    | ItemCompleted
+    | ItemFailed
+    | WorkflowCompleted
+    | WorkflowFailed
+)
+"""A message in document C's form. The last two end a run: nothing comes after them. Those of items come besides: of a
+payload that is done for each of a list, `execution_progress` says how many have ended."""
 
 
 MOST_AT_ONCE = 10

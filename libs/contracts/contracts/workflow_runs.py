@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.pages import Page, PageRequest
 from contracts.prompts import Id
 from contracts.router import Usd
 from contracts.workflows import InputName, PayloadRef
@@ -52,8 +53,22 @@ class WorkflowRun(Message):
     metadata: RunMetadata
 
 
+class ItemCounts(Message):
+    """How it stands with the items of a payload's `for_each`. What is in none of the counts has yet to start."""
+
+    payload_id: int
+    payload_name: str
+    total: int
+    running: int
+    completed: int
+    failed: int
+
+
 class WorkflowRunWithInputs(WorkflowRun):
+    """`items` are of payloads that are done for each item of a list, once that is known."""
+
     inputs: RunInputs
+    items: list[ItemCounts]
 
 
 class ResponseMetadata(Message):
@@ -122,9 +137,46 @@ class RunResponsePage(Message):
     more: bool
 
 
+ItemStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+"""An item that had not started when its run failed is `cancelled`, too."""
+
+
+class RunItem(Message):
+    """What became of the item of number `item`, from 0, of a payload's `for_each`. `text` is the item itself.
+
+    `content`, `prompt` and `metadata` are those of its response, null until it has one; `error` says why it failed.
+    """
+
+    payload_id: int
+    payload_name: str
+    item: int
+    text: str
+    status: ItemStatus
+    attempts: int
+    content: str | None
+    prompt: str | None
+    metadata: ResponseMetadata | None
+    error: str | None
+    started_at: Timestamp | None
+    completed_at: Timestamp | None
+
+
+class ListRunItems(PageRequest):
+    """Items of the payloads of a run, or of the one that `payload` (its id or name) names."""
+
+    run_id: Id
+    payload: PayloadRef | None = None
+    status: ItemStatus | None = None
+
+
+class RunItemPage(Page[RunItem]):
+    """Items, in the order of their payloads and their lists."""
+
+
 class RerunWorkflow(Message):
     """Starts a new run of what `run_id` pinned. It keeps the responses of all payloads that neither are nor follow the
-    one at `from_payload` (its id or name); without one, of all that had completed when the run ended badly."""
+    one at `from_payload` (its id or name); without one, of all payloads and items that had completed when the run ended
+    badly."""
 
     run_id: Id
     from_payload: PayloadRef | None = None
@@ -160,6 +212,7 @@ EXECUTE_WORKFLOW = Rpc("orchestrator.v1.runs.start", ExecuteWorkflow, ExecutionS
 LIST_WORKFLOW_RUNS = Rpc("orchestrator.v1.runs.list", ListWorkflowRuns, WorkflowRunList)
 GET_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.get", GetWorkflowRun, WorkflowRunWithInputs, refusals=_UNKNOWN)
 LIST_RUN_RESPONSES = Rpc("orchestrator.v1.runs.responses", ListRunResponses, RunResponsePage, refusals=_UNKNOWN)
+LIST_RUN_ITEMS = Rpc("orchestrator.v1.runs.items", ListRunItems, RunItemPage, refusals=(*_UNKNOWN, RefusalCode.INVALID))
 DELETE_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.delete", GetWorkflowRun, RunDeleted, refusals=_UNKNOWN)
 CANCEL_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.cancel", GetWorkflowRun, WorkflowRun, refusals=_STEERED)
 PAUSE_WORKFLOW_RUN = Rpc("orchestrator.v1.runs.pause", GetWorkflowRun, WorkflowRun, refusals=_STEERED)

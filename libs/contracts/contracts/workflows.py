@@ -39,6 +39,7 @@ MOST_BLOCKS = 100
 MOST_PAYLOADS = 200
 LONGEST_PROMPT = 1_000_000
 """Characters of all blocks of a payload together."""
+USUAL_ITEMS_AT_ONCE = 8
 
 
 class Change(Message):
@@ -170,7 +171,8 @@ class PayloadOptions(Message):
     Without `depends_on` it starts when the payload before it has ended, with an empty one at once. `retries` are
     attempts after the first; `timeout` in seconds bounds one attempt. When the instance cannot answer,
     `fallback_port` is asked. With a `condition` that does not hold it is skipped, and its response is empty.
-    `for_each` names a payload or an input of the run: it is done once for each item of that list, as `{item}`.
+    `for_each` names a payload or an input of the run: it is done once for each item of that list, as `{item}`, for
+    `items_at_once` of them side by side (8 where nothing is said). An item is tried, given up and kept by itself.
     With `approval` it waits for a person before it starts.
     """
 
@@ -182,6 +184,7 @@ class PayloadOptions(Message):
     fallback_port: Port | None = None
     condition: Condition | None = None
     for_each: PayloadRef | None = None
+    items_at_once: int | None = Field(default=None, ge=1, le=100)
     approval: bool | None = None
 
 
@@ -455,6 +458,7 @@ class PayloadSnapshot(Message):
     timeout: float | None = None
     condition: ConditionSnapshot | None = None
     for_each: ForEachSnapshot | None = None
+    items_at_once: int = USUAL_ITEMS_AT_ONCE
     approval: bool = False
 
 

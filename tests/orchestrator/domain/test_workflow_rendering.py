@@ -14,8 +14,9 @@ from contracts.workflows import (
     PayloadSnapshot,
     WorkflowSnapshot,
 )
+from orchestrator.domain.machine import MOST_PARTS
 from orchestrator.domain.workflows.conditions import holds
-from orchestrator.domain.workflows.fanout import MOST_ITEMS, items
+from orchestrator.domain.workflows.fanout import items
 from orchestrator.domain.workflows.questions import question
 from orchestrator.domain.workflows.rendering import check_inputs, fill, render, variables
 
@@ -150,6 +151,7 @@ def test_case_counts_where_it_is_asked_to() -> None:
         ('["a", "b"]', ["a", "b"]),
         ("a\n\n b \n", ["a", "b"]),
         ("[not json\nb", ["[not json", "b"]),
+        ('["a\\u0000b"]', ["a\N{REPLACEMENT CHARACTER}b"]),
         ("", []),
     ],
 )
@@ -157,7 +159,7 @@ def test_a_list_is_a_list_a_json_array_or_lines(value: Any, expected: list[str])
     assert items(value) == expected
 
 
-@pytest.mark.parametrize("value", [5, None, ["x"] * (MOST_ITEMS + 1)])
+@pytest.mark.parametrize("value", [5, None, ["x"] * (MOST_PARTS + 1)])
 def test_what_is_no_list_or_too_long_a_one_is_refused(value: Any) -> None:
     with pytest.raises(Refused):
         items(value)

@@ -15,7 +15,18 @@ from pydantic import Field
 
 from contracts.base import Message
 from contracts.prompts import Id
-from contracts.run_events import MOST_AT_ONCE, Completion, Failure, Progress, Response, RunMessage, RunTold
+from contracts.run_events import (
+    MOST_AT_ONCE,
+    Completion,
+    Failure,
+    ItemFailure,
+    ItemProgress,
+    ItemResponse,
+    Progress,
+    Response,
+    RunMessage,
+    RunTold,
+)
 from contracts.workflow_runs import RunStatus
 
 Ticket = Annotated[
@@ -44,8 +55,16 @@ class RunEvent(Message):
     """A message in document C's form, with an id to go on from."""
 
     id: int
-    type: Literal["execution_progress", "payload_completed", "workflow_completed", "workflow_failed"]
-    data: Progress | Response | Completion | Failure
+    type: Literal[
+        "execution_progress",
+        "payload_completed",
+        "item_progress",
+        "item_completed",
+        "item_failed",
+        "workflow_completed",
+        "workflow_failed",
+    ]
+    data: Progress | Response | ItemProgress | ItemResponse | ItemFailure | Completion | Failure
 
 
 class RunEnd(Message):

@@ -55,6 +55,16 @@ RUNS = (
         refusals=(RefusalCode.NOT_FOUND,),
     ),
     asks(
+        "GET",
+        _RUN + "/items",
+        workflow_runs.LIST_RUN_ITEMS,
+        tag=Tag.RUNS,
+        summary="List the items of a run's payloads",
+        description=(
+            "Of payloads that are done for each item of a list: what became of each. `payload` is an id or a name."
+        ),
+    ),
+    asks(
         "DELETE",
         _RUN,
         workflow_runs.DELETE_WORKFLOW_RUN,
@@ -103,7 +113,8 @@ RUNS = (
         summary="Repeat a run from where it failed, or from a chosen payload",
         description=(
             "Makes a new run of what the old one pinned. Responses are kept of all payloads but the one at"
-            " `from_payload` (its id or name) and those that follow it; without one, of all that had completed. A run"
+            " `from_payload` (its id or name) and those that follow it; without one, of all payloads, and all items of"
+            " lists, that had completed. A run"
             " that has completed is then repeated whole."
         ),
         once=True,

@@ -4,21 +4,27 @@
 waiting ─ all needs completed → ready ─ claim → running ─┬─ succeed → completed
                                   ↑                      ├─ fail: attempts left → ready
                                   └──────────────────────┤        none left     → failed
-                                                         └─ release → ready, the attempt not counted
+                                                         ├─ release → ready, the attempt not counted
+                                                         └─ split → waiting for its parts, then ready to join them
 ```
+
+The parts of a split step are steps of their own, of which some may be claimed at once and each that ends lets another
+follow. One that fails for good ends neither the run nor the others: whoever joins them decides what that means.
 
 While a run is paused, `paused` stands for `ready`: what could be claimed is not, until the run is resumed. What runs,
 runs on. So it does for a step that waits for a person, until that one approves it or rejects it, which fails it.
 
-A run is `active` until its last step completes, a step fails for good or it is cancelled. That never changes again:
-steps that had not started are then `skipped` (failed run) or `cancelled`, and running ones are told to stop.
+A run is `active` until its last step completes, one that is no part fails for good, or it is cancelled. That never
+changes again: steps that had not started are then `skipped` (failed run) or `cancelled`, and running ones are told to
+stop.
 
 Claiming and beating are compare-and-sets of one row and are the store's; everything that touches more is decided here.
 The machine looks only at the steps that have not ended, so a decision costs what is left to do.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any, Literal
 
 from contracts.orchestrator import StepStatus
@@ -27,6 +33,10 @@ from orchestrator.domain.failures import Failure
 RunStatus = Literal["active", "completed", "failed", "cancelled"]
 Ended = Literal["completed", "failed", "cancelled"]
 
+MOST_PARTS = 1000
+"""Into so many a step may be split. Their positions begin at as many times its own, plus one: a run that has split
+steps is defined by fewer steps than that."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -34,7 +44,9 @@ class Step:
 
     `needs` are the positions of the steps right before it, and `waits_for` counts those that have not completed.
     `attempt` and `fence` are of the last claim. For `delay` seconds a step that is ready may not be claimed, and none
-    may that waits for a person's `approval`.
+    may that waits for a person's `approval`. `part_of` is the position of the step that it is a part of, `parts` into
+    how many it has been split itself: it then `waits_for` those that have not ended. `number` is document C's id of a
+    workflow's payload.
     """
 
     id: int
@@ -49,6 +61,28 @@ class Step:
     waits_for: int
     delay: float = 0.0
     approval: bool = False
+    part_of: int | None = None
+    parts: int = 0
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a step is split into. One with an `output` has been done by an earlier run."""
+
+    name: str
+    config: dict[str, Any]
+    output: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class NewStep:
+    """A part as it enters the run."""
+
+    position: int
+    part: Part
+    status: StepStatus
+    waits_for: int
 
 
 @dataclass(frozen=True)
@@ -76,7 +110,8 @@ class Run:
 class Transition:
     """What one event changes.
 
-    `changed` are steps in their new state; `step` is the one it happened to, None where it happened to the run.
+    `changed` are steps in their new state; `step` is the one it happened to, None where it happened to the run. `made`
+    are the parts that it was split into.
     `output` is its result, `failure` why its attempt failed. `ended` is the state that the run enters for good;
     `paused` says that it pauses, or no longer does.
     """
@@ -88,6 +123,7 @@ class Transition:
     failure: Failure | None = None
     ended: Ended | None = None
     paused: bool | None = None
+    made: tuple[NewStep, ...] = ()
 
     @property
     def made_ready(self) -> tuple[Step, ...]:
@@ -103,7 +139,8 @@ def succeed(run: Run, step: Step, output: dict[str, Any]) -> Transition:
     if run.status != "active":
         return Transition(run, (done,), done, output)
     freed = tuple(_with_one_need_less(run, other) for other in run.steps.values() if step.position in other.needs)
-    return Transition(run, (done, *freed), done, output, ended="completed" if len(run.steps) == 1 else None)
+    changed = (done, *freed, *_after_part(run, step))
+    return Transition(run, changed, done, output, ended="completed" if len(run.steps) == 1 else None)
 
 
 def fail(run: Run, step: Step, failure: Failure, *, retryable: bool, delay: float) -> Transition:
@@ -116,7 +153,28 @@ def fail(run: Run, step: Step, failure: Failure, *, retryable: bool, delay: floa
     if retryable and step.attempt < step.max_attempts:
         again = replace(step, status=_claimable(run, step), delay=delay)
         return Transition(run, (again,), again, failure=failure)
+    if step.part_of is not None:
+        failed = replace(step, status="failed")
+        return Transition(run, (failed, *_after_part(run, step)), failed, failure=failure)
     return _failed(run, step, failure)
+
+
+def split(run: Run, step: Step, parts: Sequence[Part], at_once: int) -> Transition:
+    """A held step turns out to be many, of which `at_once` may be claimed at the same time. When all have ended it is
+    ready again, to join them. Its attempts are counted anew."""
+    if run.status != "active":
+        return _alone(run, replace(step, status="cancelled"))
+    first, to_do = (step.position + 1) * MOST_PARTS, 0
+    made = []
+    for position, part in enumerate(parts, start=first):
+        status: StepStatus = "completed"
+        if part.output is None:
+            status = "waiting" if to_do >= at_once else _claimable(run, step)
+            to_do += 1
+        made.append(NewStep(position, part, status, int(status == "waiting")))
+    whole = replace(step, status="waiting" if to_do else _claimable(run, step), attempt=0, waits_for=to_do)
+    whole = replace(whole, parts=len(parts))
+    return Transition(run, (whole,), whole, made=tuple(made))
 
 
 def release(run: Run, step: Step) -> Transition:
@@ -172,6 +230,16 @@ def _claimable(run: Run, step: Step) -> Literal["ready", "paused"]:
 def _with_one_need_less(run: Run, step: Step) -> Step:
     left = step.waits_for - 1
     return replace(step, waits_for=left, status="waiting" if left else _claimable(run, step))
+
+
+def _after_part(run: Run, step: Step) -> Iterable[Step]:
+    """A part has ended: its whole waits for one less, and the next part may be claimed in its place."""
+    if step.part_of is None:
+        return
+    yield _with_one_need_less(run, run.steps[step.part_of])
+    waiting = (other for other in run.steps.values() if other.part_of == step.part_of and other.status == "waiting")
+    if (following := min(waiting, key=attrgetter("position"), default=None)) is not None:
+        yield _with_one_need_less(run, following)
 
 
 def _unstarted(run: Run, status: Literal["skipped", "cancelled"]) -> Iterable[Step]:

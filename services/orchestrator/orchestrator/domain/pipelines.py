@@ -40,7 +40,8 @@ class PlannedStep:
     """A step to be. `config` is complete; `needs` and `ancestors` are positions, the latter nearest first.
 
     `max_attempts` and `timeout_seconds` stand over those of the plan. One with `approval` waits for a person. One with
-    an `output` has been done by an earlier run, and so have all its ancestors.
+    an `output` has been done by an earlier run, and so have all its ancestors; `kept_parts` is what that did of a step
+    that it split and did not complete.
     """
 
     name: str
@@ -52,6 +53,7 @@ class PlannedStep:
     timeout_seconds: float | None = None
     approval: bool = False
     output: dict[str, Any] | None = None
+    kept_parts: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)

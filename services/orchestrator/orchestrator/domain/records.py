@@ -56,7 +56,8 @@ class RunRecord:
 class Claim:
     """A step of the run number `run` that a worker has just claimed, with the outputs of its ancestors, nearest first.
 
-    `options` hold for every step of the run. `waited` is for how many seconds the step could have been claimed.
+    `options` hold for every step of the run. `waited` is for how many seconds the step could have been claimed. `parts`
+    counts those of a step that was split and is to join them; `kept_parts` is what it takes over of them when it is.
     """
 
     step_id: int
@@ -73,6 +74,17 @@ class Claim:
     traceparent: str | None
     inputs: tuple[dict[str, Any], ...]
     waited: float
+    parts: int
+    kept_parts: list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """A part of a split step that has ended: with an `output`, or an `error` where it has failed."""
+
+    config: dict[str, Any]
+    output: dict[str, Any] | None
+    error: dict[str, Any] | None
 
 
 @dataclass(frozen=True)

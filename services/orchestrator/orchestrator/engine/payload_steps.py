@@ -1,31 +1,34 @@
-"""Does one step of a workflow's run: renders the payload's prompt and asks its instance, or the one behind it."""
+"""Does one step of a workflow's run: renders the payload's prompt and asks its instance, or the one behind it.
+
+A payload that is done for each item of a list has its step split into as many as there are, and joins them at the end.
+"""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from common.context import Call, Principal
 from contracts.base import RefusalCode, Refused
-from contracts.workflows import PayloadSnapshot
+from contracts.workflows import ForEachSnapshot, PayloadSnapshot
 from orchestrator.deps import Deps
 from orchestrator.domain.records import Claim
 from orchestrator.domain.workflows.conditions import holds
-from orchestrator.domain.workflows.fanout import items
+from orchestrator.domain.workflows.fanout import items, join, parts
 from orchestrator.domain.workflows.questions import question
 from orchestrator.domain.workflows.rendering import render, variables, with_defaults
-from orchestrator.domain.workflows.responses import Answer, output, skipped
+from orchestrator.domain.workflows.responses import Answer, joined, output, output_of_item, skipped
 from orchestrator.engine.completions import complete_stoppably
 from orchestrator.engine.progress import Answering
-from orchestrator.store import workflow_runs
+from orchestrator.engine.step_worker import Done, Split
+from orchestrator.store import steps, workflow_runs
 from orchestrator.store.workflow_runs import PinnedRun
 
 _MARGIN = 0.5
 """Seconds before the step's deadline at which it gives up, so that it can say why."""
 _MOST_PINNED = 64
-_MOST_ITEMS_AT_ONCE = 8
 
 _ASK_ANOTHER = frozenset(
     {
@@ -45,34 +48,24 @@ class PayloadSteps:
     def __init__(self) -> None:
         self._pinned: OrderedDict[str, PinnedRun] = OrderedDict()
 
-    async def do(self, deps: Deps, claim: Claim) -> dict[str, Any]:
-        """The output of the step, which is the payload's response. Raises the router's `Refused`."""
+    async def do(self, deps: Deps, claim: Claim) -> Done:
+        """The output of the step, which is the payload's response or that to one item of its list; or the items that
+        it is split into. Raises the router's `Refused`."""
         run, position = await self._run(deps, claim.run_id), claim.config["position"]
-        snapshot, payload = run.snapshot, run.snapshot.payloads[position]
-        responses = {earlier["position"]: earlier["content"] for earlier in claim.inputs}
-        if payload.condition is not None and not holds(payload.condition, responses[payload.condition.position]):
+        payload = run.snapshot.payloads[position]
+        if claim.parts:
+            async with deps.database.connection() as connection:
+                return join(position, payload, await steps.parts(connection, claim.step_id))
+        step = _PayloadStep(deps, claim, run, position, payload)
+        if (item := claim.config.get("item")) is not None:
+            return output_of_item(position, payload, item, await step.answer(item, claim.config["text"]))
+        if step.is_skipped():
             return skipped(position, payload)
-        given = with_defaults(snapshot, claim.options["inputs"])
-        listed: Sequence[str] | None = None
-        if (source := payload.for_each) is not None:
-            listed = items(given.get(source.input) if source.position is None else responses[source.position])
-        with Answering(
-            deps,
-            owner=run.owner,
-            run_id=run.id,
-            payload_id=payload.payload_id,
-            name=payload.step,
-            expected=payload.response_length * (1 if listed is None else len(listed)),
-        ) as progress:
-            asking = _Asking(deps, claim, payload, progress.heard)
-
-            async def answer(item: str | None, key: str) -> Answer:
-                values = variables(snapshot, position, responses=responses, inputs=given, item=item)
-                return await asking.answer(render(payload, values), key)
-
-            if listed is None:
-                return output(position, payload, [await answer(None, str(position))], each=False)
-            return output(position, payload, await _of_each(listed, answer, position), each=True)
+        if payload.for_each is None:
+            return output(position, payload, await step.answer())
+        if not (listed := items(step.list_of(payload.for_each))):
+            return joined(position, payload, [])
+        return Split(parts(position, payload, listed, claim.kept_parts or []), payload.items_at_once)
 
     async def _run(self, deps: Deps, run_id: str) -> PinnedRun:
         if (known := self._pinned.get(run_id)) is None:
@@ -85,22 +78,44 @@ class PayloadSteps:
         return known
 
 
-async def _of_each(
-    listed: Sequence[str], answer: Callable[[str, str], Awaitable[Answer]], position: int
-) -> list[Answer]:
-    """The answers to all items, in their order. Raises what the first that fails raises; the others are stopped."""
-    room = asyncio.Semaphore(_MOST_ITEMS_AT_ONCE)
+@dataclass(frozen=True)
+class _PayloadStep:
+    """A claimed step of a run: what came before it, and how it is asked."""
 
-    async def of_item(number: int, item: str) -> Answer:
-        async with room:
-            return await answer(item, f"{position}/{number}")
+    deps: Deps
+    claim: Claim
+    run: PinnedRun
+    position: int
+    payload: PayloadSnapshot
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(of_item(number, item)) for number, item in enumerate(listed)]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in asked]
+    def is_skipped(self) -> bool:
+        condition = self.payload.condition
+        return condition is not None and not holds(condition, self._responses[condition.position])
+
+    def list_of(self, source: ForEachSnapshot) -> Any:
+        """What the payload is done for each of: each response where the source was done for a list itself."""
+        if source.input is not None:
+            return self._inputs.get(source.input)
+        before = next(earlier for earlier in self.claim.inputs if earlier["position"] == source.position)
+        return before.get("items", before["content"])
+
+    async def answer(self, item: int | None = None, text: str | None = None) -> Answer:
+        """To the payload's prompt, for the `item` that is this `text`. Raises the router's `Refused`."""
+        values = variables(self.run.snapshot, self.position, responses=self._responses, inputs=self._inputs, item=text)
+        prompt = render(self.payload, values)
+        key = str(self.position) if item is None else f"{self.position}/{item}"
+        with Answering(
+            self.deps, owner=self.run.owner, run_id=self.run.id, payload=self.payload, item=item
+        ) as progress:
+            return await _Asking(self.deps, self.claim, self.payload, progress.heard).answer(prompt, key)
+
+    @property
+    def _responses(self) -> dict[int, str]:
+        return {earlier["position"]: earlier["content"] for earlier in self.claim.inputs}
+
+    @property
+    def _inputs(self) -> dict[str, Any]:
+        return with_defaults(self.run.snapshot, self.claim.options["inputs"])
 
 
 @dataclass(frozen=True)

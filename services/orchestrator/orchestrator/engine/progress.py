@@ -9,7 +9,8 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from contracts.run_events import RUN_TOLD, ExecutionProgress, Pace, Progress, RunTold
+from contracts.run_events import RUN_TOLD, ExecutionProgress, ItemProgress, ItemProgressed, Pace, Progress, RunTold
+from contracts.workflows import PayloadSnapshot
 from orchestrator.deps import Deps
 
 _PAUSE = 0.25
@@ -21,19 +22,20 @@ it tells nothing, which could come after the news that the step is done."""
 
 
 class Answering:
-    """A payload that is being answered, for as long as the block lasts.
+    """A payload, or one `item` of its list, that is being answered, for as long as the block lasts.
 
-    `expected` is how many tokens it may have. Each piece of an answer is counted as one, as engines send them.
+    Each piece of an answer is counted as one token, as engines send them.
     """
 
-    def __init__(self, deps: Deps, *, owner: str, run_id: int, payload_id: int, name: str, expected: int) -> None:
+    def __init__(
+        self, deps: Deps, *, owner: str, run_id: int, payload: PayloadSnapshot, item: int | None = None
+    ) -> None:
         self._bus, self._relay = deps.bus, deps.relay
         self._mark = deps.relay.mark()
         self._owner = owner
         self._run_id = run_id
-        self._payload_id = payload_id
-        self._name = name
-        self._expected = expected
+        self._payload = payload
+        self._item = item
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
         self._timer = self._loop.call_later(_PAUSE, self._tick, self._began + _PAUSE)
@@ -71,16 +73,20 @@ class Answering:
         if self._told == self._tokens or now < self._silent_until:
             return
         self._told = self._tokens
-        message = ExecutionProgress(
-            data=Progress(
-                runId=self._run_id,
-                payloadId=self._payload_id,
-                payloadName=self._name,
-                progress=min(100 * self._tokens // max(self._expected, 1), 100),
-                metadata=Pace(tokens_per_second=self._pace(now)),
-            )
+        told = RunTold(owner=self._owner, messages=[self._message(now)])
+        self._bus.mention(RUN_TOLD, told, key=str(self._run_id))
+
+    def _message(self, now: float) -> ExecutionProgress | ItemProgressed:
+        progress = Progress(
+            runId=self._run_id,
+            payloadId=self._payload.payload_id,
+            payloadName=self._payload.step,
+            progress=min(100 * self._tokens // self._payload.response_length, 100),
+            metadata=Pace(tokens_per_second=self._pace(now)),
         )
-        self._bus.mention(RUN_TOLD, RunTold(owner=self._owner, messages=[message]), key=str(self._run_id))
+        if self._item is None:
+            return ExecutionProgress(data=progress)
+        return ItemProgressed(data=ItemProgress(**dict(progress), item=self._item))
 
     def _pace(self, now: float) -> float:
         """Tokens a second since the first, or since the question where that was only just now."""

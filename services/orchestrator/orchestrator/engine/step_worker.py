@@ -20,16 +20,27 @@ from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import StepCancelled, StepFailed, StepReleased
 from orchestrator.deps import Deps
 from orchestrator.domain import machine, outcomes
-from orchestrator.domain.machine import Run, Step, Transition
+from orchestrator.domain.machine import Part, Run, Step, Transition
 from orchestrator.domain.records import Claim
 from orchestrator.domain.storable import mended
 from orchestrator.engine import metrics
 from orchestrator.engine.recording import record_all, settled
 from orchestrator.store import runs, steps
 
-Work = Callable[[Deps, Claim], Awaitable[dict[str, Any]]]
-"""Does one step and returns its output. Raises `Refused` for what is expected to go wrong."""
-Result = dict[str, Any] | StepFailed | StepCancelled | StepReleased
+
+@dataclass(frozen=True)
+class Split:
+    """The step turns out to be many, of which `at_once` may be worked on at the same time."""
+
+    parts: Sequence[Part]
+    at_once: int
+
+
+Done = dict[str, Any] | Split | StepFailed
+Work = Callable[[Deps, Claim], Awaitable[Done]]
+"""Does one step and returns its output, or what it is split into. Raises `Refused` for what is expected to go wrong;
+returns it as a failure where it knows more about it."""
+Result = Done | StepCancelled | StepReleased
 
 _LATER = frozenset(
     {RefusalCode.UNAVAILABLE, RefusalCode.ENGINE_UNAVAILABLE, RefusalCode.TIMEOUT, RefusalCode.RATE_LIMITED}
@@ -168,6 +179,8 @@ class StepWorker:
     def _transition(self, run: Run, step: Step, result: Result) -> Transition:
         if isinstance(result, dict):
             return machine.succeed(run, step, mended(result))
+        if isinstance(result, Split):
+            return machine.split(run, step, result.parts, result.at_once)
         return outcomes.finish(run, step, result, self._deps.policy, self._deps.chance())
 
     async def _claimed(self, connection: Connection, room: int) -> list[Claim]:

@@ -12,11 +12,13 @@ from contracts.workflow_runs import (
     ExecutionStarted,
     ForkWorkflow,
     GetWorkflowRun,
+    ListRunItems,
     ListRunResponses,
     ListWorkflowRuns,
     RejectPayload,
     RerunWorkflow,
     RunDeleted,
+    RunItemPage,
     RunResponsePage,
     WorkflowRun,
     WorkflowRunList,
@@ -29,13 +31,12 @@ from orchestrator.domain.machine import Ended, Run, Transition
 from orchestrator.domain.pages import MOST, fitting
 from orchestrator.domain.records import Submission
 from orchestrator.domain.workflows import runs as workflow_run
-from orchestrator.domain.workflows.responses import kept
-from orchestrator.domain.workflows.runs import KIND, NewWorkflowRun, WorkflowRunRecord, no_such_run
+from orchestrator.domain.workflows.runs import KIND, Done, NewWorkflowRun, WorkflowRunRecord, no_such_run
 from orchestrator.domain.workflows.snapshots import snapshot
 from orchestrator.engine import announcements
 from orchestrator.engine.entering import submission_of
 from orchestrator.engine.recording import record, settled
-from orchestrator.store import runs, workflow_runs, workflows
+from orchestrator.store import run_items, runs, workflow_runs, workflows
 
 _STARTED = "Workflow execution started"
 _RERUN = "Workflow rerun started"
@@ -60,12 +61,9 @@ async def rerun_workflow(deps: Deps, request: RerunWorkflow) -> ExecutionStarted
         if parent.status == "active":
             raise Refused(RefusalCode.CONFLICT, "The run is still going on: cancel it, or wait for its end")
         pinned = await workflow_runs.pinned(connection, parent.id)
-        outputs = await workflow_runs.outputs(connection, parent.id)
-    taken_over = workflow_run.kept_in_rerun(pinned, outputs, request.from_payload)
-    new = NewWorkflowRun(
-        pinned, parent.inputs, parent.id, {position: kept(output) for position, output in taken_over.items()}
-    )
-    return await _start(deps, new, _RERUN)
+        done = await workflow_runs.done(connection, parent.id)
+    kept = workflow_run.kept_in_rerun(pinned, done, request.from_payload)
+    return await _start(deps, NewWorkflowRun(pinned, parent.inputs, parent.id, kept), _RERUN)
 
 
 @HANDLERS.on(contract.FORK_WORKFLOW)
@@ -74,15 +72,9 @@ async def fork_workflow(deps: Deps, request: ForkWorkflow) -> ExecutionStarted:
     async with deps.database.connection() as connection:
         parent = await _known(connection, request.run_id)
         pinned = await workflow_runs.pinned(connection, parent.id)
-        outputs = await workflow_runs.outputs(connection, parent.id) if request.from_payload is not None else {}
-    taken_over = workflow_run.kept_in_rerun(pinned, outputs, request.from_payload)
-    new = NewWorkflowRun(
-        pinned,
-        {**parent.inputs, **request.inputs},
-        parent.id,
-        {position: kept(output) for position, output in taken_over.items()},
-    )
-    return await _start(deps, new, _FORKED)
+        done = Done() if request.from_payload is None else await workflow_runs.done(connection, parent.id)
+    kept = workflow_run.kept_in_rerun(pinned, done, request.from_payload)
+    return await _start(deps, NewWorkflowRun(pinned, {**parent.inputs, **request.inputs}, parent.id, kept), _FORKED)
 
 
 async def _start(deps: Deps, new: NewWorkflowRun, message: str) -> ExecutionStarted:
@@ -122,7 +114,8 @@ async def list_workflow_runs(deps: Deps, request: ListWorkflowRuns) -> WorkflowR
 @HANDLERS.on(contract.GET_WORKFLOW_RUN)
 async def get_workflow_run(deps: Deps, request: GetWorkflowRun) -> WorkflowRunWithInputs:
     async with deps.database.connection() as connection:
-        return workflow_run.view_with_inputs(await _known(connection, request.run_id))
+        known = await _known(connection, request.run_id)
+        return workflow_run.view_with_inputs(known, await run_items.counts(connection, known.id))
 
 
 @HANDLERS.on(contract.LIST_RUN_RESPONSES)
@@ -132,6 +125,18 @@ async def list_run_responses(deps: Deps, request: ListRunResponses) -> RunRespon
         found = await workflow_runs.responses(connection, request.run_id, after=request.after, limit=MOST + 1)
     fits = fitting(found[:MOST])
     return RunResponsePage(responses=fits, more=len(fits) < len(found))
+
+
+@HANDLERS.on(contract.LIST_RUN_ITEMS)
+async def list_run_items(deps: Deps, request: ListRunItems) -> RunItemPage:
+    async with deps.database.connection() as connection:
+        await _known(connection, request.run_id)
+        position = None
+        if request.payload is not None:
+            pinned = await workflow_runs.pinned(connection, request.run_id)
+            position = workflow_run.position_of(pinned, request.payload)
+        found, total = await run_items.page(connection, request, position=position)
+    return RunItemPage.of(fitting(found), total, request)
 
 
 async def _known(connection: Connection, run_id: int) -> WorkflowRunRecord:

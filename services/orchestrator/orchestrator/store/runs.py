@@ -10,7 +10,12 @@ from orchestrator.domain.machine import Run, Step
 from orchestrator.domain.pipelines import Plan, PlannedStep
 from orchestrator.domain.records import RunRecord, StepRecord, Submission
 
-_INSERT = """
+_STEP = """
+    id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval, part_of, parts,
+    (config ->> 'payload_id')::bigint AS number
+"""
+
+_INSERT = f"""
     WITH entered AS (
         INSERT INTO runs (run_id, kind, owner, idempotency_key, definition, options, traceparent)
         VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -20,12 +25,12 @@ _INSERT = """
     line AS MATERIALIZED (SELECT line_start($3) AS start, clock_timestamp() AS now)
     INSERT INTO steps (
         run, position, name, kind, owner, config, needs, ancestors, max_attempts, timeout_seconds,
-        status, waits_for, approval, turn, claimable_at, hint_at, started_at, finished_at, output
+        status, waits_for, approval, kept_parts, turn, claimable_at, hint_at, started_at, finished_at, output
     )
     SELECT
         entered.id, planned.position, planned.name, planned.kind, $3, planned.config, planned.needs, planned.ancestors,
         coalesce(planned.max_attempts, $9), coalesce(planned.timeout_seconds, $10),
-        planned.status, planned.waits_for, planned.approval,
+        planned.status, planned.waits_for, planned.approval, nullif(planned.kept_parts, 'null'),
         CASE WHEN planned.status = 'ready' THEN line.start + planned.position END,
         CASE WHEN planned.status = 'ready' THEN line.now END,
         CASE WHEN planned.status = 'ready' THEN coalesce(line.now + make_interval(secs => $11), 'infinity') END,
@@ -35,11 +40,11 @@ _INSERT = """
     FROM entered, line, jsonb_to_recordset($8::jsonb) AS planned (
         position integer, name text, kind text, config jsonb, needs integer[], ancestors integer[],
         max_attempts integer, timeout_seconds double precision, status text, waits_for integer, approval boolean,
-        output jsonb
+        output jsonb, kept_parts jsonb
     )
     ORDER BY planned.position
-    RETURNING run, id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
-"""
+    RETURNING run, {_STEP}
+"""  # noqa: S608 - constants
 
 _RUNS = """
     SELECT id, run_id, kind, owner, status, paused,
@@ -47,11 +52,11 @@ _RUNS = """
     FROM runs WHERE {which} ORDER BY id FOR UPDATE
 """
 
-_OPEN_STEPS = """
-    SELECT run, id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval
+_OPEN_STEPS = f"""
+    SELECT run, {_STEP}
     FROM steps WHERE run = ANY ($1::bigint[]) AND status IN ('waiting', 'ready', 'paused', 'running')
     ORDER BY id FOR UPDATE
-"""
+"""  # noqa: S608 - constants
 
 _RECORD = "SELECT id, run_id, owner, status, definition, error, created_at, finished_at FROM runs"
 
@@ -193,6 +198,9 @@ def _step(row: Record) -> Step:
         needs=frozenset(row["needs"]),
         waits_for=row["waits_for"],
         approval=row["approval"],
+        part_of=row["part_of"],
+        parts=row["parts"],
+        number=row["number"],
     )
 
 

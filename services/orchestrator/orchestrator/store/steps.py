@@ -10,7 +10,7 @@ from typing import Literal
 
 from common.database import Connection, Record
 from contracts.orchestrator import StepStatus
-from orchestrator.domain.records import Claim, Hint
+from orchestrator.domain.records import Claim, Hint, PartRecord
 
 Verdict = Literal["held", "cancel", "lost"]
 Expiry = Literal["lease", "deadline"]
@@ -41,7 +41,7 @@ _CLAIM = """
     FROM chosen, clock, runs
     WHERE steps.id = chosen.id AND runs.id = steps.run
     RETURNING steps.id AS step_id, steps.run, runs.run_id, steps.name, steps.kind, attempt, max_attempts, fence,
-        deadline, config, runs.options, runs.traceparent, turn,
+        deadline, config, runs.options, runs.traceparent, turn, parts, kept_parts,
         extract(epoch FROM clock.now - claimable_at)::double precision AS waited, chosen.inputs
 """
 
@@ -72,6 +72,12 @@ _EXPIRED = """
 _EXPIRY = """
     SELECT CASE WHEN deadline <= clock_timestamp() THEN 'deadline' ELSE 'lease' END AS reason, timeout_seconds
     FROM steps WHERE id = $1 AND lease_until <= clock_timestamp()
+"""
+
+_PARTS = """
+    SELECT part.config, part.output, part.error
+    FROM steps AS part JOIN steps AS whole ON whole.run = part.run AND whole.position = part.part_of
+    WHERE whole.id = $1 ORDER BY part.position
 """
 
 _HINT_AGAIN = """
@@ -133,6 +139,11 @@ async def expiry(connection: Connection, step_id: int) -> tuple[Expiry, float] |
     """Which limit the step, which this transaction has locked, has passed, and how long an attempt may take."""
     row = await connection.fetchrow(_EXPIRY, step_id)
     return None if row is None else (row["reason"], row["timeout_seconds"])
+
+
+async def parts(connection: Connection, step_id: int) -> list[PartRecord]:
+    """The parts of a split step, all of which have ended, in their order."""
+    return [PartRecord(**row) for row in await connection.fetch(_PARTS, step_id)]
 
 
 async def hint_again(connection: Connection, *, limit: int, pause: float) -> list[Hint]:

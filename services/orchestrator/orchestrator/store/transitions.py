@@ -57,6 +57,29 @@ _RECORD = """
     WHERE steps.id = changed.id
 """
 
+# A part may be claimed as often and as long as its whole, and needs nothing more than that did.
+_SPLIT = """
+    WITH whole AS (UPDATE steps SET parts = $2, kept_parts = NULL WHERE id = $1 RETURNING *),
+    line AS MATERIALIZED (SELECT line_start(owner) AS start, clock_timestamp() AS now FROM whole)
+    INSERT INTO steps (
+        run, position, part_of, name, kind, owner, config, needs, ancestors, max_attempts, timeout_seconds,
+        status, waits_for, turn, claimable_at, hint_at, started_at, finished_at, output
+    )
+    SELECT
+        whole.run, made.position, whole.position, made.name, whole.kind, whole.owner, made.config, '{}',
+        whole.ancestors, whole.max_attempts, whole.timeout_seconds, made.status, made.waits_for,
+        CASE WHEN made.status = 'ready' THEN line.start + row_number() OVER (ORDER BY made.position) END,
+        CASE WHEN made.status = 'ready' THEN line.now END,
+        CASE WHEN made.status = 'ready' THEN coalesce(line.now + make_interval(secs => $4), 'infinity') END,
+        CASE WHEN made.status = 'completed' THEN line.now END,
+        CASE WHEN made.status = 'completed' THEN line.now END,
+        nullif(made.output, 'null')
+    FROM whole, line, jsonb_to_recordset($3::jsonb) AS made (
+        position integer, name text, config jsonb, status text, waits_for integer, output jsonb
+    )
+    ORDER BY made.position
+"""
+
 _PAUSE_RUN = "UPDATE runs SET paused = $2 WHERE id = $1"
 
 Errors = Mapping[int, dict[str, Any] | None]
@@ -73,6 +96,18 @@ async def record(connection: Connection, transitions: Sequence[Transition], poli
     for transition in transitions:
         if transition.paused is not None:
             await connection.execute(_PAUSE_RUN, transition.run.id, transition.paused)
+        if transition.made:
+            await _split(connection, transition, policy)
+
+
+async def _split(connection: Connection, transition: Transition, policy: Policy) -> None:
+    assert transition.step is not None  # noqa: S101 - it happened to a step
+    rows = [
+        {**asdict(new.part), "position": new.position, "status": new.status, "waits_for": new.waits_for}
+        for new in transition.made
+    ]
+    hint_pause = policy.pause_before_hint(transition.run.kind)
+    await connection.execute(_SPLIT, transition.step.id, len(rows), rows, hint_pause)
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], number: int) -> list[list[Any]]:

@@ -1,12 +1,15 @@
 """Runs of workflows: what document C says of them, beside the engine's own rows."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
 from common.database import Connection
 from contracts.workflow_runs import RunResponse, RunStatus
 from contracts.workflows import WorkflowSnapshot
-from orchestrator.domain.workflows.runs import NewWorkflowRun, WorkflowRunRecord
+from orchestrator.domain.workflows.fanout import KeptItem, kept_item
+from orchestrator.domain.workflows.responses import kept
+from orchestrator.domain.workflows.runs import Done, NewWorkflowRun, WorkflowRunRecord
 
 _INSERT = """
     INSERT INTO workflow_runs (run, workflow_id, workflow_version, workflow_name, inputs, total_payloads, parent)
@@ -15,7 +18,8 @@ _INSERT = """
 
 _SELECT = """
     SELECT workflow_runs.id, runs.run_id, workflow_id, workflow_version, workflow_name, inputs, parent, total_payloads,
-        (SELECT count(*) FROM steps WHERE steps.run = runs.id AND steps.status = 'completed') AS completed_payloads,
+        (SELECT count(*) FROM steps WHERE steps.run = runs.id AND steps.status = 'completed' AND part_of IS NULL)
+            AS completed_payloads,
         ARRAY(
             SELECT name FROM steps WHERE steps.run = runs.id AND steps.status = 'paused' AND approval ORDER BY position
         ) AS awaiting_approval,
@@ -54,12 +58,13 @@ _WATCHED = """
 _RESPONSES = """
     SELECT steps.id, workflow_runs.id AS run_id, steps.name, steps.output, steps.finished_at
     FROM workflow_runs JOIN steps ON steps.run = workflow_runs.run
-    WHERE workflow_runs.id = $1 AND steps.status = 'completed' AND steps.id > $2 ORDER BY steps.id LIMIT $3
+    WHERE workflow_runs.id = $1 AND steps.status = 'completed' AND part_of IS NULL AND steps.id > $2
+    ORDER BY steps.id LIMIT $3
 """
 
 _OUTPUTS = """
-    SELECT position, output FROM steps JOIN workflow_runs ON workflow_runs.run = steps.run
-    WHERE workflow_runs.id = $1 AND status = 'completed'
+    SELECT position, part_of, config, output FROM steps JOIN workflow_runs ON workflow_runs.run = steps.run
+    WHERE workflow_runs.id = $1 AND status = 'completed' ORDER BY position
 """
 
 
@@ -151,9 +156,19 @@ async def responses(connection: Connection, run_id: int, *, after: int, limit: i
     ]
 
 
-async def outputs(connection: Connection, run_id: int) -> dict[int, dict[str, Any]]:
-    """What the run's completed steps have put out, by position."""
-    return {row["position"]: row["output"] for row in await connection.fetch(_OUTPUTS, run_id)}
+async def done(connection: Connection, run_id: int) -> Done:
+    """What the run has put out."""
+    outputs: dict[int, dict[str, Any]] = {}
+    items: defaultdict[int, list[KeptItem]] = defaultdict(list)
+    for row in await connection.fetch(_OUTPUTS, run_id):
+        if row["part_of"] is None:
+            outputs[row["position"]] = row["output"]
+        else:
+            items[row["part_of"]].append(kept_item(row["config"], row["output"]))
+    return Done(
+        {position: kept(output) for position, output in outputs.items()},
+        {position: found for position, found in items.items() if position not in outputs},
+    )
 
 
 async def delete(connection: Connection, run: int) -> None:

@@ -1,4 +1,4 @@
-"""`for_each`: the items of a list, and their responses as one."""
+"""`for_each`: the items of a list, each of them a part of the payload's step, and their responses as one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,10 +6,16 @@ from typing import Any
 import orjson
 
 from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import StepFailed
+from contracts.workflows import PayloadSnapshot
 from orchestrator.domain.actions.templates import text
+from orchestrator.domain.machine import MOST_PARTS, Part
+from orchestrator.domain.records import PartRecord
+from orchestrator.domain.storable import mended
+from orchestrator.domain.workflows.responses import joined, kept
 
-MOST_ITEMS = 1000
-BETWEEN_RESPONSES = "\n\n"
+KeptItem = dict[str, Any]
+"""An item's text and output, as a run that repeats another takes them over."""
 
 
 def items(value: Any) -> list[str]:
@@ -20,14 +26,43 @@ def items(value: Any) -> list[str]:
     found = _listed(value)
     if found is None:
         raise Refused(RefusalCode.INVALID, f"for_each needs a list or a text, not {type(value).__name__}")
-    if len(found) > MOST_ITEMS:
-        raise Refused(RefusalCode.INVALID, f"for_each was given {len(found)} items; {MOST_ITEMS} are allowed")
-    return found
+    if len(found) > MOST_PARTS:
+        raise Refused(RefusalCode.INVALID, f"for_each was given {len(found)} items; {MOST_PARTS} are allowed")
+    # JSON that a model has written may hold what no column can.
+    return [mended(item) for item in found]
 
 
-def joined(responses: Sequence[str]) -> str:
-    """The response of the payload as a whole, which those after it see."""
-    return BETWEEN_RESPONSES.join(responses)
+def parts(position: int, payload: PayloadSnapshot, listed: Sequence[str], taken_over: Sequence[KeptItem]) -> list[Part]:
+    """A part for each item, those done that were taken over of the same item in the same place."""
+    known = {(one["output"]["item"], one["text"]): one["output"] for one in taken_over}
+    return [
+        Part(
+            name=f"{payload.step}[{number}]",
+            config={"position": position, "payload_id": payload.payload_id, "item": number, "text": item},
+            output=known.get((number, item)),
+        )
+        for number, item in enumerate(listed)
+    ]
+
+
+def kept_item(config: dict[str, Any], output: dict[str, Any]) -> KeptItem:
+    """A part that has completed, for a run that repeats this one."""
+    return {"text": config["text"], "output": kept(output)}
+
+
+def join(position: int, payload: PayloadSnapshot, ended: Sequence[PartRecord]) -> dict[str, Any] | StepFailed:
+    """The payload's response, or why it has none: an item has failed, and the list is not whole."""
+    failed = [part for part in ended if part.error is not None]
+    if not failed:
+        return joined(position, payload, [part.output for part in ended if part.output is not None])
+    first, error = failed[0], failed[0].error or {}
+    of_all = f"{len(failed)} of {len(ended)} items failed"
+    return StepFailed(
+        code=error["code"],
+        message=f"{of_all}; item {first.config['item']}: {error['message']}",
+        metadata={**error["metadata"], "items": [part.config["item"] for part in failed]},
+        retryable=False,
+    )
 
 
 def _listed(value: Any) -> list[str] | None:

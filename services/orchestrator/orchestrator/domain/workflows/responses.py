@@ -8,7 +8,9 @@ from typing import Any
 from contracts.router import ChatReply
 from contracts.workflow_runs import ResponseMetadata
 from contracts.workflows import PayloadSnapshot
-from orchestrator.domain.workflows.fanout import joined
+
+BETWEEN_RESPONSES = "\n\n"
+"""Stands between the responses of items."""
 
 
 @dataclass(frozen=True)
@@ -20,24 +22,68 @@ class Answer:
     reply: ChatReply
 
 
-def output(position: int, payload: PayloadSnapshot, answers: Sequence[Answer], *, each: bool) -> dict[str, Any]:
-    """The response, which joins several answers where one was asked for `each` item."""
-    metadata = _metadata([answer.reply for answer in answers]) | {
-        "port": answers[-1].port if answers else None,
-        "items": len(answers) if each else None,
-    }
+def output(position: int, payload: PayloadSnapshot, answer: Answer) -> dict[str, Any]:
+    """The response that was answered."""
+    reply = answer.reply
     return _output(
         position,
         payload,
-        content=joined([answer.reply.content for answer in answers]),
-        prompt=joined([answer.prompt for answer in answers]),
-        metadata=ResponseMetadata.model_validate(metadata),
+        content=reply.content,
+        prompt=answer.prompt,
+        metadata=ResponseMetadata(
+            tokens=reply.usage.total_tokens,
+            promptTokens=reply.usage.prompt_tokens,
+            completionTokens=reply.usage.completion_tokens,
+            duration_ms=round(reply.seconds * 1000),
+            tokens_per_second=_rate(reply.usage.total_tokens, reply.seconds),
+            model=reply.model,
+            engine=reply.engine,
+            port=answer.port,
+            cost=reply.cost,
+            simulated=reply.simulated,
+        ),
     )
+
+
+def output_of_item(position: int, payload: PayloadSnapshot, item: int, answer: Answer) -> dict[str, Any]:
+    """As `output`, of one item of a list."""
+    return {**output(position, payload, answer), "item": item}
+
+
+def joined(position: int, payload: PayloadSnapshot, outputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The response of a payload that was done for each item of a list: all of theirs, and each, as the list that
+    another payload may be done for. The rate is of all tokens over all the time that they took."""
+    took = [ResponseMetadata.model_validate(one["metadata"]) for one in outputs]
+    tokens, milliseconds = sum(one.tokens for one in took), sum(one.duration_ms for one in took)
+    costs = [one.cost for one in took if one.cost is not None]
+    last = took[-1] if took else None
+    whole = _output(
+        position,
+        payload,
+        content=BETWEEN_RESPONSES.join(one["content"] for one in outputs),
+        prompt=BETWEEN_RESPONSES.join(one["prompt"] for one in outputs),
+        metadata=ResponseMetadata(
+            tokens=tokens,
+            promptTokens=sum(one.promptTokens for one in took),
+            completionTokens=sum(one.completionTokens for one in took),
+            duration_ms=milliseconds,
+            tokens_per_second=_rate(tokens, milliseconds / 1000),
+            model=None if last is None else last.model,
+            engine=None if last is None else last.engine,
+            port=None if last is None else last.port,
+            cost=sum(costs, Decimal(0)) if costs else None,
+            simulated=any(one.simulated for one in took),
+            items=len(outputs),
+        ),
+    )
+    return {**whole, "items": [one["content"] for one in outputs]}
 
 
 def skipped(position: int, payload: PayloadSnapshot) -> dict[str, Any]:
     """The empty response of a payload whose condition does not hold."""
-    metadata = ResponseMetadata.model_validate(_metadata([]) | {"skipped": True})
+    metadata = ResponseMetadata(
+        tokens=0, promptTokens=0, completionTokens=0, duration_ms=0, tokens_per_second=0.0, skipped=True
+    )
     return _output(position, payload, content="", prompt="", metadata=metadata)
 
 
@@ -58,19 +104,5 @@ def _output(
     }
 
 
-def _metadata(replies: Sequence[ChatReply]) -> dict[str, Any]:
-    """Sums over the replies; the rate is of all their tokens over all their time."""
-    seconds = sum(reply.seconds for reply in replies)
-    tokens = sum(reply.usage.total_tokens for reply in replies)
-    costs = [reply.cost for reply in replies if reply.cost is not None]
-    return {
-        "tokens": tokens,
-        "promptTokens": sum(reply.usage.prompt_tokens for reply in replies),
-        "completionTokens": sum(reply.usage.completion_tokens for reply in replies),
-        "duration_ms": round(seconds * 1000),
-        "tokens_per_second": round(tokens / seconds, 2) if seconds > 0 else 0.0,
-        "model": replies[-1].model if replies else None,
-        "engine": replies[-1].engine if replies else None,
-        "cost": sum(costs, Decimal(0)) if costs else None,
-        "simulated": any(reply.simulated for reply in replies),
-    }
+def _rate(tokens: int, seconds: float) -> float:
+    return round(tokens / seconds, 2) if seconds > 0 else 0.0

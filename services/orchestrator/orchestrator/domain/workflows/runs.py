@@ -1,12 +1,12 @@
 """Runs of workflows: the plan that a snapshot becomes, what a new run keeps of an earlier one, how they are shown."""
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from contracts.base import RefusalCode, Refused
-from contracts.workflow_runs import RunInputs, RunMetadata, RunStatus, WorkflowRun, WorkflowRunWithInputs
+from contracts.workflow_runs import ItemCounts, RunInputs, RunMetadata, RunStatus, WorkflowRun, WorkflowRunWithInputs
 from contracts.workflows import PayloadRef, PayloadSnapshot, WorkflowSnapshot
 from orchestrator.domain.failures import Failure, failure
 from orchestrator.domain.machine import Run, Step
@@ -14,14 +14,21 @@ from orchestrator.domain.machine import RunStatus as EngineStatus
 from orchestrator.domain.pipelines import Plan, PlannedStep
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.storable import unstorable
+from orchestrator.domain.workflows.fanout import KeptItem
 from orchestrator.domain.workflows.rendering import check_inputs, graph_of
 
 KIND = "workflow"
 STEP_KIND = "Payload"
 """The kind of a workflow's steps, which the orchestrator itself works on."""
 
-Outputs = Mapping[int, dict[str, Any]]
-"""What completed steps have put out, by position."""
+
+@dataclass(frozen=True)
+class Done:
+    """What a run has put out: by position, the responses of its payloads, and of those that it did not complete, the
+    items that it did."""
+
+    outputs: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+    items: Mapping[int, list[KeptItem]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,7 @@ class NewWorkflowRun:
     snapshot: WorkflowSnapshot
     inputs: RunInputs
     parent: int | None = None
-    kept: Outputs | None = None
+    kept: Done = Done()
 
 
 @dataclass(frozen=True)
@@ -66,19 +73,20 @@ def check_startable(new: NewWorkflowRun) -> None:
 
 def plan_of(new: NewWorkflowRun, policy: Policy) -> Plan:
     """One step for each payload. What is kept is there from the start."""
-    shape, kept = graph_of(new.snapshot), new.kept or {}
+    shape = graph_of(new.snapshot)
     return Plan(
         steps=tuple(
             PlannedStep(
                 payload.step,
                 STEP_KIND,
-                {"position": position},
+                {"position": position, "payload_id": payload.payload_id},
                 shape.needs[position],
                 shape.ancestors(position),
                 max_attempts=None if payload.retries is None else payload.retries + 1,
                 timeout_seconds=payload.timeout,
                 approval=payload.approval,
-                output=kept.get(position),
+                output=new.kept.outputs.get(position),
+                kept_parts=new.kept.items.get(position),
             )
             for position, payload in enumerate(new.snapshot.payloads)
         ),
@@ -88,16 +96,19 @@ def plan_of(new: NewWorkflowRun, policy: Policy) -> Plan:
     )
 
 
-def kept_in_rerun(snapshot: WorkflowSnapshot, outputs: Outputs, from_payload: PayloadRef | None) -> Outputs:
+def kept_in_rerun(snapshot: WorkflowSnapshot, done: Done, from_payload: PayloadRef | None) -> Done:
     """What a new run need not do again: all but the named payload and what follows it, else all that is there.
 
     A run that has completed is done again whole where nothing is named. Raises `Refused(INVALID)` for a payload that
     the run has not.
     """
     if from_payload is None:
-        return {} if len(outputs) == len(snapshot.payloads) else outputs
+        return Done() if len(done.outputs) == len(snapshot.payloads) else done
     again = _with_followers(snapshot, position_of(snapshot, from_payload))
-    return {position: output for position, output in outputs.items() if position not in again}
+    return Done(
+        {position: output for position, output in done.outputs.items() if position not in again},
+        {position: items for position, items in done.items.items() if position not in again},
+    )
 
 
 def _with_followers(snapshot: WorkflowSnapshot, position: int) -> Set[int]:
@@ -120,8 +131,10 @@ def _names(payload: PayloadSnapshot) -> tuple[PayloadRef, ...]:
 def awaiting(run: Run, snapshot: WorkflowSnapshot, ref: PayloadRef | None) -> Step:
     """The step of the active run that a person is asked about. Raises `Refused(CONFLICT)` when there is none."""
     for position, step in run.steps.items():
+        if not step.approval:
+            continue
         named = ref is not None and ref in _names(snapshot.payloads[position])
-        if step.approval and (named or (ref is None and step.status == "paused")):
+        if named or (ref is None and step.status == "paused"):
             return step
     raise Refused(
         RefusalCode.CONFLICT,
@@ -148,8 +161,8 @@ def view(record: WorkflowRunRecord) -> WorkflowRun:
     return WorkflowRun(**_fields(record))
 
 
-def view_with_inputs(record: WorkflowRunRecord) -> WorkflowRunWithInputs:
-    return WorkflowRunWithInputs(**_fields(record), inputs=record.inputs)
+def view_with_inputs(record: WorkflowRunRecord, items: list[ItemCounts]) -> WorkflowRunWithInputs:
+    return WorkflowRunWithInputs(**_fields(record), inputs=record.inputs, items=items)
 
 
 def _fields(record: WorkflowRunRecord) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contracts.base import RefusalCode, Refused
 from contracts.workflows import (
     LONGEST_PROMPT,
+    USUAL_ITEMS_AT_ONCE,
     ConditionSnapshot,
     ForEachSnapshot,
     PayloadRef,
@@ -51,6 +52,7 @@ def snapshot(workflow: CurrentWorkflow) -> WorkflowSnapshot:
                 timeout=payload.timeout,
                 condition=_condition(workflow, order, position),
                 for_each=_for_each(workflow, order, position),
+                items_at_once=payload.items_at_once or USUAL_ITEMS_AT_ONCE,
                 approval=bool(payload.approval),
             )
             for position, payload in enumerate(payloads)
