@@ -3,8 +3,8 @@
 import time
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from contracts.base import EventBody
 from contracts.gateway import Budget, ResponseStyle, Role
@@ -33,8 +33,7 @@ class Principal(EventBody):
         return self.models is None or model in self.models
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """`deadline` is a moment of `time.time()`, in seconds, after which nobody waits for the answer.
 
     `subject` is the question's, where it came over the bus.

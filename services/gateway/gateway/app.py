@@ -9,7 +9,9 @@ from common.context import Call, calling
 from common.service import Service
 from common.telemetry import get_logger
 from gateway.deps import Deps
-from gateway.edge.observing import REQUEST_ID, add_headers, observing
+from gateway.edge.headers import add_headers
+from gateway.edge.noted import REQUEST_ID
+from gateway.edge.observing import observing
 from gateway.edge.reading import idempotency_key
 from gateway.handlers import handler_of
 from gateway.routes import ROUTES, Route

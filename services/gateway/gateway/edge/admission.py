@@ -7,7 +7,7 @@ from contracts.base import RefusalCode, Refused
 from gateway.domain import keys, people
 from gateway.edge.access import Doorkeeper
 from gateway.edge.cookies import CSRF_HEADER
-from gateway.edge.observing import PRINCIPAL, SESSION, STANDING
+from gateway.edge.noted import PRINCIPAL, SESSION, STANDING
 from gateway.limits import Caller, Proxies, Rates
 from gateway.limits.rates import refusal
 from gateway.routes.table import Route

@@ -1,6 +1,5 @@
 """Around every request: its id, its trace, its metrics, its line in the log, and an answer whatever happens."""
 
-import re
 import time
 from collections.abc import Awaitable, Callable
 from functools import cache
@@ -10,21 +9,13 @@ from aiohttp import ClientError, web
 from aiohttp.typedefs import Handler, Middleware
 from opentelemetry.trace import Span, StatusCode
 
-from common.allowances import Standing
-from common.context import Call, Principal, calling
-from common.identifiers import new_id
+from common.context import Call, calling
 from common.telemetry import SECONDS, Counter, Gauge, Histogram, get_logger
 from common.tracing import SpanKind, hop
 from contracts.base import RefusalCode, Refused
+from gateway.edge.noted import PRINCIPAL, REQUEST_ID, STARTED, request_id_of
 from gateway.edge.responses import refused
-from gateway.limits import rates
 from gateway.routes.table import HOOKS, family_of
-
-REQUEST_ID = web.RequestKey("request_id", str)
-PRINCIPAL = web.RequestKey("principal", Principal)
-STANDING = web.RequestKey("standing", Standing)
-SESSION = web.RequestKey("session", str)
-STARTED = web.RequestKey("started", web.StreamResponse)
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
 DURATION = Histogram(
@@ -33,17 +24,9 @@ DURATION = Histogram(
 IN_FLIGHT = Gauge("http_requests_in_flight", "HTTP requests being answered now")
 
 _log = get_logger("http")
-_SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNMATCHED = "unmatched"
 _CLIENT_GONE = 499
-_OPENAI = "/v1/"
-_HEADERS = {
-    "Server": "llm-platform",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 def observing(admit_stray: Callable[[web.Request], Awaitable[object]]) -> Middleware:
@@ -52,15 +35,19 @@ def observing(admit_stray: Callable[[web.Request], Awaitable[object]]) -> Middle
     What no row of the table answers has to pass `admit_stray`, as others pass their endpoint's admission.
     """
 
+    in_flight = 0
+    IN_FLIGHT.set_function(lambda: in_flight)
+
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
-        request_id = request[REQUEST_ID] = _request_id(request)
+        nonlocal in_flight
+        request_id = request[REQUEST_ID] = request_id_of(request)
         route = _route_of(request)
         method = request.method if request.method in _METHODS else "OTHER"
         attributes = {"http.request.method": method, "http.route": route, "url.path": _told_path(request, route)}
         status = _CLIENT_GONE
         started = time.perf_counter()
-        IN_FLIGHT.inc()
+        in_flight += 1
         with (
             calling(Call(request_id=request_id)),
             hop(f"{method} {route}", SpanKind.SERVER, headers=request.headers, attributes=attributes) as span,
@@ -71,25 +58,13 @@ def observing(admit_stray: Callable[[web.Request], Awaitable[object]]) -> Middle
                 return response
             finally:
                 # Also when the client went away, which cancels the handler.
-                IN_FLIGHT.dec()
+                in_flight -= 1
                 seconds = time.perf_counter() - started
                 _answered(method, route, status // 100).inc()
                 _duration(method, route).observe(seconds)
                 _tell(request, span, method, route, status, seconds)
 
     return observe
-
-
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """What every answer carries, streams included; run when the headers are about to be sent."""
-    request[STARTED] = response
-    response.headers.update(_HEADERS)
-    response.headers["X-Request-ID"] = request.get(REQUEST_ID) or _request_id(request)
-    response.headers.setdefault("Cache-Control", "no-store")
-    if (standing := request.get(STANDING)) is not None:
-        response.headers.update(rates.headers(standing))
-        if request.path.startswith(_OPENAI):
-            response.headers.update(rates.openai_headers(standing))
 
 
 async def _answer(
@@ -143,12 +118,6 @@ def _at_the_edge(request: web.Request, error: web.HTTPException) -> Refused:
             return Refused(RefusalCode.INVALID, error.reason)
         case _:
             return Refused(RefusalCode.INTERNAL, "An internal error occurred; it has been logged")
-
-
-def _request_id(request: web.Request) -> str:
-    """The caller's own id where it is short and plain, else a new one."""
-    offered = request.headers.get("X-Request-ID", "")
-    return offered if _SANE_ID.fullmatch(offered) else new_id()
 
 
 @cache

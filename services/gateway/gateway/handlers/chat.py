@@ -75,7 +75,7 @@ async def _complete(deps: Deps, asked: Asked, api: _Api, request: web.Request) -
     try:
         if asked.stream:
             return await _stream(deps, asked, api, request)
-        return plain_json(api.whole(await deps.bus.ask(api.rpc, asked.question())))
+        return plain_json(request, api.whole(await deps.bus.ask(api.rpc, asked.question())))
     except Refused as refusal:
         raise about_the_model(refusal) from None
 

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -27,7 +26,7 @@ async def execute(deps: Deps, route: Route, request: web.Request) -> web.StreamR
     assert route.stream is not None  # noqa: S101 - the table leads others elsewhere
     asked = await read_request(request, route)
     call = current()
-    with calling(replace(call, idempotency_key=call.idempotency_key or uuid4().hex)):
+    with calling(call._replace(idempotency_key=call.idempotency_key or uuid4().hex)):
         return respond(route, await _end_of(deps.bus, route.stream, asked))
 
 

@@ -20,7 +20,7 @@ from gateway.domain.people import (
 )
 from gateway.edge import cookies
 from gateway.edge.access import ADMIN
-from gateway.edge.observing import SESSION
+from gateway.edge.noted import SESSION
 from gateway.edge.reading import read_request
 from gateway.edge.responses import respond
 from gateway.errors import invalid_fields

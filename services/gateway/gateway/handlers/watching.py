@@ -17,7 +17,7 @@ from contracts.workflow_runs import GetWorkflowRun
 from gateway.deps import Deps
 from gateway.domain.run_events import FollowRun, IssuedTicket, RunEnd, Scope, Sent, WatchRuns
 from gateway.edge.access import came_with_ticket
-from gateway.edge.observing import SESSION
+from gateway.edge.noted import SESSION
 from gateway.edge.reading import read_request
 from gateway.edge.responses import respond
 from gateway.edge.streams import EventStream, last_event_id, streaming

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-from dataclasses import replace
 from typing import cast
 
 from aiohttp import web
@@ -12,7 +11,7 @@ from contracts.base import RefusalCode, Refused
 from contracts.triggers import DELIVER_WEBHOOK, OPEN_WEBHOOK, DeliverWebhook, OpenedWebhook, OpenWebhook
 from gateway.deps import Deps
 from gateway.domain import keys
-from gateway.edge.observing import PRINCIPAL, STANDING
+from gateway.edge.noted import PRINCIPAL, STANDING
 from gateway.edge.reading import fitting, idempotency_key, read_any, read_request, too_large
 from gateway.edge.responses import respond
 from gateway.limits import Caller
@@ -37,7 +36,7 @@ async def call_webhook(deps: Deps, route: Route, request: web.Request) -> web.St
     _check_signature(opened, request, raw)
     owner = await _owner(deps, opened)
     await _count(deps, route, request, owner)
-    call = replace(current(), principal=owner.principal, idempotency_key=_delivery(request, opened))
+    call = current()._replace(principal=owner.principal, idempotency_key=_delivery(request, opened))
     with calling(call):
         delivery = DeliverWebhook(webhook_id=opened.webhook_id, body=body)
         return respond(route, await deps.bus.ask(DELIVER_WEBHOOK, delivery))

@@ -1,8 +1,8 @@
 """What a completion may cost at most, and what it did cost, in the units that budgets are counted in."""
 
 import math
-from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from contracts.gateway import Budget
 from contracts.router import Chat, Embed, Prices, Usage
@@ -17,8 +17,7 @@ _USUAL_OUTPUT = 2048
 """Tokens reserved for an answer whose length nobody bounds."""
 
 
-@dataclass(frozen=True)
-class Spending:
+class Spending(NamedTuple):
     """Tokens read and written, and what they cost in nanodollars; `cost` is None when no price is known."""
 
     tokens: int
@@ -43,6 +42,8 @@ def dearest(prices: list[Prices | None]) -> Prices | None:
     known = [each for each in prices if each is not None]
     if not known or len(known) < len(prices):
         return None
+    if len(known) == 1:
+        return known[0]
     return Prices(input=max(each.input for each in known), output=max(each.output for each in known))
 
 

@@ -1,11 +1,10 @@
 """What is kept of a completion, and the reply a caller gets."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from contracts.router import Chat, ChatReply, CountedBy, Embed, Interaction, Usage
 from llm_router.domain.engines import Answer, Asked
@@ -18,8 +17,7 @@ _EXTRA_LIMIT = 20_000
 _TEXTS = {"model", "messages", "prompt", "inputs", "route", "extra"}
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a completion went. Durations in seconds, `cost` in USD; `output` is what there was when it ended.
 
     `error_type` is document B's type of a failure; `usage` is None where no tokens were used.

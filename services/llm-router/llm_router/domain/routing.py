@@ -44,6 +44,8 @@ def choose(candidates: Iterable[CandidateT], holders: Collection[str] = ()) -> C
     taken instead unless it is much busier.
     """
     with_room = [c for c in candidates if c.outstanding < c.concurrency]
+    if len(with_room) == 1:
+        return with_room[0]
     highest = max((c.priority for c in with_room), default=0)
     equals = [c for c in with_room if c.priority == highest]
     least = min(equals, key=load, default=None)

@@ -6,7 +6,7 @@ Here, since every completion of every route passes the router, those of workflow
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from common.allowances import Allowances, Limit, Standing, Window
 from common.context import Principal, current
@@ -22,8 +22,7 @@ PricesOf = Callable[[str, str, str], Prices | None]
 """The prices of a model, by the engine's name, the name that the engine knows the model by, and the caller's for it."""
 
 
-@dataclass(frozen=True)
-class _Part:
+class _Part(NamedTuple):
     """What is reserved of one limit, and how the caller stood with it then."""
 
     limit: Limit
@@ -118,7 +117,7 @@ class Budgets:
             return None
         window: Window = budget.period
         asked = Limit(f"budget:{principal.id}:{budget.period}:{unit}", limit, window)
-        standing = await self._allowances.take(asked, amount)
+        standing = self._allowances.spend(asked, amount) or await self._allowances.take(asked, amount)
         if not standing.admitted:
             raise _exhausted(budget, unit, standing)
         return _Part(asked, standing, amount)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, nullcontext, suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -22,6 +22,7 @@ from llm_router.domain.routing import pause_before_retry
 from llm_router.engine import formatted
 from llm_router.engine.adapters import Adapters
 from llm_router.engine.budgets import Budgets
+from llm_router.engine.limit import Limit
 from llm_router.engine.models import Models
 from llm_router.engine.observation import Observation
 from llm_router.engine.pool import EnginePool, Lease
@@ -282,9 +283,14 @@ async def _until(deadline: float, work: Awaitable[T], lease: Lease | None = None
     own = lease.member.spec.timeout if lease is not None else None
     own_end = asyncio.get_running_loop().time() + own if own is not None else deadline
     try:
-        async with asyncio.timeout_at(min(deadline, own_end)) as limit:
-            with lease.unanswered(limit) if lease is not None else nullcontext():
+        with Limit(min(deadline, own_end)) as limit:
+            if lease is None:
                 return await work
+            lease.awaits(limit)
+            try:
+                return await work
+            finally:
+                lease.heard()
     except TimeoutError:
         if lease is not None and lease.lost:
             raise EngineFailure(FailureKind.CONNECTION, "The engine fell silent before it answered") from None

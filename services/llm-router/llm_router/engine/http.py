@@ -3,8 +3,9 @@
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from types import TracebackType
 from urllib.parse import quote, urlsplit
 
 from common.tracing import inject
@@ -48,10 +49,10 @@ class EngineHttp:
 
     async def read(self, method: str, path: str, body: bytes = b"", *, total: float | None = None) -> bytes:
         """The body of a successful response. Raises `EngineFailure`."""
-        with _failures():
+        with _FAILURES:
             request = self._request(method, path, body)
             try:
-                return await self._answer(await self._free_connection(), request, total)
+                return await self._answer(self._kept_connection() or await self._new_connection(), request, total)
             except BrokenOff as error:
                 if error.begun or method != "GET":
                     raise
@@ -74,8 +75,8 @@ class EngineHttp:
 
         `silence` bounds the time without a byte, in seconds. Raises `EngineFailure`.
         """
-        with _failures():
-            connection = await self._free_connection()
+        with _FAILURES:
+            connection = self._kept_connection() or await self._new_connection()
             try:
                 connection.send(self._request(method, path, body))
                 with connection.bounded(None, silence):
@@ -85,11 +86,11 @@ class EngineHttp:
                 self._give_back(connection)
 
     def _request(self, method: str, path: str, body: bytes) -> bytes:
-        lines = [f"{method} {self._path}{path} HTTP/1.1", *self._head, f"Content-Length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in inject({}).items()]
-        return "\r\n".join((*lines, "", "")).encode("latin-1", "replace") + body
+        trace = "".join([f"{name}: {value}\r\n" for name, value in inject({}).items()])
+        head = f"{method} {self._path}{path} HTTP/1.1\r\n{self._head}{trace}Content-Length: {len(body)}\r\n\r\n"
+        return head.encode("latin-1", "replace") + body
 
-    async def _free_connection(self) -> Connection:
+    def _kept_connection(self) -> Connection | None:
         oldest = self._loop.time() - _IDLE_SECONDS
         while self._idle and self._idle[0][1] < oldest:
             self._idle.popleft()[0].close()
@@ -98,7 +99,7 @@ class EngineHttp:
             if connection.is_reusable:
                 self._busy.add(connection)
                 return connection
-        return await self._new_connection()
+        return None
 
     async def _new_connection(self) -> Connection:
         connection = await self._connect()
@@ -169,27 +170,36 @@ async def _body(connection: Connection) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _head(host: str, token: str | None) -> list[str]:
-    head = [
-        f"Host: {host.encode('idna').decode() if not host.isascii() else host}",
-        "Accept: */*",
-        "User-Agent: llm-platform",
-        "Content-Type: application/json",
-    ]
+def _head(host: str, token: str | None) -> str:
+    """The lines of every request's head."""
+    head = {
+        "Host": host.encode("idna").decode() if not host.isascii() else host,
+        "Accept": "*/*",
+        "User-Agent": "llm-platform",
+        "Content-Type": "application/json",
+    }
     if token is not None:
-        head.append(f"Authorization: Bearer {token}")
-    return head
+        head["Authorization"] = f"Bearer {token}"
+    return "".join(f"{name}: {value}\r\n" for name, value in head.items())
 
 
-@contextmanager
-def _failures() -> Iterator[None]:
-    """Says what a failure of the connection means."""
-    try:
-        yield
-    except TimeoutError as error:
-        raise EngineFailure(FailureKind.TIMEOUT, "The engine did not answer in time") from error
-    except BrokenOff as error:
-        message = "broke off in the middle of its answer" if error.begun else "closed the connection"
-        raise EngineFailure(FailureKind.CONNECTION, f"The engine {message}") from error
-    except NotHttp as error:
-        raise EngineFailure(FailureKind.INVALID_ANSWER, "The engine did not speak proper HTTP") from error
+class _Failures:
+    """Around what is said on a connection: says what a failure of it means."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
+    ) -> None:
+        match error:
+            case TimeoutError():
+                raise EngineFailure(FailureKind.TIMEOUT, "The engine did not answer in time") from error
+            case BrokenOff():
+                message = "broke off in the middle of its answer" if error.begun else "closed the connection"
+                raise EngineFailure(FailureKind.CONNECTION, f"The engine {message}") from error
+            case NotHttp():
+                raise EngineFailure(FailureKind.INVALID_ANSWER, "The engine did not speak proper HTTP") from error
+
+
+_FAILURES = _Failures()

@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -16,6 +15,7 @@ from llm_router.domain.catalogue import Catalogue, Route
 from llm_router.domain.engines import EngineSpec, ModelCard
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.domain.routing import choose, load
+from llm_router.engine.limit import Limit
 from llm_router.engine.metrics import ENGINE_UP, OUTSTANDING, QUEUE_LENGTH, QUEUE_SECONDS
 from llm_router.engine.protocol import Engine
 
@@ -57,23 +57,10 @@ class Member:
     """Those for which nothing of an answer has come yet."""
 
     def __post_init__(self) -> None:
-        self.gauge = OUTSTANDING.labels(self.spec.name)
-
-    @property
-    def name(self) -> str:
-        return self.spec.name
-
-    @property
-    def concurrency(self) -> int:
-        return self.spec.concurrency
-
-    @property
-    def priority(self) -> int:
-        return self.spec.priority
-
-    @property
-    def weight(self) -> float:
-        return self.spec.weight
+        # Each request reads them of each engine.
+        self.name, self.concurrency = self.spec.name, self.spec.concurrency
+        self.priority, self.weight = self.spec.priority, self.spec.weight
+        OUTSTANDING.labels(self.name).set_function(lambda: self.outstanding)
 
     def usable(self, now: float) -> bool:
         return self.up and not self.retired and self.breaker.allows(now)
@@ -88,7 +75,7 @@ class Lease:
     _pool: "EnginePool"
     lost: bool = False
     """Whether the engine fell silent before it answered, so that the wait for it was ended."""
-    _limit: asyncio.Timeout | None = None
+    _limit: Limit | None = None
     _open: bool = True
 
     @property
@@ -117,21 +104,19 @@ class Lease:
         if failure.kind is FailureKind.CONNECTION:
             self._pool.suspect(self.member)
 
-    @contextmanager
-    def unanswered(self, limit: asyncio.Timeout) -> Iterator[None]:
-        """For as long as nothing of the answer has come: `give_up` then ends the block by its `limit`."""
+    def awaits(self, limit: Limit) -> None:
+        """Nothing of the answer has come yet: until it is `heard`, `give_up` ends the wait by its `limit`."""
         self._limit = limit
         self.member.unanswered.add(self)
-        try:
-            yield
-        finally:
-            self.member.unanswered.discard(self)
+
+    def heard(self) -> None:
+        self.member.unanswered.discard(self)
 
     def give_up(self) -> None:
         """The engine has fallen silent: whoever waits for it may ask another."""
         if self._limit is not None:
             self.lost = True
-            self._limit.reschedule(asyncio.get_running_loop().time())
+            self._limit.end()
 
     def release(self) -> None:
         if self._open:
@@ -244,7 +229,6 @@ class EnginePool:
     def release(self, member: Member) -> None:
         member.outstanding -= 1
         member.breaker.abandon()
-        member.gauge.set(member.outstanding)
         if member.retired:
             if member.outstanding == 0:
                 self._close(member)
@@ -330,7 +314,6 @@ class EnginePool:
         member.outstanding += 1
         member.last_used = datetime.now(UTC)
         member.breaker.start()
-        member.gauge.set(member.outstanding)
         if route.adapter is not None:
             member.adapters.begin(route.model)
         return Lease(member, route, self)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from common.database import Connection, Record
 from contracts.interactions import InteractionStatus, KeptInteraction, UsageRow
 from contracts.router import Interaction
@@ -40,7 +42,7 @@ _COLUMNS = {
 _ADD = f"""
     WITH added AS (
         INSERT INTO interactions ({", ".join(_COLUMNS)})
-        SELECT * FROM unnest({", ".join(f"${i}::{kind}[]" for i, kind in enumerate(_COLUMNS.values(), 1))})
+        SELECT * FROM json_to_recordset($1::text::json) AS told({", ".join(map(" ".join, _COLUMNS.items()))})
         ON CONFLICT (interaction_id, created_at) DO NOTHING
         RETURNING *
     )
@@ -63,6 +65,8 @@ _ADD = f"""
         unpriced = known.unpriced + EXCLUDED.unpriced,
         duration = known.duration + EXCLUDED.duration
 """  # noqa: S608 - made of constants
+
+_LIST = TypeAdapter(Sequence[Interaction])
 
 _FILTER = """
     ($1::text IS NULL OR model = $1 OR requested_model = $1) AND ($2::text IS NULL OR status = $2)
@@ -130,8 +134,8 @@ class Place:
 
 async def add_interactions(connection: Connection, interactions: Sequence[Interaction]) -> None:
     """Keeps each interaction once, however often it is told. The partitions of their days have to be there."""
-    columns = [[getattr(interaction, name) for interaction in interactions] for name in _COLUMNS]
-    await connection.execute(_ADD, *columns)
+    # As one JSON, which the two sides write and read in C; arrays of 20 columns cost more than all else here.
+    await connection.execute(_ADD, _LIST.dump_json(interactions).decode())
 
 
 async def list_interactions(

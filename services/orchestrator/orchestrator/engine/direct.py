@@ -6,7 +6,7 @@ was first: what comes later is dropped.
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from common.context import current
 from common.telemetry import get_logger
@@ -85,7 +85,7 @@ async def _work(deps: Deps, task_id: str, messages: list[ChatMessage]) -> None:
 
 async def _ask(deps: Deps, messages: list[ChatMessage]) -> _Outcome:
     # The caller's key names the task, not the completion.
-    call = replace(current(), idempotency_key=None)
+    call = current()._replace(idempotency_key=None)
     try:
         reply = await complete_stoppably(deps.bus, chat(messages), call)
     except Refused as refusal:

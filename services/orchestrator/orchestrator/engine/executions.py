@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from common.context import current
@@ -198,7 +197,7 @@ async def _ask(deps: Deps, run_id: int, assignment: Assignment, asked: _Asked) -
 
 
 async def _answer(deps: Deps, question: Chat, *, key: str) -> ChatReply:
-    return await complete_stoppably(deps.bus, question, replace(current(), idempotency_key=key))
+    return await complete_stoppably(deps.bus, question, current()._replace(idempotency_key=key))
 
 
 def _kept(failure: Refused) -> dict[str, Any]:
