@@ -35,8 +35,11 @@ async def export(objects: ObjectStore, folder: S3Path, files: dict[str, bytes]) 
     return Download(model_id="model_abc123", model_name="mine", format="adapter", files=listed)
 
 
-async def fetch(gateway: Gateway, path: str) -> tuple[bytes, aiohttp.ClientResponse]:
-    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+async def fetch(gateway: Gateway, path: str, **more: str) -> tuple[bytes, aiohttp.ClientResponse]:
+    headers = {
+        "Authorization": f"Bearer {ADMIN_KEY}",
+        **{name.replace("_", "-"): value for name, value in more.items()},
+    }
     async with gateway.client.get(gateway.url + path, headers=headers) as response:
         return await response.read(), response
 
@@ -63,6 +66,44 @@ async def test_several_files_come_as_an_archive_of_known_length(
         read = {info.name: tar.extractfile(info).read() for info in tar}  # type: ignore[union-attr]
     assert read == {f"mine-adapter/{name}": content for name, content in files.items()}
     assert peers.asked(GET_DOWNLOAD).format == "adapter"
+
+
+FILES = {"config.json": b"{}", "weights": bytes(range(256)) * 40, "tokenizer/empty": b"", "last": b"!" * 700}
+
+
+async def test_an_archive_can_be_taken_up_at_any_byte(
+    gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, FILES))
+    whole, first = await fetch(gateway, PATH)
+    tag = first.headers["ETag"]
+    # In a header, in a file, in the padding behind it, and at the end.
+    for start in (1, 511, 512, 514, 1024 + 512 + 300, len(whole) - 1500, len(whole) - 1):
+        rest, response = await fetch(gateway, PATH, Range=f"bytes={start}-", If_Range=tag)
+        assert (response.status, rest) == (206, whole[start:])
+        assert response.headers["Content-Range"] == f"bytes {start}-{len(whole) - 1}/{len(whole)}"
+    middle, _ = await fetch(gateway, PATH, Range="bytes=700-2600")
+    assert middle == whole[700:2601]
+
+
+async def test_nobody_goes_on_with_something_else(
+    gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, FILES))
+    _, first = await fetch(gateway, PATH)
+    await objects.put_bytes(folder / "last", b"?" * 700)
+    whole, response = await fetch(gateway, PATH, Range="bytes=100-", If_Range=first.headers["ETag"])
+    assert response.status == 200
+    assert b"?" * 700 in whole
+
+
+@pytest.mark.parametrize("part", ["bytes=999999999-", "bytes=5-2", "lines=1-", "bytes=0-1,4-5", "?"])
+async def test_of_a_part_that_there_is_not_the_whole_is_sent(
+    part: str, gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"model.gguf": b"weights"}))
+    data, response = await fetch(gateway, PATH, Range=part)
+    assert (response.status, data) == (200, b"weights")
 
 
 async def test_memory_stays_bounded_whatever_the_size(
@@ -126,7 +167,7 @@ async def test_an_archive_that_cannot_be_finished_does_not_look_whole(
     gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
 ) -> None:
     download = await export(objects, folder, {"a": b"1" * 100_000, "b": b"2" * 100_000})
-    await objects.remove(folder / "b")
+    await objects.put_bytes(folder / "b", b"2" * 99_999)
     peers.answer(GET_DOWNLOAD, download)
     with pytest.raises(aiohttp.ClientError):
         await fetch(gateway, PATH)

@@ -169,6 +169,10 @@ def _headers(route: Route) -> list[Json]:
     if route.special in (Special.STREAM_LOGS, Special.FOLLOW_RUN):
         resume = {"type": "string", "description": "The id of the last event that was seen"}
         return [{"name": "Last-Event-ID", "in": "header", "schema": resume}]
+    if route.special is Special.DOWNLOAD_MODEL:
+        part = {"type": "string", "description": "A part of the bytes, as `bytes=1000-`"}
+        tag = {"type": "string", "description": "The `ETag` that `Range` holds for: of something else all is sent"}
+        return [{"name": "Range", "in": "header", "schema": part}, {"name": "If-Range", "in": "header", "schema": tag}]
     if route.special is Special.LIST_ACTIONS:
         style = {"type": "string", "enum": list(get_args(ResponseStyle)), "description": "The key's own, if not given"}
         return [{"name": STYLE_HEADER, "in": "header", "schema": style}]
@@ -223,6 +227,8 @@ def _responses(route: Route, schemas: _Schemas) -> Json:
         told = [schemas[model, "serialization"] for model in further]
         content[media] = {"schema": _event(told, done=route.special in _DONE) if media == _EVENTS else _one_of(told)}
     responses: Json = {str(route.status): {"description": "Done", "content": content}}
+    if route.special is Special.DOWNLOAD_MODEL:
+        responses["206"] = {"description": "The part that `Range` asks for", "content": {route.media: {}}}
     form = schemas[FORMS[route.family], "serialization"]
     if route.special is Special.NAMED_ACTION:
         # Both kinds of resource stand behind the one path.

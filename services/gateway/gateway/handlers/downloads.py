@@ -1,8 +1,10 @@
-"""Downloads of models: a file as it is, several as a tar archive that is made while it is sent."""
+"""Downloads of models: a file as it is, several as a tar archive that is made while it is sent; whole or in part."""
 
-import time
-from collections.abc import AsyncGenerator
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
 from urllib.parse import quote
@@ -13,7 +15,7 @@ from common.objects import S3Path
 from contracts.base import RefusalCode, Refused
 from contracts.registry import GET_DOWNLOAD, Download, GetDownload, ModelFile
 from gateway.deps import Deps
-from gateway.domain.archive import Member, archive_size, ending
+from gateway.domain.archive import Member, Piece, Stretch, archive, cut, size_of
 from gateway.edge.reading import read_request
 from gateway.edge.responses import json_response
 from gateway.errors import invalid_fields
@@ -43,56 +45,91 @@ async def _presign(deps: Deps, download: Download) -> web.StreamResponse:
 
 async def _send_file(deps: Deps, request: web.Request, file: ModelFile) -> web.StreamResponse:
     name = file.name.rsplit("/", 1)[-1]
-    return await _send(request, name, "application/octet-stream", file.size, _bytes_of(deps, file))
+    return await _send(deps, request, _Content(name, "application/octet-stream", [file], [Stretch(0, 0, file.size)]))
 
 
 async def _send_archive(deps: Deps, request: web.Request, download: Download) -> web.StreamResponse:
     folder = f"{download.model_name}-{download.format}"
-    now = int(time.time())
-    members = [(Member(f"{folder}/{file.name}", file.size), file) for file in download.files]
-
-    async def content() -> AsyncGenerator[bytes, None]:
-        for member, file in members:
-            # With the first bytes, so that nothing is sent of an archive whose first file is not there.
-            header = member.header(now)
-            async with aclosing(_bytes_of(deps, file)) as chunks:
-                async for chunk in chunks:
-                    yield header + chunk
-                    header = b""
-            yield header + member.padding()
-        yield ending()
-
-    size = archive_size([member for member, _ in members], now)
-    return await _send(request, f"{folder}.tar", "application/x-tar", size, content())
+    pieces = archive([Member(f"{folder}/{file.name}", file.size) for file in download.files])
+    return await _send(deps, request, _Content(f"{folder}.tar", "application/x-tar", download.files, pieces))
 
 
-async def _bytes_of(deps: Deps, file: ModelFile) -> AsyncGenerator[bytes, None]:
-    """The object's bytes; raises `Refused` when they are not as many as was said, since a header said so too."""
-    size = 0
-    async with aclosing(deps.objects.get_stream(_path(file))) as chunks:
-        async for chunk in chunks:
-            size += len(chunk)
-            yield chunk
-    if size != file.size:
-        raise Refused(RefusalCode.STORAGE_FAILED, f"{file.name} has {size} bytes instead of {file.size}")
+@dataclass(frozen=True)
+class _Content:
+    """What is sent, as a file of that name, and the objects that its pieces are of."""
+
+    name: str
+    media: str
+    files: Sequence[ModelFile]
+    pieces: Sequence[Piece]
+
+    @property
+    def size(self) -> int:
+        return sum(size_of(piece) for piece in self.pieces)
 
 
-async def _send(
-    request: web.Request, name: str, media: str, size: int, content: AsyncGenerator[bytes, None]
-) -> web.StreamResponse:
-    async with aclosing(content) as chunks:
-        # An object that is not there is refused before the answer has begun.
+async def _send(deps: Deps, request: web.Request, content: _Content) -> web.StreamResponse:
+    # An object that is not there is refused before the answer has begun.
+    tag = await _entity_tag(deps, content)
+    asked = _range(request, tag, content.size)
+    start, stop = asked or (0, content.size)
+    async with aclosing(_bytes_of(deps, content, start, stop)) as chunks:
         first = await anext(chunks, b"")
         response = web.StreamResponse(
-            headers={"Content-Type": media, "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+            status=206 if asked else 200,
+            headers={
+                "Content-Type": content.media,
+                "Content-Disposition": f"attachment; filename*=UTF-8''{quote(content.name)}",
+                "Accept-Ranges": "bytes",
+                "ETag": tag,
+                **({"Content-Range": f"bytes {start}-{stop - 1}/{content.size}"} if asked else {}),
+            },
         )
-        response.content_length = size
+        response.content_length = stop - start
         await response.prepare(request)
         await response.write(first)
         async for chunk in chunks:
             await response.write(chunk)
         await response.write_eof()
     return response
+
+
+async def _entity_tag(deps: Deps, content: _Content) -> str:
+    """Changes with what is sent: whoever goes on in the middle goes on with the same bytes."""
+    stats = await asyncio.gather(*(deps.objects.stat(_path(file)) for file in content.files))
+    parts = [
+        content.name,
+        *(f"{file.name} {stat.size} {stat.etag}" for file, stat in zip(content.files, stats, strict=True)),
+    ]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    return f'"{digest}"'
+
+
+def _range(request: web.Request, tag: str, size: int) -> tuple[int, int] | None:
+    """The part that is asked for, None for the whole: also where the part is none, or what was sent is no more."""
+    if request.headers.get("If-Range", tag) != tag:
+        return None
+    try:
+        asked = request.http_range
+    except ValueError:
+        return None
+    start, stop, _ = asked.indices(size)
+    return (start, stop) if asked != slice(None, None, 1) and start < stop else None
+
+
+async def _bytes_of(deps: Deps, content: _Content, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+    """Raises `Refused` when an object has not the bytes that were said, since a header said so too."""
+    for piece in cut(content.pieces, start, stop):
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        file, size = content.files[piece.index], 0
+        async with aclosing(deps.objects.get_stream(_path(file), piece.offset, piece.length)) as chunks:
+            async for chunk in chunks:
+                size += len(chunk)
+                yield chunk
+        if size != piece.length:
+            raise Refused(RefusalCode.STORAGE_FAILED, f"{file.name} has fewer bytes than were said")
 
 
 def _path(file: ModelFile) -> S3Path:

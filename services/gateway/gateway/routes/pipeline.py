@@ -143,7 +143,8 @@ MODELS = (
         summary="Download a model",
         description=(
             "An export of one file is that file, one of several a tar archive, made as it is sent. With `presigned` the"
-            " answer is a URL of the object store, as JSON."
+            " answer is a URL of the object store, as JSON. A download that broke off goes on with `Range` and"
+            " `If-Range`."
         ),
         role="viewer",
         request=DownloadModel,
