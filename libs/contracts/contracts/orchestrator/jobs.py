@@ -1,17 +1,36 @@
 """Jobs for their callers: submitted, shown, steered (document E)."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from contracts.base import Event, EventBody, Message, RefusalCode, Rpc, Timestamp
+from contracts.base import Empty, Event, EventBody, Message, RefusalCode, Rpc, Timestamp
 from contracts.orchestrator.names import JobStatus, StepStatus
 from contracts.pages import Page, PageRequest
-from contracts.pipeline import AgentOutput, Name, PipelineConfig
+from contracts.pipeline import AgentOutput, Edge, GlobalConfig, ModelReference, Name, PipelineConfig
+from contracts.pipeline.jobs import SweptField, SweptValues
+
+TemplateName = Literal["finetune", "validate", "prepare"]
+Configs = Annotated[dict[Name, dict[str, Any]], Field(max_length=200)]
+"""Fields of agents' configurations, by the names of the agents."""
 
 
 class SubmitJob(Message):
-    pipeline_config: PipelineConfig
+    """A job, written out in `pipeline_config`, or of one of the usual forms, named by `template`.
+
+    What else is given belongs to the template. `configs` are fields of its agents' configurations, by their names.
+    """
+
+    pipeline_config: PipelineConfig | None = None
+    template: TemplateName | None = None
+    run_id: Name | None = None
+    dataset_id: str | None = Field(default=None, max_length=64)
+    file_path: str | None = Field(default=None, max_length=1024)
+    base_model: ModelReference | None = None
+    model_name: Name | None = None
+    configs: Configs = {}
+    sweep: dict[Name, dict[SweptField, SweptValues]] = Field(default={}, max_length=8)
+    global_config: GlobalConfig | None = None
 
 
 class JobAccepted(Message):
@@ -44,7 +63,7 @@ class JobError(Message):
 
 
 class StepView(Message):
-    """`cached`: its result is that of an earlier run."""
+    """`cached`: its result is that of an earlier run. `sweep` are the values that this one of a sweep tries."""
 
     agent_name: str
     agent_class: str
@@ -53,10 +72,11 @@ class StepView(Message):
     started_at: Timestamp | None
     finished_at: Timestamp | None
     cached: bool = False
+    sweep: dict[str, Any] = {}
 
 
 class Job(Message):
-    """`owner` is the id of who submitted it, and may steer it."""
+    """`owner` is the id of who submitted it, and may steer it. `retry_of` is the job that this one goes on from."""
 
     job_id: str
     run_id: str
@@ -70,6 +90,7 @@ class Job(Message):
     result: dict[str, AgentOutput] | None
     error: JobError | None
     owner: str = ""
+    retry_of: str | None = None
 
 
 class GetJob(Message):
@@ -77,7 +98,25 @@ class GetJob(Message):
 
 
 class ListJobs(PageRequest):
+    """`owner` is the id of who submitted them, `me` for the caller's own."""
+
     status: JobStatus | None = None
+    owner: str | None = Field(default=None, min_length=1, max_length=100)
+    created_after: Timestamp | None = None
+    created_before: Timestamp | None = None
+
+
+class RetryJob(Message):
+    """Goes on from a job that has ended: what had completed is taken over, the rest is done.
+
+    `configs` stand over fields of agents' configurations, by name; those agents and what follows them are done again.
+    So are `from_agent` and what follows it. A job that had completed is done again whole, where neither is given.
+    """
+
+    job_id: str
+    run_id: Name | None = None
+    from_agent: Name | None = None
+    configs: Configs = {}
 
 
 class JobPage(Page[Job]):
@@ -107,6 +146,26 @@ class AdjustmentAccepted(Message):
     number: int
 
 
+class TemplateAgent(Message):
+    agent_name: str
+    agent_class: str
+
+
+class JobTemplate(Message):
+    """A usual job. `required` and `optional` are fields of its submission; `configs` name its `agents`."""
+
+    template: TemplateName
+    description: str
+    required: list[str]
+    optional: list[str]
+    agents: list[TemplateAgent]
+    edges: list[Edge]
+
+
+class JobTemplates(Message):
+    templates: list[JobTemplate]
+
+
 _STEERED = (RefusalCode.NOT_FOUND, RefusalCode.CONFLICT, RefusalCode.FORBIDDEN)
 """Only its owner and administrators may steer a job, and only one that goes on."""
 
@@ -118,6 +177,13 @@ SUBMIT_JOB = Rpc(
 )
 GET_JOB = Rpc("orchestrator.v1.jobs.get", GetJob, Job, refusals=(RefusalCode.NOT_FOUND,))
 LIST_JOBS = Rpc("orchestrator.v1.jobs.list", ListJobs, JobPage)
+LIST_JOB_TEMPLATES = Rpc("orchestrator.v1.jobs.templates", Empty, JobTemplates)
+RETRY_JOB = Rpc(
+    "orchestrator.v1.jobs.retry",
+    RetryJob,
+    JobAccepted,
+    refusals=(RefusalCode.INVALID, RefusalCode.CONFIG_INVALID, RefusalCode.CONFLICT, RefusalCode.NOT_FOUND),
+)
 CANCEL_JOB = Rpc("orchestrator.v1.jobs.cancel", GetJob, JobCancelled, refusals=_STEERED)
 PAUSE_JOB = Rpc("orchestrator.v1.jobs.pause", GetJob, Job, refusals=_STEERED)
 RESUME_JOB = Rpc("orchestrator.v1.jobs.resume", GetJob, Job, refusals=_STEERED)

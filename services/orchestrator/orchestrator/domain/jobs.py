@@ -1,20 +1,61 @@
 """A job as its caller sees it (document E): a run of kind `job`, whose state follows from its steps."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import ClaimedStep, Job, JobAccepted, JobError, JobProgress, JobStatus, StepView
-from contracts.pipeline import AgentOutput, GlobalConfig, RegistrationOutput
+from contracts.orchestrator import (
+    ClaimedStep,
+    Job,
+    JobAccepted,
+    JobError,
+    JobProgress,
+    JobStatus,
+    StepAdjustment,
+    StepView,
+)
+from contracts.pipeline import AgentOutput, GlobalConfig, PipelineConfig, RegistrationOutput
 from orchestrator.domain.machine import Transition
 from orchestrator.domain.records import Claim, RunRecord, StepRecord, Submission
+from orchestrator.domain.sweeps import expanded
 
 KIND = "job"
 _JOB_ID = re.compile(r"job_([A-Za-z0-9][A-Za-z0-9_-]{0,63})")
 _OUTPUT: TypeAdapter[AgentOutput] = TypeAdapter(AgentOutput)
+
+
+_RESUMES = "resumes"
+
+
+@dataclass(frozen=True)
+class JobStep(StepRecord):
+    """`cached`: its output was found to be that of an earlier run, when somebody had claimed it."""
+
+    cached: bool
+
+    @property
+    def was_there(self) -> bool:
+        """Whether the run began with its output, which is that of the one that it goes on from."""
+        return self.status == "completed" and self.attempt == 0
+
+
+@dataclass(frozen=True)
+class JobRecord(RunRecord):
+    """`resumes` is the run that it goes on from."""
+
+    steps: tuple[JobStep, ...]
+    paused: bool
+    resumes: str | None
+
+
+def options_of(config: PipelineConfig, resumes: str | None = None) -> dict[str, Any]:
+    """What holds for every step of the job, as it is kept."""
+    options: dict[str, Any] = config.global_config.model_dump(mode="json")
+    return options if resumes is None else {**options, _RESUMES: resumes}
 
 
 def job_id_of(run_id: str) -> str:
@@ -32,9 +73,11 @@ def no_such_job(job_id: str) -> Refused:
     return Refused(RefusalCode.NOT_FOUND, "There is no such job", {"job_id": job_id})
 
 
-def check_same(record: RunRecord, submission: Submission) -> None:
+def check_same(record: JobRecord, submission: Submission) -> None:
     """Raises `Refused(CONFLICT)` unless `record`, of the same run id or key, is what `submission` asks for."""
-    if record.owner == submission.owner and record.definition == submission.definition:
+    # As they are read: what an earlier version wrote lacks fields that have been added since.
+    earlier, asked = (PipelineConfig.model_validate(one.definition) for one in (record, submission))
+    if record.owner == submission.owner and earlier == asked:
         return
     if record.run_id == submission.run_id:
         message = f"There already is another run {record.run_id!r}: choose another run_id, or none"
@@ -43,16 +86,17 @@ def check_same(record: RunRecord, submission: Submission) -> None:
     raise Refused(RefusalCode.CONFLICT, message, {"idempotency_key": submission.idempotency_key})
 
 
-def accepted(record: RunRecord) -> JobAccepted:
+def accepted(record: JobRecord) -> JobAccepted:
     return JobAccepted(
         job_id=job_id_of(record.run_id), run_id=record.run_id, status=status(record), created_at=record.created_at
     )
 
 
-def job(record: RunRecord, *, with_result: bool = True) -> Job:
+def job(record: JobRecord, *, with_result: bool = True) -> Job:
     """The job that a run is. Its result is there once it has completed."""
     steps = record.steps
-    started = [step.started_at for step in steps if step.started_at is not None]
+    tried = expanded(PipelineConfig.model_validate(record.definition)).tried
+    started = [step.started_at for step in steps if step.started_at is not None and not step.was_there]
     return Job(
         job_id=job_id_of(record.run_id),
         run_id=record.run_id,
@@ -61,30 +105,36 @@ def job(record: RunRecord, *, with_result: bool = True) -> Job:
         started_at=min(started, default=None),
         completed_at=record.finished_at,
         progress=progress(steps),
-        steps=[_view(step) for step in steps],
+        steps=[_view(step, tried.get(step.name, {})) for step in steps],
         model_id=_model_id(steps),
         result=_result(steps) if with_result and record.status == "completed" else None,
         error=None if record.error is None else JobError.model_validate(record.error),
+        owner=record.owner,
+        retry_of=None if record.resumes is None else job_id_of(record.resumes),
     )
 
 
-def status(record: RunRecord) -> JobStatus:
+def status(record: JobRecord) -> JobStatus:
     """A job is pending until its first agent starts."""
     if record.status != "active":
         return record.status
-    return "running" if any(step.started_at is not None for step in record.steps) else "pending"
+    if record.paused:
+        return "paused"
+    return "running" if any(step.started_at and not step.was_there for step in record.steps) else "pending"
 
 
-def progress(steps: Sequence[StepRecord]) -> JobProgress:
+def progress(steps: Sequence[JobStep]) -> JobProgress:
     """Agents in the order in which they completed, and in which they started."""
-    completed = [(step.finished_at, step.name) for step in steps if step.status == "completed" and step.finished_at]
+    done = [step for step in steps if step.status == "completed"]
+    completed = [(step.finished_at, step.position, step.name) for step in done if step.finished_at]
     running = [(step.started_at, step.name) for step in steps if step.status == "running" and step.started_at]
     current = [name for _, name in sorted(running)]
     return JobProgress(
-        completed_agents=[name for _, name in sorted(completed)],
+        completed_agents=[name for *_, name in sorted(completed)],
         current_agent=current[0] if current else None,
         current_agents=current,
         total_agents=len(steps),
+        cached_agents=[step.name for step in done if step.cached or step.was_there],
     )
 
 
@@ -97,8 +147,10 @@ def error(transition: Transition) -> dict[str, Any] | None:
     return told.model_dump(mode="json")
 
 
-def claimed(claim: Claim, lease_seconds: float) -> ClaimedStep:
+def claimed(claim: Claim, lease_seconds: float, adjustments: Sequence[StepAdjustment]) -> ClaimedStep:
     """What the worker of a step is told."""
+    options = dict(claim.options)
+    resumes = options.pop(_RESUMES, None)
     return ClaimedStep(
         step_id=claim.step_id,
         fence=claim.fence,
@@ -110,13 +162,15 @@ def claimed(claim: Claim, lease_seconds: float) -> ClaimedStep:
         agent_name=claim.name,
         agent_class=claim.kind,
         config=claim.config,
-        global_config=GlobalConfig.model_validate(claim.options),
+        global_config=GlobalConfig.model_validate(options),
         inputs=[_OUTPUT.validate_python(output) for output in claim.inputs],
         traceparent=claim.traceparent,
+        adjustments=list(adjustments),
+        resumes=resumes,
     )
 
 
-def _view(step: StepRecord) -> StepView:
+def _view(step: JobStep, tried: Mapping[str, Any]) -> StepView:
     return StepView(
         agent_name=step.name,
         agent_class=step.kind,
@@ -124,6 +178,8 @@ def _view(step: StepRecord) -> StepView:
         attempt=step.attempt,
         started_at=step.started_at,
         finished_at=step.finished_at,
+        cached=step.cached or step.was_there,
+        sweep=dict(tried),
     )
 
 

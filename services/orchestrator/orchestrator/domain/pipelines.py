@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -21,6 +22,7 @@ from contracts.pipeline import (
 )
 from orchestrator.domain.graph import graph
 from orchestrator.domain.storable import unstorable
+from orchestrator.domain.sweeps import expanded
 
 _NEEDS: Mapping[str, str] = {
     "ValidationAgent": "DatasetAgent",
@@ -67,28 +69,40 @@ class Plan:
     dataset_ids: frozenset[str]
 
 
-def plan(definition: PipelineConfig) -> Plan:
-    """Checks `definition` whole.
+def plan(definition: PipelineConfig, kept: Mapping[str, dict[str, Any]] = MappingProxyType({})) -> Plan:
+    """Checks `definition` whole. `kept` are outputs of agents that need not be done again, by name.
 
     Raises `Refused(INVALID)`, as document E shows it, when the configuration of an agent does not fit; and
     `Refused(CONFIG_INVALID)` when the agents do not fit together.
     """
     if errors := list(unstorable(definition.model_dump(), "pipeline_config")):
         raise Refused(RefusalCode.INVALID, "Input validation failed", {"errors": errors})
-    nodes = definition.nodes
+    whole = expanded(definition)
+    nodes = whole.nodes
     _check_classes(nodes)
-    shape = graph([node.agent_name for node in nodes], [(edge.from_agent, edge.to_agent) for edge in definition.edges])
+    shape = graph([node.agent_name for node in nodes], [(edge.from_agent, edge.to_agent) for edge in whole.edges])
     ancestors = [shape.ancestors(position) for position in range(len(nodes))]
     _check_order(nodes, ancestors)
-    configs = _configs(definition, ancestors)
+    configs = _configs(nodes, definition.global_config, ancestors)
     return Plan(
         steps=tuple(
-            PlannedStep(node.agent_name, node.agent_class, config.model_dump(mode="json"), needs, before)
+            PlannedStep(
+                node.agent_name,
+                node.agent_class,
+                config.model_dump(mode="json"),
+                needs,
+                before,
+                output=kept.get(node.agent_name),
+            )
             for node, config, needs, before in zip(nodes, configs, shape.needs, ancestors, strict=True)
         ),
         max_attempts=definition.global_config.max_retries + 1,
         timeout_seconds=definition.global_config.step_timeout_seconds,
-        dataset_ids=frozenset(c.dataset_id for c in configs if isinstance(c, DatasetConfig) and c.dataset_id),
+        dataset_ids=frozenset(
+            config.dataset_id
+            for node, config in zip(nodes, configs, strict=True)
+            if isinstance(config, DatasetConfig) and config.dataset_id and node.agent_name not in kept
+        ),
     )
 
 
@@ -114,9 +128,8 @@ def _check_order(nodes: Sequence[Node], ancestors: Sequence[tuple[int, ...]]) ->
             )
 
 
-def _configs(definition: PipelineConfig, ancestors: Sequence[tuple[int, ...]]) -> list[AgentConfig]:
+def _configs(nodes: Sequence[Node], defaults: GlobalConfig, ancestors: Sequence[tuple[int, ...]]) -> list[AgentConfig]:
     """The configuration of each agent, checked, and complete with what its ancestors and the job say."""
-    nodes, defaults = definition.nodes, definition.global_config
     configs = [_with_defaults(node, _checked(node), defaults) for node in nodes]
     return [
         _with_prepared_model(node, config, [configs[position] for position in before], defaults)

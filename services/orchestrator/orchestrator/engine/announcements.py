@@ -4,15 +4,28 @@ Runs of the kinds `task` and `workflow` have neither hints nor a log: their step
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from common.outbox import Told, telling
-from contracts.orchestrator import JOB_ENDED, LOG_RECORDED, STEP_READY, JobEnded, LogLevel, LogRecord, StepReady
-from contracts.run_events import RUN_TOLD, RunMessage, RunTold
+from contracts.orchestrator import (
+    JOB_ENDED,
+    JOB_STEERED,
+    LOG_RECORDED,
+    STEP_READY,
+    JobEnded,
+    JobSteered,
+    LogLevel,
+    LogRecord,
+    Steering,
+    StepReady,
+)
+from contracts.run_events import MOST_AT_ONCE, RUN_TOLD, RunMessage, RunTold
 from contracts.tasks import TASK_ENDED, TaskEnded, TaskStatus
 from orchestrator.domain import jobs
 from orchestrator.domain.machine import Run, Step, Transition
 from orchestrator.domain.records import Claim, Hint
+from orchestrator.domain.steering import steered
 from orchestrator.domain.tasks import records as tasks
 from orchestrator.domain.tasks.records import task_id_of
 from orchestrator.domain.workflows import messages
@@ -35,6 +48,18 @@ def of_claim(claim: Claim) -> list[Told]:
     return [_line(claim.run_id, f"{claim.step_id}.{claim.fence}.started", "INFO", message)]
 
 
+def of_steering(run: Run, steering: Steering) -> list[Told]:
+    """Somebody has steered a job: for those who watch it, and for the workers that hold its steps."""
+    at = datetime.now(UTC)
+    message = steered(steering)
+    line = LogRecord(run_id=run.run_id, timestamp=at, agent=SPEAKER, level="INFO", message=message, steering=steering)
+    hint = JobSteered(run_id=run.run_id)
+    return [
+        telling(LOG_RECORDED, line, message_id=f"log.{run.run_id}.steering.{steering.number}", key=run.run_id),
+        telling(JOB_STEERED, hint, message_id=f"run.{run.id}.steering.{steering.number}"),
+    ]
+
+
 def of_transition(transition: Transition) -> list[Told]:
     """A step or a whole job has changed."""
     match transition.run.kind:
@@ -43,15 +68,21 @@ def of_transition(transition: Transition) -> list[Told]:
         case tasks.KIND:
             return list(_end_of_task(transition))
         case workflow_runs.KIND:
-            return list(_messages(transition))
+            return _messages(transition)
         case _:
             return []
+
+
+def of_entry(run: Run, number: int) -> list[Told]:
+    """A run of a workflow has been entered, under that number of document C's."""
+    found = messages.told_of_approvals(number, run.steps.values())
+    return _told(replace(run, number=number), "entered", list(found))
 
 
 def of_deletion(run: Run) -> list[Told]:
     """A run of a workflow is removed while it goes on."""
     assert run.number is not None  # noqa: S101 - a workflow's run
-    return [_told(run, "deleted", [messages.told_of_deletion(run.number)])]
+    return _told(run, "deleted", [messages.told_of_deletion(run.number)])
 
 
 def of_hints(hints: Iterable[Hint]) -> list[Told]:
@@ -82,7 +113,9 @@ def _step_lines(transition: Transition) -> Iterator[Told]:
         message = f"{step.name} failed: {failure.message} ({failure.code}); {again}"
     elif failure is not None:
         level, message = "ERROR", f"{step.name} failed: {failure.message} ({failure.code})"
-    elif step.status in {"ready", "paused"}:
+    elif step.status == "paused":
+        level, message = "INFO", f"{step.name} is paused, and goes on where it was once the job is resumed"
+    elif step.status == "ready":
         level, message = "INFO", f"{step.name} was given back by its worker and will start again"
     else:
         level, message = "INFO", f"{step.name} {step.status}"
@@ -114,17 +147,25 @@ def _end_of_task(transition: Transition) -> Iterator[Told]:
     yield telling(TASK_ENDED, body, message_id=f"run.{run.id}.ended")
 
 
-def _messages(transition: Transition) -> Iterator[Told]:
-    number = transition.run.number
+def _messages(transition: Transition) -> list[Told]:
+    number, step = transition.run.number, transition.step
     assert number is not None  # noqa: S101 - a workflow's run
     error = jobs.error(transition)
-    if found := list(messages.told(number, transition, None if error is None else workflow_runs.error_text(error))):
-        yield _told(transition.run, "ended" if transition.step is None else str(transition.step.id), found)
+    found = messages.told(number, transition, None if error is None else workflow_runs.error_text(error))
+    # A step is approved once and ends once.
+    return _told(transition.run, "ended" if step is None else f"{step.id}.{step.status}", list(found))
 
 
-def _told(run: Run, what: str, found: list[RunMessage]) -> Told:
-    body = RunTold(owner=run.owner, messages=found)
-    return telling(RUN_TOLD, body, message_id=f"told.{run.run_id}.{what}", key=str(run.number))
+def _told(run: Run, what: str, found: list[RunMessage]) -> list[Told]:
+    return [
+        telling(
+            RUN_TOLD,
+            RunTold(owner=run.owner, messages=found[first : first + MOST_AT_ONCE]),
+            message_id=f"told.{run.run_id}.{what}.{first}",
+            key=str(run.number),
+        )
+        for first in range(0, len(found), MOST_AT_ONCE)
+    ]
 
 
 def _line(run_id: str, what: str, level: LogLevel, message: str) -> Told:

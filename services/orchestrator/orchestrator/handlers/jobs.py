@@ -1,4 +1,4 @@
-"""Jobs for their callers: submitted, shown, listed, cancelled (document E)."""
+"""Jobs for their callers: submitted, shown, listed, gone on from (document E)."""
 
 import asyncio
 import secrets
@@ -7,44 +7,87 @@ from collections.abc import Iterable
 from common import outbox
 from common.bus import Bus
 from common.context import current
+from common.database import Connection
 from common.tracing import inject
 from contracts import orchestrator, registry
-from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import GetJob, Job, JobAccepted, JobCancelled, JobPage, ListJobs, SubmitJob
+from contracts.base import Empty, RefusalCode, Refused
+from contracts.orchestrator import (
+    GetJob,
+    Job,
+    JobAccepted,
+    JobPage,
+    JobTemplates,
+    ListJobs,
+    RetryJob,
+    SubmitJob,
+)
 from contracts.pipeline import PipelineConfig
 from contracts.registry import GetDataset
 from orchestrator.deps import HANDLERS, Deps
-from orchestrator.domain import jobs, machine
+from orchestrator.domain import job_templates, retries
+from orchestrator.domain import jobs as job
+from orchestrator.domain.jobs import JobRecord
 from orchestrator.domain.pipelines import Plan, plan
-from orchestrator.domain.records import RunRecord, Submission
+from orchestrator.domain.records import Submission
 from orchestrator.engine import announcements
-from orchestrator.engine.recording import record, settled
-from orchestrator.store import runs
+from orchestrator.store import jobs, runs
+
+_TRIES = 5
+_MINE = "me"
 
 
 @HANDLERS.on(orchestrator.SUBMIT_JOB)
 async def submit_job(deps: Deps, request: SubmitJob) -> JobAccepted:
     """Enters a job once, however often it is submitted under the same run id or idempotency key."""
-    planned = plan(request.pipeline_config)
-    submission = _submission(request.pipeline_config)
+    definition = job_templates.definition_of(request)
+    planned = plan(definition)
+    submission = _submission(definition, definition.run_id or secrets.token_hex(8))
     async with deps.database.connection() as connection:
-        known = await runs.find(connection, submission)
+        known = await jobs.find(connection, submission)
     if known is None:
         await _check_datasets(deps.bus, planned.dataset_ids)
         known = await _enter(deps, submission, planned)
-    jobs.check_same(known, submission)
-    return jobs.accepted(known)
+    job.check_same(known, submission)
+    return job.accepted(known)
 
 
-def _submission(config: PipelineConfig) -> Submission:
+@HANDLERS.on(orchestrator.RETRY_JOB)
+async def retry_job(deps: Deps, request: RetryJob) -> JobAccepted:
+    """Enters a job that goes on from one that has ended; under a repeated idempotency key the same."""
+    earlier = await _known(deps, request.job_id)
+    if earlier.status == "active":
+        raise Refused(RefusalCode.CONFLICT, "The job still goes on: cancel it, or wait for its end")
+    written = PipelineConfig.model_validate(earlier.definition)
+    definition = retries.definition(written, request)
+    outputs = {step.name: step.output for step in earlier.steps if step.output is not None}
+    planned = plan(definition, retries.kept(written, outputs, request))
+    await _check_datasets(deps.bus, planned.dataset_ids)
+    for _ in range(_TRIES):
+        run_id = request.run_id or await _next_run_id(deps, earlier)
+        submission = _submission(definition, run_id, resumes=earlier.run_id)
+        known = await _enter(deps, submission, planned)
+        # Somebody else may have taken the number at the same time.
+        if request.run_id is not None or known.resumes == earlier.run_id:
+            break
+    job.check_same(known, submission)
+    return job.accepted(known)
+
+
+async def _next_run_id(deps: Deps, earlier: JobRecord) -> str:
+    root = retries.root_of(earlier.run_id)
+    async with deps.database.connection() as connection:
+        return retries.next_run_id(root, await jobs.run_ids_like(connection, root))
+
+
+def _submission(config: PipelineConfig, run_id: str, resumes: str | None = None) -> Submission:
     call = current()
     return Submission(
-        kind=jobs.KIND,
-        run_id=config.run_id or secrets.token_hex(8),
+        kind=job.KIND,
+        run_id=run_id,
         owner=call.owner,
         idempotency_key=call.idempotency_key,
         definition=config.model_dump(mode="json"),
-        options=config.global_config.model_dump(mode="json"),
+        options=job.options_of(config, resumes),
         traceparent=inject({}).get("traceparent"),
     )
 
@@ -54,49 +97,52 @@ async def _check_datasets(bus: Bus, dataset_ids: Iterable[str]) -> None:
     await asyncio.gather(*(bus.ask(registry.GET_DATASET, GetDataset(dataset_id=name)) for name in dataset_ids))
 
 
-async def _enter(deps: Deps, submission: Submission, planned: Plan) -> RunRecord:
+async def _enter(deps: Deps, submission: Submission, planned: Plan) -> JobRecord:
     """The run of `submission`, entered now, or by whoever was faster."""
     async with deps.database.transaction() as connection:
         run = await runs.insert(connection, submission, planned, hint_pause=deps.policy.hint_pause)
         if run is not None:
             await outbox.add_many(connection, announcements.of_submission(run))
-        known = await runs.find(connection, submission)
+        known = await jobs.find(connection, submission)
         assert known is not None  # noqa: S101 - it is there, or it would have been entered
     deps.relay.kick()
     return known
 
 
+@HANDLERS.on(orchestrator.LIST_JOB_TEMPLATES)
+async def list_job_templates(_deps: Deps, _request: Empty) -> JobTemplates:
+    return JobTemplates(templates=job_templates.listed())
+
+
 @HANDLERS.on(orchestrator.GET_JOB)
 async def get_job(deps: Deps, request: GetJob) -> Job:
-    async with deps.database.connection() as connection:
-        known = await runs.get(connection, jobs.KIND, jobs.run_id_of(request.job_id))
-    if known is None:
-        raise jobs.no_such_job(request.job_id)
-    return jobs.job(known)
+    return job.job(await _known(deps, request.job_id))
 
 
 @HANDLERS.on(orchestrator.LIST_JOBS)
 async def list_jobs(deps: Deps, request: ListJobs) -> JobPage:
     """Jobs without their results, which would make a page as large as all of them together."""
     async with deps.database.connection() as connection:
-        known, total = await runs.page(
-            connection, jobs.KIND, status=request.status, limit=request.limit, offset=request.offset
+        found, total = await jobs.page(
+            connection,
+            status=request.status,
+            owner=current().owner if request.owner == _MINE else request.owner,
+            after=request.created_after,
+            before=request.created_before,
+            limit=request.limit,
+            offset=request.offset,
         )
-    return JobPage.of([jobs.job(one, with_result=False) for one in known], total, request)
+    return JobPage.of([job.job(one, with_result=False) for one in found], total, request)
 
 
-@HANDLERS.on(orchestrator.CANCEL_JOB)
-async def cancel_job(deps: Deps, request: GetJob) -> JobCancelled:
-    """Ends an active job as cancelled. Its running agents hear of it with their next beat."""
-    async with deps.database.transaction() as connection:
-        run = await runs.lock(connection, jobs.KIND, jobs.run_id_of(request.job_id))
-        if run is None:
-            raise jobs.no_such_job(request.job_id)
-        if run.status == "cancelled":
-            return JobCancelled(job_id=request.job_id, status="cancelled")
-        if run.status != "active":
-            raise Refused(RefusalCode.CONFLICT, f"The job has {run.status} already", {"status": run.status})
-        transition = machine.cancel(run)
-        await record(connection, transition, deps.policy)
-    settled(deps, transition)
-    return JobCancelled(job_id=request.job_id, status="cancelled")
+async def _known(deps: Deps, job_id: str) -> JobRecord:
+    async with deps.database.connection() as connection:
+        return await known(connection, job_id)
+
+
+async def known(connection: Connection, job_id: str) -> JobRecord:
+    """Raises `Refused(NOT_FOUND)`."""
+    found = await jobs.get(connection, job.run_id_of(job_id))
+    if found is None:
+        raise job.no_such_job(job_id)
+    return found

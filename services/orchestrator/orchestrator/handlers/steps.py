@@ -10,13 +10,15 @@ from contracts.orchestrator import (
     ClaimStep,
     FinishReply,
     FinishStep,
+    StepSucceeded,
     StepVerdict,
 )
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import jobs, outcomes
 from orchestrator.engine import announcements, metrics
 from orchestrator.engine.recording import record, settled
-from orchestrator.store import runs, steps
+from orchestrator.store import job_steering, runs, steps
+from orchestrator.store import jobs as job_rows
 
 
 @HANDLERS.on(orchestrator.CLAIM_STEP)
@@ -29,9 +31,10 @@ async def claim_step(deps: Deps, request: ClaimStep) -> ClaimReply:
         if claim is None:
             return ClaimReply(step=None)
         await outbox.add_many(connection, announcements.of_claim(claim))
+        adjustments = await job_steering.adjustments_of(connection, claim)
     deps.relay.kick()
     metrics.count_claim(claim)
-    return ClaimReply(step=jobs.claimed(claim, lease))
+    return ClaimReply(step=jobs.claimed(claim, lease, adjustments))
 
 
 @HANDLERS.on(orchestrator.BEAT_STEPS)
@@ -39,7 +42,21 @@ async def beat_steps(deps: Deps, request: BeatSteps) -> BeatReply:
     fences = {held.step_id: held.fence for held in request.steps}
     async with deps.database.connection() as connection:
         verdicts = await steps.beat(connection, fences, lease=deps.policy.lease)
-    return BeatReply(verdicts=[StepVerdict(step_id=step_id, verdict=verdicts[step_id]) for step_id in fences])
+        held = [step_id for step_id, verdict in verdicts.items() if verdict == "held"]
+        paused = await job_steering.paused(connection, held)
+        adjustments = await job_steering.adjustments_since(
+            connection, {step.step_id: step.adjusted for step in request.steps if step.step_id in held}
+        )
+    return BeatReply(
+        verdicts=[
+            StepVerdict(
+                step_id=step_id,
+                verdict="pause" if step_id in paused else verdicts[step_id],
+                adjustments=adjustments.get(step_id, []),
+            )
+            for step_id in fences
+        ]
+    )
 
 
 @HANDLERS.on(orchestrator.FINISH_STEP)
@@ -50,6 +67,8 @@ async def finish_step(deps: Deps, request: FinishStep) -> FinishReply:
         step = None if run is None else run.held(request.step_id, request.fence)
         if run is None or step is None:
             return await _finished_before(connection, request)
+        if isinstance(request.result, StepSucceeded) and request.result.cached:
+            await job_rows.mark_cached(connection, step.id)
         transition = outcomes.finish(run, step, request.result, deps.policy, deps.chance())
         await record(connection, transition, deps.policy)
     settled(deps, transition)

@@ -1,0 +1,107 @@
+"""Jobs as their callers see them: looked up, listed, filtered."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from common.database import Connection, Record
+from contracts.orchestrator import JobStatus
+from orchestrator.domain.jobs import KIND, JobRecord, JobStep
+from orchestrator.domain.records import Submission
+
+_JOBS = """
+    SELECT id, run_id, owner, status, paused, definition, options ->> 'resumes' AS resumes, error, created_at,
+        finished_at
+    FROM runs
+"""
+
+_SAME = """
+    (SELECT id FROM (
+        SELECT id, 0 AS rank FROM runs WHERE kind = $1 AND owner = $2 AND idempotency_key = $3
+        UNION ALL SELECT id, 1 FROM runs WHERE run_id = $4
+    ) AS same ORDER BY rank LIMIT 1)
+"""
+_REPEATED = _JOBS + " WHERE id = " + _SAME
+
+_STEPS = """
+    SELECT run, position, name, kind, status, attempt, started_at, finished_at, output, cached
+    FROM steps WHERE run = ANY ($1::bigint[]) ORDER BY run, position
+"""
+
+_HAS_STARTED = """
+    EXISTS (
+        SELECT FROM steps
+        WHERE steps.run = runs.id AND steps.started_at IS NOT NULL
+            AND NOT (steps.status = 'completed' AND steps.attempt = 0)
+    )
+"""
+
+_OF_STATUS: dict[JobStatus | None, str] = {
+    None: "true",
+    "pending": f"status = 'active' AND NOT paused AND NOT {_HAS_STARTED}",
+    "running": f"status = 'active' AND NOT paused AND {_HAS_STARTED}",
+    "paused": "status = 'active' AND paused",
+    "completed": "status = 'completed'",
+    "failed": "status = 'failed'",
+    "cancelled": "status = 'cancelled'",
+}
+
+_CHOSEN = """
+    WHERE kind = $1 AND ($2::text IS NULL OR owner = $2) AND ($3::timestamptz IS NULL OR created_at > $3)
+        AND ($4::timestamptz IS NULL OR created_at < $4) AND {of_status}
+"""
+_COUNT = "SELECT count(*) FROM runs {chosen}"
+_PAGE = _JOBS + _CHOSEN + " ORDER BY id DESC LIMIT $5 OFFSET $6"
+
+
+async def find(connection: Connection, submission: Submission) -> JobRecord | None:
+    """The job that `submission` repeats: that of the owner's key, else that of the run id."""
+    rows = await connection.fetch(
+        _REPEATED, submission.kind, submission.owner, submission.idempotency_key, submission.run_id
+    )
+    return next(iter(await _with_steps(connection, rows)), None)
+
+
+async def get(connection: Connection, run_id: str) -> JobRecord | None:
+    rows = await connection.fetch(_JOBS + " WHERE kind = $1 AND run_id = $2", KIND, run_id)
+    return next(iter(await _with_steps(connection, rows)), None)
+
+
+async def page(
+    connection: Connection,
+    *,
+    status: JobStatus | None,
+    owner: str | None,
+    after: datetime | None,
+    before: datetime | None,
+    limit: int,
+    offset: int,
+) -> tuple[list[JobRecord], int]:
+    """Jobs of that status and owner, submitted between those moments, newest first; and how many there are."""
+    chosen = (KIND, owner, after, before)
+    of_status = _OF_STATUS[status]
+    total = await connection.fetchval(_COUNT.format(chosen=_CHOSEN.format(of_status=of_status)), *chosen)
+    rows = await connection.fetch(_PAGE.format(of_status=of_status), *chosen, limit, offset)
+    return await _with_steps(connection, rows), total
+
+
+async def run_ids_like(connection: Connection, root: str) -> list[str]:
+    """Run ids of the form `<root>-r<number>`."""
+    rows = await connection.fetch("SELECT run_id FROM runs WHERE run_id ~ ('^' || $1 || '-r[0-9]{1,9}$')", root)
+    return [row["run_id"] for row in rows]
+
+
+async def mark_cached(connection: Connection, step_id: int) -> None:
+    """Says of a step, which this transaction has locked and is about to complete, that its output is not its own."""
+    await connection.execute("UPDATE steps SET cached = true WHERE id = $1", step_id)
+
+
+async def _with_steps(connection: Connection, found: Sequence[Record]) -> list[JobRecord]:
+    steps: defaultdict[int, list[JobStep]] = defaultdict(list)
+    for row in await connection.fetch(_STEPS, [run["id"] for run in found]) if found else ():
+        values = dict(row)
+        steps[values.pop("run")].append(JobStep(**values))
+    return [
+        JobRecord(steps=tuple(steps[run["id"]]), **{key: value for key, value in run.items() if key != "id"})
+        for run in found
+    ]

@@ -1,0 +1,299 @@
+"""Jobs that are paused, resumed, adjusted, cancelled and gone on from, as their callers and workers see it."""
+
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from common.bus import Bus
+from common.context import Call, Principal, calling
+from contracts.base import RefusalCode
+from contracts.orchestrator import (
+    ADJUST_JOB,
+    BEAT_STEPS,
+    CANCEL_JOB,
+    GET_JOB,
+    JOB_STEERED,
+    LIST_JOBS,
+    LOG_RECORDED,
+    PAUSE_JOB,
+    RESUME_JOB,
+    RETRY_JOB,
+    SUBMIT_JOB,
+    AdjustJob,
+    BeatSteps,
+    ClaimedStep,
+    GetJob,
+    HeldStep,
+    Job,
+    JobAccepted,
+    ListJobs,
+    LogRecord,
+    RetryJob,
+    StepReleased,
+    StepSucceeded,
+    StepVerdict,
+    SubmitJob,
+)
+from contracts.pipeline import PipelineConfig
+
+from .asking import refused
+from .conftest import Jobs, Worker, output
+
+pytestmark = pytest.mark.usefixtures("service")
+
+CHAIN = (["a", "b", "c"], [("a", "b"), ("b", "c")])
+
+
+def as_user(name: str, role: Any = "member") -> Any:
+    return calling(Call(principal=Principal(id=name.lower(), name=name, role=role)))
+
+
+async def pause(bus: Bus, job_id: str) -> Job:
+    return await bus.ask(PAUSE_JOB, GetJob(job_id=job_id))
+
+
+async def resume(bus: Bus, job_id: str) -> Job:
+    return await bus.ask(RESUME_JOB, GetJob(job_id=job_id))
+
+
+async def get(bus: Bus, job_id: str) -> Job:
+    return await bus.ask(GET_JOB, GetJob(job_id=job_id))
+
+
+async def beat(worker: Worker, step: ClaimedStep, adjusted: int = 0) -> StepVerdict:
+    held = HeldStep(step_id=step.step_id, fence=step.fence, adjusted=adjusted)
+    (verdict,) = (await worker.bus.ask(BEAT_STEPS, BeatSteps(worker_id=worker.name, steps=[held]))).verdicts
+    return verdict
+
+
+async def log_until(bus: Bus, run_id: str, words: str) -> list[LogRecord]:
+    records = []
+    async with aclosing(bus.follow(LOG_RECORDED, key=run_id, after=0)) as source:
+        async for delivered in source:
+            records.append(delivered.body)
+            if words in delivered.body.message:
+                return records
+    raise AssertionError("the log ended")
+
+
+def training(run_id: str | None = None) -> SubmitJob:
+    fields = {"template": "finetune", "file_path": "s3://datasets/a.csv", "base_model": "m", "run_id": run_id}
+    return SubmitJob.model_validate(fields)
+
+
+# Pausing
+
+
+async def test_a_paused_job_gives_its_worker_free_and_goes_on_when_resumed(
+    caller: Bus, jobs: Jobs, worker: Worker
+) -> None:
+    accepted = await jobs.submit(*CHAIN)
+    step = await worker.take()
+    assert (await pause(caller, accepted.job_id)).status == "paused"
+    assert (await beat(worker, step)).verdict == "pause"
+    assert await worker.finish(step, StepReleased())
+    assert await worker.claim() is None
+    paused = await get(caller, accepted.job_id)
+    assert (paused.status, paused.steps[0].status) == ("paused", "paused")
+
+    assert (await resume(caller, accepted.job_id)).status == "running"
+    again = await worker.take()
+    assert (again.agent_name, again.attempt, again.fence) == ("a", 1, 2)
+    assert (await beat(worker, again)).verdict == "held"
+
+
+async def test_what_completes_meanwhile_counts_and_nothing_follows_it(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(*CHAIN)
+    step = await worker.take()
+    await pause(caller, accepted.job_id)
+    await pause(caller, accepted.job_id)
+    assert await worker.succeed(step)
+    assert await worker.claim() is None
+    await resume(caller, accepted.job_id)
+    assert (await worker.take()).agent_name == "b"
+
+
+async def test_paused_jobs_are_listed_as_such(caller: Bus, jobs: Jobs) -> None:
+    accepted, other = await jobs.submit(["a"]), await jobs.submit(["a"])
+    await pause(caller, accepted.job_id)
+
+    async def listed(**chosen: Any) -> list[str]:
+        return [job.job_id for job in (await caller.ask(LIST_JOBS, ListJobs(**chosen))).items]
+
+    assert await listed(status="paused") == [accepted.job_id]
+    assert await listed(status="pending") == [other.job_id]
+    with as_user("Ada"):
+        mine = await jobs.submit(["a"])
+        assert await listed(owner="me") == [mine.job_id]
+    assert await listed(owner="ada") == [mine.job_id]
+    moment = (await get(caller, other.job_id)).created_at
+    assert await listed(created_after=moment) == [mine.job_id]
+    assert await listed(created_before=moment) == [accepted.job_id]
+
+
+async def test_a_job_that_has_ended_is_steered_no_more(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a"])
+    await worker.succeed(await worker.take())
+    for ask in (pause, resume):
+        async with refused(RefusalCode.CONFLICT) as refusal:
+            await ask(caller, accepted.job_id)
+        assert "completed" in refusal.message
+    async with refused(RefusalCode.NOT_FOUND):
+        await pause(caller, "job_nobody")
+
+
+# Adjusting
+
+
+async def test_an_adjustment_reaches_the_agent_that_trains_now_and_whenever_it_starts_again(
+    caller: Bus, worker: Worker
+) -> None:
+    accepted = await caller.ask(SUBMIT_JOB, training())
+    adjust = AdjustJob(job_id=accepted.job_id, learning_rate=1e-5)
+    with as_user("Ada", "admin"):
+        assert (await caller.ask(ADJUST_JOB, adjust)).number == 1
+    for _ in range(3):
+        await worker.succeed(await worker.take())
+    step = await worker.take()
+    assert step.agent_class == "TrainingAgent"
+    assert [(one.learning_rate, one.by) for one in step.adjustments] == [(1e-5, "Ada")]
+    await caller.ask(ADJUST_JOB, adjust.model_copy(update={"learning_rate": 2e-5, "agent_name": "training"}))
+    assert [one.learning_rate for one in (await beat(worker, step, adjusted=1)).adjustments] == [2e-5]
+    assert (await beat(worker, step, adjusted=2)).adjustments == []
+    await worker.finish(step, StepReleased())
+    assert [one.number for one in (await worker.take()).adjustments] == [1, 2]
+
+
+async def test_what_does_not_train_is_not_adjusted(caller: Bus, jobs: Jobs) -> None:
+    accepted = await jobs.submit(["a"])
+    async with refused(RefusalCode.CONFLICT):
+        await caller.ask(ADJUST_JOB, AdjustJob(job_id=accepted.job_id, learning_rate=1e-5))
+    trained = await caller.ask(SUBMIT_JOB, training())
+    async with refused(RefusalCode.CONFLICT):
+        await caller.ask(ADJUST_JOB, AdjustJob(job_id=trained.job_id, learning_rate=1e-5, agent_name="dataset"))
+
+
+# Who
+
+
+async def test_only_the_owner_and_administrators_steer_a_job(caller: Bus, jobs: Jobs) -> None:
+    with as_user("Ada"):
+        accepted = await jobs.submit(["a"])
+    asked: list[tuple[Any, Any]] = [
+        (PAUSE_JOB, GetJob(job_id=accepted.job_id)),
+        (RESUME_JOB, GetJob(job_id=accepted.job_id)),
+        (CANCEL_JOB, GetJob(job_id=accepted.job_id)),
+        (ADJUST_JOB, AdjustJob(job_id=accepted.job_id, learning_rate=1e-5)),
+    ]
+    for who in (as_user("Bob"), as_user("Ada", "viewer")):
+        with who:
+            for rpc, request in asked:
+                async with refused(RefusalCode.FORBIDDEN):
+                    await caller.ask(rpc, request)
+    with as_user("Root", "admin"):
+        assert (await pause(caller, accepted.job_id)).status == "paused"
+    with as_user("Ada"):
+        assert (await resume(caller, accepted.job_id)).status == "pending"
+
+
+async def test_everyone_who_watches_sees_who_did_what_and_workers_are_told(caller: Bus, jobs: Jobs) -> None:
+    async with aclosing(caller.follow(JOB_STEERED, after=0)) as hints:
+        with as_user("Ada"):
+            accepted = await jobs.submit(["a"])
+            await pause(caller, accepted.job_id)
+            await resume(caller, accepted.job_id)
+            await caller.ask(CANCEL_JOB, GetJob(job_id=accepted.job_id))
+        records = await log_until(caller, accepted.run_id, "Job cancelled")
+        async for hint in hints:
+            if hint.body.run_id == accepted.run_id:
+                break
+    steering = [record.steering for record in records if record.steering]
+    assert [(one.number, one.action, one.by) for one in steering] == [
+        (1, "pause", "Ada"),
+        (2, "resume", "Ada"),
+        (3, "cancel", "Ada"),
+    ]
+    assert next(record.message for record in records if record.steering) == "Ada paused the job"
+
+
+# Going on from a job that has ended
+
+
+async def retry(bus: Bus, job_id: str, **fields: Any) -> JobAccepted:
+    return await bus.ask(RETRY_JOB, RetryJob(job_id=job_id, **fields))
+
+
+async def failed(jobs: Jobs, worker: Worker, run_id: str) -> JobAccepted:
+    """A job whose second of three agents failed."""
+    accepted = await jobs.submit(*CHAIN, run_id=run_id)
+    await worker.succeed(await worker.take(), rows=7)
+    await worker.fail(await worker.take())
+    return accepted
+
+
+async def test_a_retry_goes_on_from_the_agent_that_failed(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await failed(jobs, worker, "broken")
+    again = await retry(caller, accepted.job_id)
+    assert (again.run_id, again.status) == ("broken-r2", "pending")
+    step = await worker.take()
+    assert (step.agent_name, step.resumes, step.inputs) == ("b", "broken", [output(7)])
+    job = await get(caller, again.job_id)
+    assert (job.progress.completed_agents, job.progress.cached_agents, job.retry_of) == (["a"], ["a"], "job_broken")
+    await worker.succeed(step)
+    await worker.succeed(await worker.take())
+    assert (await get(caller, again.job_id)).status == "completed"
+    assert (await get(caller, accepted.job_id)).status == "failed"
+    assert (await retry(caller, again.job_id)).run_id == "broken-r3"
+
+
+async def test_what_is_named_or_configured_anew_is_done_again_with_all_that_follows(
+    caller: Bus, jobs: Jobs, worker: Worker
+) -> None:
+    accepted = await failed(jobs, worker, "wrong")
+    changed = {"a": {"file_path": "s3://datasets/b.csv"}}
+    anew = await retry(caller, accepted.job_id, configs=changed, run_id="anew")
+    step = await worker.take()
+    assert (anew.run_id, step.agent_name, step.config["file_path"]) == ("anew", "a", "s3://datasets/b.csv")
+    await retry(caller, accepted.job_id, from_agent="a", run_id="again")
+    assert (await worker.take()).agent_name == "a"
+    for wrong in ({"configs": {"x": {}}}, {"from_agent": "x"}):
+        async with refused(RefusalCode.CONFIG_INVALID):
+            await retry(caller, accepted.job_id, **wrong)
+
+
+async def test_a_retry_under_the_same_key_is_made_once(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await failed(jobs, worker, "once")
+    with calling(Call(idempotency_key="k")):
+        first = await retry(caller, accepted.job_id)
+        assert await retry(caller, accepted.job_id) == first
+    assert (await retry(caller, accepted.job_id)).run_id == "once-r3"
+
+
+async def test_a_job_that_goes_on_is_not_retried(caller: Bus, jobs: Jobs) -> None:
+    accepted = await jobs.submit(["a"])
+    async with refused(RefusalCode.CONFLICT):
+        await retry(caller, accepted.job_id)
+
+
+# Taken over
+
+
+async def test_progress_says_what_came_from_the_cache(caller: Bus, jobs: Jobs, worker: Worker) -> None:
+    accepted = await jobs.submit(["a", "b"], [("a", "b")])
+    await worker.finish(await worker.take(), StepSucceeded(output=output(), cached=True))
+    await worker.succeed(await worker.take())
+    job = await get(caller, accepted.job_id)
+    assert (job.progress.completed_agents, job.progress.cached_agents) == (["a", "b"], ["a"])
+    assert [step.cached for step in job.steps] == [True, False]
+
+
+async def test_a_sweep_runs_side_by_side_and_says_what_each_tries(caller: Bus, worker: Worker) -> None:
+    node = {"agent_name": "a", "agent_class": "DatasetAgent", "sweep": {"file_path": ["s3://d/1", "s3://d/2"]}}
+    config = PipelineConfig.model_validate({"nodes": [node]})
+    accepted = await caller.ask(SUBMIT_JOB, SubmitJob(pipeline_config=config))
+    steps = [await worker.take(), await worker.take()]
+    assert {step.config["file_path"] for step in steps} == {"s3://d/1", "s3://d/2"}
+    job = await get(caller, accepted.job_id)
+    assert job.progress.current_agents == ["a-1", "a-2"]
+    assert [step.sweep for step in job.steps] == [{"file_path": "s3://d/1"}, {"file_path": "s3://d/2"}]
