@@ -1,11 +1,11 @@
 """From a trained model to a served one: the agents that evaluate, export and register."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from contracts.base import Message
-from contracts.pipeline.names import ExportFormat, Name
+from contracts.pipeline.names import ExportFormat, GgufType, Name
 
 
 class EvaluationConfig(Message):
@@ -20,10 +20,22 @@ class EvaluationConfig(Message):
     max_new_tokens: int = Field(default=48, ge=1, le=4096)
 
 
-class ExportConfig(Message):
-    """Writes the trained model in the asked formats."""
+def _named_types(value: Any) -> Any:
+    """One name or several, in whichever case users of other tools write them."""
+    names = value if isinstance(value, list) else [value]
+    return [name.upper() if isinstance(name, str) else name for name in names]
 
-    formats: list[ExportFormat] = Field(default=["adapter"], min_length=1)
+
+class ExportConfig(Message):
+    """Writes the trained model in the asked formats. Of `gguf` there is one file for each type in `quantization`.
+
+    A whole model, `merged` or `gguf`, has the adapter added to the base in 16 or 32 bits, after QLoRA too.
+    """
+
+    formats: list[ExportFormat] = Field(default=["adapter"], min_length=1, max_length=3)
+    quantization: Annotated[list[GgufType], BeforeValidator(_named_types)] = Field(
+        default=["Q8_0"], min_length=1, max_length=8
+    )
 
 
 class RegistrationConfig(Message):
@@ -57,10 +69,33 @@ class EvaluationOutput(Message):
     samples: list[Sample] = []
 
 
+class ExportedFile(Message):
+    """One file of an export: `name` below the export's prefix, `size` in bytes."""
+
+    format: ExportFormat
+    name: str
+    size: int
+    sha256: str
+
+
+class ExportCheck(Message):
+    """An export, loaded again and asked: `top1_agreement` is the share of positions where its most probable token is
+    that of the trained model. It is below 1 where weights were rounded; everything else that differs is refused."""
+
+    format: ExportFormat
+    quantization: GgufType | None = None
+    positions: int
+    top1_agreement: float
+
+
 class ExportOutput(Message):
+    """`exports` are the S3 prefixes of what was written, checked and may be registered."""
+
     kind: Literal["ExportAgent"] = "ExportAgent"
     exports: dict[ExportFormat, str]
     size_bytes: int
+    files: list[ExportedFile] = []
+    checks: list[ExportCheck] = []
 
 
 class RegistrationOutput(Message):

@@ -26,6 +26,9 @@ TrainingMethod = Literal["lora", "qlora", "full"]
 
 ExportFormat = Literal["adapter", "merged", "gguf"]
 
+GgufType = Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
+"""In how many bits, and how, a GGUF file keeps weights, by llama.cpp's names."""
+
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 """A name that is safe as a subject token, a path segment and a file name."""
 

@@ -10,7 +10,8 @@ from trainer.engine.models import resolve_model
 
 
 def run(work: Assignment) -> ExportOutput:
-    """Raises `Refused`: CONFIG_INVALID for a format that the model has not, STORAGE_FAILED."""
+    """Raises `Refused`: CONFIG_INVALID for a format that the model has not, TRAINING_FAILED for an export that does not
+    say what the model says, STORAGE_FAILED."""
     config = config_of(work.step, ExportConfig)
     training = need(work.step, TrainingOutput)
     rows = find(work.step, PreprocessingOutput)
@@ -20,16 +21,17 @@ def run(work: Assignment) -> ExportOutput:
         resolve_model(training.base_model, work.models_dir),
         work.fetch_directory(training.model_path),
         training.method,
-        config.formats,
+        config,
         reference=training.base_model,
+        name=f"{training.base_model.rsplit('/', 1)[-1]} {work.step.run_id}",
         chat_template=rows.chat_template if rows else None,
         output_dir=work.directory / "exports",
         progress=work.progress,
     )
     size = 0
-    for format_, folder in written.items():
+    for format_, folder in written.directories.items():
         work.objects.remove_prefix(work.place(f"{format_}/"))
         size += work.objects.put_directory(work.place(format_), folder)
-    exports = {format_: str(work.place(format_)) for format_ in written}
+    exports = {format_: str(work.place(format_)) for format_ in written.directories}
     work.progress.log("INFO", f"Export finished: {', '.join(exports.values())}, {size} bytes")
-    return ExportOutput(exports=exports, size_bytes=size)
+    return ExportOutput(exports=exports, size_bytes=size, files=written.files, checks=written.checks)

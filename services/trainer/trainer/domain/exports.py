@@ -8,12 +8,6 @@ from contracts.pipeline import ExportFormat, TrainingMethod
 
 def check_formats(method: TrainingMethod, formats: Sequence[ExportFormat]) -> None:
     """Raises `Refused(CONFIG_INVALID)` for a format that a model trained by `method` has not."""
-    if "gguf" in formats:
-        raise Refused(
-            RefusalCode.CONFIG_INVALID,
-            "The export format 'gguf' is not available in this version yet; ask for 'adapter' or 'merged'",
-            {"errors": [{"field": "formats", "message": "'gguf' is not available yet"}]},
-        )
     if method == "full" and "adapter" in formats:
         raise Refused(
             RefusalCode.CONFIG_INVALID,
