@@ -16,7 +16,7 @@ from trainer.domain.work import Progress
 from trainer.engine.examples import Examples, Row, encode_prompts, read_rows, tokenise
 from trainer.engine.machine import Machine, pick_machine
 from trainer.engine.models import fetch, load_config, load_model, load_tokenizer
-from trainer.engine.objective import Objective, collate
+from trainer.engine.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def evaluate(
 def measure(objective: Objective, examples: Examples, batch_size: int, machine: Machine) -> Quality:
     """The quality on all examples. No logits are kept, so memory does not grow with their number."""
     plan = plan_measurement(examples.lengths, batch_size)
-    parts = [objective.measure(collate(examples, rows, machine.device)) for rows in plan]
+    parts = [objective.measure(objective.collate(examples, rows)) for rows in plan]
     tokens = sum(part.tokens for part in parts)
     loss, correct = sum(part.loss for part in parts), sum(part.correct for part in parts)
     return Quality(loss / tokens, correct / tokens, tokens)

@@ -2,7 +2,6 @@
 
 import ctypes
 import os
-import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -14,8 +13,6 @@ _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _SMALLEST_HALF_WIDTH = 512
 """Below this width a model's time goes to the operators between its matrix products, and bfloat16 only adds casts."""
-_CLEARLY = 1.5
-"""How many times faster bfloat16 must be, so that the choice does not hang on a moment's load."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +39,11 @@ class Machine:
 
 
 def pick_machine(hidden_size: int) -> Machine:
-    """The GPU where there is one, else the CPU; bfloat16 where this machine has it fast for a model of that width."""
+    """The GPU where there is one, else the CPU; bfloat16 where it is native and the model wide enough."""
     if torch.cuda.is_available():
         return Machine(torch.device("cuda"), half=torch.cuda.is_bf16_supported(including_emulation=False))
     prepare_cpu()
-    return Machine(torch.device("cpu"), half=hidden_size >= _SMALLEST_HALF_WIDTH and _half_is_fast())
+    return Machine(torch.device("cpu"), half=hidden_size >= _SMALLEST_HALF_WIDTH and _half_is_native())
 
 
 @cache
@@ -74,19 +71,8 @@ def _available_cores() -> int:
         return cores  # no container, or one without a limit
 
 
-@cache
-def _half_is_fast() -> bool:
-    """Measures one matrix product in both precisions: CPUs with AMX or AVX512-BF16 win, all others lose."""
-    tokens, width = 512, 1024
-    return _CLEARLY * _seconds(tokens, width, torch.bfloat16) < _seconds(tokens, width, torch.float32)
-
-
-def _seconds(tokens: int, width: int, dtype: torch.dtype) -> float:
-    """The best of some runs, so that another process's turn does not count."""
-    states, weights = torch.ones(tokens, width, dtype=dtype), torch.ones(width, width, dtype=dtype)
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        torch.nn.functional.linear(states, weights)
-        best = min(best, time.perf_counter() - started)
-    return best
+def _half_is_native() -> bool:
+    """Whether the CPU multiplies in bfloat16. Read off, not measured: on a busy machine a measurement errs, and a run
+    that goes on after an interruption must go on in the same precision."""
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))

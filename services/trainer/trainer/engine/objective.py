@@ -1,27 +1,31 @@
 """What training minimises and evaluation reports: the loss on the answers' tokens."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from trainer.domain.batches import MicroBatch
+from trainer.engine.attention import rows_apart
 from trainer.engine.examples import Examples
+from trainer.engine.fused import TokenLoss
 from trainer.engine.machine import Machine
 
-_LOGITS = {"cpu": 1 << 21, "cuda": 1 << 26}
-"""Logits that are held at once: what fits into a CPU's cache, and a small part of a GPU's memory."""
+_LOGITS = {"cpu": 1 << 22, "cuda": 1 << 26}
+"""Logits that are held at once: a small part of the memory, and enough for a matrix product to be quick."""
+_NOISE = 0.05
+"""Of the largest state: more than bfloat16 rounds off, and less than another row's presence changes."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows padded at their end to one width.
+    """Rows that go through the model together: end to end in one sequence, or padded at their end to one width.
 
-    `positions` are those of the flattened `[rows * width]` whose next token counts, `targets` these tokens.
+    `positions` are those of the flattened `tokens` whose next token counts, `targets` these tokens.
     """
 
     tokens: Tensor
@@ -29,6 +33,23 @@ class Batch:
     targets: Tensor
     size: int
     """Tokens that are no padding."""
+    counted: tuple[int, ...]
+    """How many targets each row has, in order."""
+    lengths: tuple[int, ...] | None = None
+    """Of rows that lie end to end."""
+
+    def placing(self) -> dict[str, Any]:
+        """What tells the model where each row of a sequence begins; nothing for padded rows."""
+        if self.lengths is None:
+            return {}
+        device = self.tokens.device
+        places = torch.cat([torch.arange(length) for length in self.lengths])
+        starts = torch.tensor([0, *np.cumsum(self.lengths)], dtype=torch.int32)
+        return {
+            "position_ids": places.unsqueeze(0).to(device),
+            "row_lengths": self.lengths,
+            "row_starts": starts.to(device),
+        }
 
 
 @dataclass(frozen=True)
@@ -40,26 +61,29 @@ class Measured:
     tokens: int
 
 
-def collate(examples: Examples, rows: MicroBatch, device: torch.device) -> Batch:
-    """Pads the rows into one batch.
+def collate(examples: Examples, rows: MicroBatch, device: torch.device, *, packed: bool = False) -> Batch:
+    """Puts the rows into one batch: `packed` end to end, else padded.
 
     Padding comes last and attention is causal, so no real token ever sees it: the batch needs no attention mask, and
     padding needs no token of its own.
     """
     ids = [examples.row(row) for row in rows]
-    width = max(len(row) for row in ids)
-    tokens = np.zeros((len(ids), width), dtype=np.int64)
-    counts = np.zeros((len(ids), width), dtype=bool)
-    for index, (row, number) in enumerate(zip(ids, rows, strict=True)):
-        tokens[index, : len(row)] = row
-        counts[index, examples.answers[number] - 1 : len(row) - 1] = True
+    lengths = tuple(len(row) for row in ids)
+    width = max(lengths)
+    starts = np.cumsum([0, *lengths[:-1]]) if packed else np.arange(len(ids)) * width
+    tokens = np.zeros(sum(lengths) if packed else len(ids) * width, dtype=np.int64)
+    counts = np.zeros(len(tokens), dtype=bool)
+    for start, row, number in zip(starts, ids, rows, strict=True):
+        tokens[start : start + len(row)] = row
+        counts[start + examples.answers[number] - 1 : start + len(row) - 1] = True
     positions = np.flatnonzero(counts)
-    targets = tokens.reshape(-1)[positions + 1]
     return Batch(
-        tokens=torch.from_numpy(tokens).to(device),
+        tokens=torch.from_numpy(tokens.reshape(1 if packed else len(ids), -1)).to(device),
         positions=torch.from_numpy(positions).to(device),
-        targets=torch.from_numpy(targets).to(device),
-        size=sum(len(row) for row in ids),
+        targets=torch.from_numpy(tokens[positions + 1]).to(device),
+        size=sum(lengths),
+        counted=tuple(len(row) - int(examples.answers[number]) for row, number in zip(ids, rows, strict=True)),
+        lengths=lengths if packed else None,
     )
 
 
@@ -73,30 +97,36 @@ class Objective:
     def __init__(self, model: Any, machine: Machine) -> None:
         self._model = model
         self._machine = machine
-        causal = model.get_base_model() if hasattr(model, "peft_config") else model
-        self._body, self._head = causal.base_model, causal.get_output_embeddings()
+        self._causal = model.get_base_model() if hasattr(model, "peft_config") else model
+        self._body, self._head = self._causal.base_model, self._causal.get_output_embeddings()
         self._split = self._head_is_all()
+        self.packs = self._rows_stay_apart()
+
+    def collate(self, examples: Examples, rows: MicroBatch) -> Batch:
+        """The rows end to end where this model keeps them apart, else padded."""
+        return collate(examples, rows, self._machine.device, packed=self.packs)
 
     def backward(self, batch: Batch, scale: float) -> Tensor:
         """Adds the gradients of `scale` times the summed loss; returns that product."""
-        states = self._states(batch)
-        leaf = states.detach().requires_grad_()
-        total = torch.zeros((), device=self._machine.device)
-        for some, targets in self._chunks(leaf, batch):
-            loss = cross_entropy(self._logits(some), targets, reduction="sum") * scale
-            loss.backward()
-            total += loss.detach()
-        if states.requires_grad:  # not when the head alone is trained
-            states.backward(leaf.grad)
+        with self._attention(batch):
+            states = self._states(batch)
+            leaf = states.detach().requires_grad_()
+            total = torch.zeros((), device=self._machine.device)
+            for some, targets in self._chunks(leaf, batch):
+                loss = TokenLoss.apply(self._logits(some), targets) * scale
+                loss.backward()
+                total += loss.detach()
+            if states.requires_grad:  # not when the head alone is trained
+                states.backward(leaf.grad)
         return total
 
     def measure(self, batch: Batch) -> Measured:
         """The loss and the accuracy on a batch; the model should be in evaluation mode."""
         loss, correct = 0.0, 0
-        with torch.no_grad():
+        with torch.no_grad(), self._attention(batch):
             for some, targets in self._chunks(self._states(batch), batch):
                 logits = self._logits(some)
-                loss += cross_entropy(logits, targets, reduction="sum").item()
+                loss += TokenLoss.apply(logits, targets).item()
                 correct += int((logits.argmax(-1) == targets).sum().item())
         return Measured(loss, correct, len(batch.targets))
 
@@ -104,22 +134,25 @@ class Objective:
         """`[positions, width]`: what the head turns into logits, or the logits themselves."""
         with self._machine.autocast():
             if self._split:
-                states = self._body(input_ids=batch.tokens, use_cache=False).last_hidden_state
+                states = self._body(input_ids=batch.tokens, use_cache=False, **batch.placing()).last_hidden_state
             else:
-                states = self._model(input_ids=batch.tokens, use_cache=False).logits
+                states = self._causal(input_ids=batch.tokens, use_cache=False, **batch.placing()).logits
         flat: Tensor = states.flatten(0, 1)[batch.positions]
         return flat
 
     def _logits(self, states: Tensor) -> Tensor:
         if not self._split:
-            return states.float()
+            return states
         with self._machine.autocast():
             logits: Tensor = self._head(states)
-        return logits.float()
+        return logits
 
     def _chunks(self, states: Tensor, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
         rows = max(1, _LOGITS[self._machine.device.type] // self._head.weight.shape[0])
         return zip(states.split(rows), batch.targets.split(rows), strict=True)
+
+    def _attention(self, batch: Batch) -> AbstractContextManager[None]:
+        return nullcontext() if batch.lengths is None else rows_apart(self._causal)
 
     def _head_is_all(self) -> bool:
         """Whether the logits are the head of the body's states. Some architectures scale or cap them afterwards."""
@@ -131,3 +164,34 @@ class Objective:
             split = self._head(self._body(input_ids=probe, use_cache=False).last_hidden_state)
         self._model.train(was_training)
         return bool(torch.allclose(logits, split, rtol=1e-2, atol=1e-3))
+
+    def _rows_stay_apart(self) -> bool:
+        """Whether rows end to end have the states that each has alone, which is tried: it depends on the architecture.
+
+        Those with a recurrence, attention sinks or capped scores are fed padded rows.
+        """
+        rows = (np.arange(9, dtype=np.int64), np.arange(5, 11, dtype=np.int64))
+        together = Batch(
+            tokens=torch.from_numpy(np.concatenate(rows))[None].to(self._machine.device),
+            positions=torch.arange(sum(map(len, rows)), device=self._machine.device),
+            targets=torch.empty(0),
+            size=15,
+            counted=(),
+            lengths=(9, 6),
+        )
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            with torch.no_grad(), rows_apart(self._causal):
+                packed = self._states(together).float()
+                alone = [self._alone(row) for row in rows]
+        except (ValueError, TypeError):  # what an architecture takes no such rows with
+            return False
+        finally:
+            self._model.train(was_training)
+        return bool((packed - torch.cat(alone)).abs().max() <= _NOISE * packed.abs().max())
+
+    def _alone(self, row: "np.ndarray[Any, np.dtype[np.int64]]") -> Tensor:
+        tokens = torch.from_numpy(row)[None].to(self._machine.device)
+        positions = torch.arange(len(row), device=self._machine.device)
+        return self._states(Batch(tokens, positions, torch.empty(0), len(row), ())).float()

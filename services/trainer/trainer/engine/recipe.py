@@ -26,7 +26,7 @@ from trainer.engine.evaluation import measure
 from trainer.engine.examples import Examples, read_rows, tokenise
 from trainer.engine.machine import pick_machine
 from trainer.engine.models import fetch, load_config, load_tokenizer
-from trainer.engine.objective import Objective, collate
+from trainer.engine.objective import Objective
 from trainer.engine.trainable import make_optimizer, make_trainable, spare_memory
 
 _MEASURED_ROWS = 256
@@ -166,7 +166,7 @@ class Run:
         torch.manual_seed(step_seed(config.seed, standing.step))
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(standing.step, self._total, config)
-        batches = [collate(self._examples, rows, self._machine.device) for rows in micro_batches]
+        batches = [self._objective.collate(self._examples, rows) for rows in micro_batches]
         scale = 1 / sum(len(batch.targets) for batch in batches)
         self._losses.extend(self._objective.backward(batch, scale) for batch in batches)
         self._gradient_norm = clip_grad_norm_(self._weights.values(), config.max_grad_norm)

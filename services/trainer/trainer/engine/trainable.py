@@ -10,6 +10,7 @@ from torch.optim import AdamW, Optimizer
 
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import TrainingConfig
+from trainer.engine.fused import fuse_adapters
 from trainer.engine.machine import Machine
 from trainer.engine.models import load_model, load_quantised_model
 
@@ -27,7 +28,7 @@ def make_trainable(directory: Path, config: TrainingConfig, machine: Machine) ->
             base = load_model(directory, torch.bfloat16 if machine.half else torch.float32).to(machine.device)
         case "qlora":
             base = prepare_model_for_kbit_training(load_quantised_model(directory), use_gradient_checkpointing=False)
-    return _with_adapter(base, config)
+    return _with_adapter(base, config, machine)
 
 
 def make_optimizer(weights: dict[str, nn.Parameter], config: TrainingConfig) -> Optimizer:
@@ -51,7 +52,7 @@ def spare_memory(model: Any, architecture: Any, tokens: int, machine: Machine) -
     return True
 
 
-def _with_adapter(base: Any, config: TrainingConfig) -> Any:
+def _with_adapter(base: Any, config: TrainingConfig, machine: Machine) -> Any:
     adapter = LoraConfig(
         r=config.lora_r,
         lora_alpha=config.lora_alpha,
@@ -61,7 +62,7 @@ def _with_adapter(base: Any, config: TrainingConfig) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return get_peft_model(base, adapter)
+        model = get_peft_model(base, adapter)
     except ValueError as error:
         known = sorted({name.rsplit(".", 1)[-1] for name, part in base.named_modules() if isinstance(part, nn.Linear)})
         raise Refused(
@@ -69,3 +70,5 @@ def _with_adapter(base: Any, config: TrainingConfig) -> Any:
             f"The base model has no target modules {config.target_modules!r}; its linear layers are {', '.join(known)}",
             {"errors": [{"field": "target_modules", "message": f"one of {', '.join(known)}, or 'all-linear'"}]},
         ) from error
+    fuse_adapters(model, torch.bfloat16 if machine.half else torch.float32)
+    return model
