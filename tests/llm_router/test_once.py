@@ -8,6 +8,7 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 
 from common.context import Call, Principal, calling
+from common.database import Connection
 from contracts.base import RefusalCode, Refused
 from contracts.router import (
     CHAT_COMPLETE,
@@ -124,6 +125,50 @@ async def test_a_stream_that_was_left_can_be_asked_for_again(open_house: Open) -
         await anext(items)
     await until(upstream.left.is_set)
     assert len(await stream(house, key)) == 4
+
+
+@asynccontextmanager
+async def being_kept(house: House) -> AsyncIterator[tuple[Connection, int]]:
+    """While the upstream's next answer is being kept: somebody locks the table. Gives the process that waits for it."""
+    upstream = house.upstreams[0]
+    await upstream.reached.wait()
+    async with house.database.transaction() as connection:
+        await connection.execute("LOCK TABLE kept_completions IN ACCESS EXCLUSIVE MODE")
+        upstream.let_go.set()
+
+        async def waits() -> int | None:
+            pid: int | None = await connection.fetchval(
+                "SELECT pid FROM pg_locks WHERE relation = 'kept_completions'::regclass AND NOT granted"
+            )
+            return pid
+
+        yield connection, await soon(waits)
+
+
+async def test_what_is_answered_is_kept_though_its_caller_leaves_meanwhile(open_house: Open) -> None:
+    house = await open_house()
+    upstream = house.upstreams[0]
+    upstream.faults.append(faults.hang)
+    key = new_key()
+    asking = asyncio.create_task(stream(house, key))
+    async with being_kept(house):
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert (await ask(house, key)).content == "One two three"
+    assert len(upstream.requests) == 1
+
+
+async def test_what_is_answered_while_the_database_is_away_is_kept_when_it_is_back(open_house: Open) -> None:
+    house = await open_house()
+    upstream = house.upstreams[0]
+    upstream.faults.append(faults.hang)
+    key = new_key()
+    asking = asyncio.create_task(ask(house, key))
+    async with being_kept(house) as (connection, keeper):
+        await connection.execute("SELECT pg_terminate_backend($1)", keeper)
+        first = await asking
+    assert await ask(house, key) == first
+    assert len(upstream.requests) == 1
 
 
 async def test_one_whose_maker_died_is_made_by_another(open_house: Open) -> None:

@@ -73,6 +73,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
         prices=prices,
         retention_days=settings.interaction_retention_days,
         keep_seconds=settings.idempotency_seconds,
+        making_seconds=settings.idempotency_lease_seconds,
         declared_configs={engine.name: engine.config for engine in settings.engines},
     )
     await _declare_engines(database, settings)
@@ -89,6 +90,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.spawn("budgets", allowances.sweep)
     service.spawn("budgets-wanted", allowances.follow_wanted)
     service.stack.push_async_callback(recorder.flush, _FLUSH_SECONDS)
+    service.stack.push_async_callback(once.settle, deps)
     await bus.serve(HANDLERS, deps)
     # At the end what is being answered ends and is recorded, and only then do the parts above close.
     service.stack.push_async_callback(bus.drain, _DRAIN_SECONDS)

@@ -46,6 +46,11 @@ class RouterSettings(ServiceSettings):
     idempotency_seconds: float = Field(
         default=24 * 3600.0, gt=0, description="How long a completion is told again to the same Idempotency-Key"
     )
+    idempotency_lease_seconds: float = Field(
+        default=15.0,
+        gt=0,
+        description="How long a router that makes a completion for such a key may be silent before another does",
+    )
     interaction_retention_days: int | None = Field(
         default=90, ge=1, le=3650, description="Days for which interactions are kept; `null` keeps them for ever"
     )

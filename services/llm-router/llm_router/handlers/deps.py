@@ -41,12 +41,16 @@ class Deps:
     retention_days: int | None
     keep_seconds: float
     """How long a completion is kept under its idempotency key."""
+    making_seconds: float
+    """How long a replica that makes such a completion may be silent before another makes it."""
     engines: dict[int, EngineRow] = field(default_factory=dict)
     declared_configs: Mapping[str, InstanceConfig] = field(default_factory=dict)
     """What the environment says of declared engines as instances, by name."""
     numbers: dict[str, ModelNumber] = field(default_factory=dict)
     days: set[date] = field(default_factory=set)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    keeping: set["asyncio.Task[None]"] = field(default_factory=set)
+    """Completions that are being kept."""
 
 
 HANDLERS = Handlers[Deps]()

@@ -2,7 +2,8 @@
 
 Without a key none of this is touched. A failure is not kept: the same key may be tried again, with another question
 too. While one replica makes a completion, others that are asked for it wait; should it die, its lease runs out and
-one of them takes over.
+one of them takes over. Once an engine has answered, the completion is kept whatever happens but the death of this
+process: whether the caller leaves, or the database is away for a while.
 """
 
 import asyncio
@@ -21,9 +22,10 @@ from llm_router.handlers.deps import Deps
 from llm_router.store import kept
 
 _log = get_logger("idempotency")
-_LEASE_SECONDS = 15.0
-_RENEW_SECONDS = 5.0
 _LOOK_SECONDS = 0.2
+_KEEP_AGAIN_SECONDS = 0.1
+_PATIENCE_SECONDS = 2.0
+"""How long a caller waits for what it already has to be kept."""
 _SWEEP_SECONDS = 600.0
 
 
@@ -52,6 +54,14 @@ async def stream(deps: Deps, question: Question, key: str) -> AsyncGenerator[Cha
                 yield item
 
 
+async def settle(deps: Deps) -> None:
+    """Waits a moment for what is still being kept, at the end of this process."""
+    if deps.keeping:
+        await asyncio.wait(set(deps.keeping), timeout=_PATIENCE_SECONDS)
+    for keeping in set(deps.keeping):
+        keeping.cancel()
+
+
 async def sweep(deps: Deps) -> None:
     """Forgets completions whose time is over, until cancelled."""
     while True:
@@ -69,23 +79,39 @@ class _Claim:
     principal: str
     key: str
     holder: uuid.UUID = field(default_factory=uuid.uuid4)
+    is_answered: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def keep(self, reply: ChatReply) -> None:
-        """A completion that cannot be kept is still one: the caller gets it."""
-        try:
-            async with self.deps.database.connection() as connection:
-                await kept.keep(connection, self.principal, self.key, self.holder, reply.model_dump_json().encode())
-        except Refused as refused:
-            _log.warning("completion_not_kept", reason=refused.message)
+        """Returns once it is kept. The caller of one that cannot be at the moment gets it, and it is kept later."""
+        self.is_answered.set()
+        keeping = asyncio.create_task(self._keep(reply.model_dump_json().encode()))
+        self.deps.keeping.add(keeping)
+        keeping.add_done_callback(self.deps.keeping.discard)
+        # A caller that leaves meanwhile may ask again, and shall not pay again: the task goes on.
+        await asyncio.wait({keeping}, timeout=_PATIENCE_SECONDS)
+
+    async def _keep(self, reply: bytes) -> None:
+        while True:
+            try:
+                async with self.deps.database.connection() as connection:
+                    await kept.keep(connection, self.principal, self.key, self.holder, reply)
+                return
+            except Refused as refused:
+                _log.warning("completion_waits", reason=refused.message)
+            await asyncio.sleep(_KEEP_AGAIN_SECONDS)
 
     async def renew(self) -> None:
+        lease = self.deps.making_seconds
         while True:
-            await asyncio.sleep(_RENEW_SECONDS)
+            await asyncio.sleep(lease / 3)
             with suppress(Refused):
                 async with self.deps.database.connection() as connection:
-                    await kept.renew(connection, self.principal, self.key, self.holder, lease=_LEASE_SECONDS)
+                    await kept.renew(connection, self.principal, self.key, self.holder, lease=lease)
 
     async def abandon(self) -> None:
+        """Not what an engine has answered: that is being kept."""
+        if self.is_answered.is_set():
+            return
         with suppress(Refused):
             async with self.deps.database.connection() as connection:
                 await kept.abandon(connection, self.principal, self.key, self.holder)
@@ -121,7 +147,7 @@ async def _reply_or_claim(claim: _Claim, question: Question) -> ChatReply | None
                 claim.key,
                 fingerprint,
                 claim.holder,
-                lease=_LEASE_SECONDS,
+                lease=claim.deps.making_seconds,
                 keep=claim.deps.keep_seconds,
             ):
                 return None
