@@ -3,13 +3,26 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from contracts.base import Event, EventBody, Message, RefusalCode, Rpc, Timestamp
 from contracts.pages import PageRequest
 from contracts.pipeline import ExportCheck, ExportedFile, ExportFormat, GgufType, ModelReference, Name
 
-AliasName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^(?!latest$)[A-Za-z][A-Za-z0-9_-]*$")]
+LATEST = "latest"
+
+
+def _no_reserved_name(alias: str) -> str:
+    if alias == LATEST:
+        raise ValueError(f"{LATEST!r} always is the newest version, and cannot be moved")
+    return alias
+
+
+AliasName = Annotated[
+    str,
+    Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$"),
+    AfterValidator(_no_reserved_name),
+]
 """`production`, `staging`, …: a name that may be moved from one version to another. `latest` always is the newest."""
 
 TagName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$")]
