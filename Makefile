@@ -4,22 +4,22 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 MINUTES ?= 10
-PACKAGES := libs/contracts libs/common libs/embedded services tests
+PACKAGES := libs/contracts libs/common libs/embedded libs/sdk-codegen libs/sdk-python services tests
 WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-vllm test-only lint format bench bench-gateway bench-workflows fuzz soak chaos lock clean
+.PHONY: help setup run demo test test-vllm test-only lint format sdk bench bench-gateway bench-workflows fuzz soak chaos lock clean
 
 help: ## list these habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(READY): requirements/services.txt requirements/dev.txt pyproject.toml
+$(READY): requirements/services.txt requirements/dev.txt pyproject.toml libs/sdk-python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages into $(VENV) (once; takes a minute or two) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/services.txt -r requirements/dev.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable libs/sdk-python
 	@touch $@
 
 setup: $(READY) ## make the virtual environment
@@ -51,6 +51,9 @@ lint: $(READY) ## ruff, mypy --strict and the import contracts
 format: $(READY) ## format the code and sort the imports
 	@$(BIN)/ruff check --fix-only --quiet $(PACKAGES)
 	@$(BIN)/ruff format $(PACKAGES)
+
+sdk: $(READY) ## make anew what the SDKs have from the API's description
+	@$(BIN)/python -m sdk_codegen
 
 bench: $(READY) ## measure, side by side with a bare peer where there is one
 	@$(BIN)/python -m tests.bench

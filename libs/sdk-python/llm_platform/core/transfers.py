@@ -1,0 +1,181 @@
+"""Files on their way: out as a form, and in, in parts where a connection breaks."""
+
+import hashlib
+import mimetypes
+import os
+import secrets
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from email.message import Message
+from pathlib import Path
+from urllib.parse import unquote
+
+from llm_platform.core.effects import Answer, Body, Do, Read, Request, Sleep, Steps
+from llm_platform.core.following import patient
+from llm_platform.core.retrying import Retries, opening
+from llm_platform.errors import ChecksumMismatch, ConnectionFailed, UnexpectedAnswer
+
+Progress = Callable[[int, int | None], None]
+"""Told the bytes that are through, and how many there are in all, None if nobody knows."""
+FileName = str | os.PathLike[str]
+
+_PIECE = 256 * 1024
+_SILENCE = 120.0
+
+
+@dataclass
+class Source:
+    """A file that is sent, and the SHA-256 of what was."""
+
+    path: Path
+    name: str
+    progress: Progress | None = None
+    sha256: str = ""
+
+    def form(self, fields: dict[str, str]) -> Body:
+        """The file and the fields as a form, read from the disk as it goes out."""
+        boundary = secrets.token_hex(16)
+        head = "".join(_part(boundary, name, value) for name, value in fields.items()) + _file_head(boundary, self.name)
+        start, end = head.encode(), f"\r\n--{boundary}--\r\n".encode()
+        size = self.path.stat().st_size
+
+        def pieces() -> Iterator[bytes]:
+            yield start
+            yield from self._read(size)
+            yield end
+
+        return Body(f"multipart/form-data; boundary={boundary}", pieces, len(start) + size + len(end))
+
+    def _read(self, size: int) -> Iterator[bytes]:
+        digest, sent = hashlib.sha256(), 0
+        with self.path.open("rb") as reader:
+            while piece := reader.read(_PIECE):
+                yield piece
+                digest.update(piece)
+                sent += len(piece)
+                if self.progress is not None:
+                    self.progress(sent, size)
+        self.sha256 = digest.hexdigest()
+
+
+def _part(boundary: str, name: str, value: str) -> str:
+    return f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+
+
+def _file_head(boundary: str, name: str) -> str:
+    quoted = name.replace("\\", "\\\\").replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    media = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{quoted}"\r\n'
+        f"Content-Type: {media}\r\n\r\n"
+    )
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A file that has arrived whole."""
+
+    path: Path
+    name: str
+    media: str
+    sha256: str
+
+
+def fetch(request: Request, folder: Path, retries: Retries, progress: Progress | None) -> Steps[Fetched]:
+    """Fetches into a file in `folder`. Where the connection breaks it goes on at the byte where it was.
+
+    Raises `ApiError`, `ConnectionFailed` when it breaks again and again, `ChecksumMismatch` when bytes are missing.
+    """
+    partial = _Partial(folder / f".{secrets.token_hex(8)}.partial", progress)
+    retries, lost = patient(retries), 0
+    try:
+        while True:
+            before = partial.size
+            try:
+                answer = yield from opening(replace(request, headers=partial.wanted()), retries, _SILENCE)
+                yield from Do(lambda: partial.begin(answer))  # noqa: B023 - done at once
+                while data := (yield from Read()):
+                    yield from Do(lambda: partial.add(data))
+            except ConnectionFailed:
+                lost = 0 if partial.size > before else lost + 1
+                if not partial.tag or lost > retries.most or not retries.most:
+                    raise
+                yield from Sleep(retries.pause(lost))
+                continue
+            return partial.whole()
+    except BaseException:
+        partial.path.unlink(missing_ok=True)
+        raise
+
+
+class _Partial:
+    """What has come so far."""
+
+    def __init__(self, path: Path, progress: Progress | None) -> None:
+        self.path = path
+        self.size = 0
+        self.tag = ""
+        self._total: int | None = None
+        self._name = "download"
+        self._media = ""
+        self._progress = progress
+
+    def wanted(self) -> dict[str, str]:
+        part = {"Range": f"bytes={self.size}-", "If-Range": self.tag} if self.size and self.tag else {}
+        return {"Accept": "*/*", "Accept-Encoding": "identity", **part}
+
+    def begin(self, answer: Answer) -> None:
+        """Goes on, or starts anew where what is sent is the whole: it may be something else by now."""
+        if answer.status != 206:
+            self.size = 0
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_bytes(b"")
+            length = answer.headers.get("content-length")
+            self._total = int(length) if length is not None else None
+        self.tag = answer.headers.get("etag", "") if answer.headers.get("accept-ranges") == "bytes" else ""
+        self._media = answer.headers.get("content-type", "")
+        self._name = _file_name(answer.headers.get("content-disposition", "")) or self._name
+
+    def add(self, data: bytes) -> None:
+        with self.path.open("ab") as writer:
+            writer.write(data)
+        self.size += len(data)
+        if self._progress is not None:
+            self._progress(self.size, self._total)
+
+    def whole(self) -> Fetched:
+        if self._total is not None and self.size != self._total:
+            raise ChecksumMismatch(f"{self.size} bytes have come of {self._total}")
+        with self.path.open("rb") as reader:
+            digest = hashlib.file_digest(reader, "sha256").hexdigest()
+        return Fetched(self.path, self._name, self._media, digest)
+
+
+def _file_name(disposition: str) -> str:
+    """The name that a `Content-Disposition` gives, without any folder."""
+    header = Message()
+    header["Content-Disposition"] = disposition
+    _, _, encoded = disposition.partition("filename*=UTF-8''")
+    name = unquote(encoded) if encoded else header.get_filename() or ""
+    return name.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def unpack(archive: Path, folder: Path) -> list[Path]:
+    """Unpacks a tar into `folder`, without the one folder that all its files are in. Raises `UnexpectedAnswer`."""
+    written = []
+    with tarfile.open(archive, mode="r:") as tar:
+        for member in tar:
+            _, _, inner = member.name.partition("/")
+            target = folder / (inner or member.name)
+            if not member.isfile() or not target.resolve().is_relative_to(folder.resolve()):
+                raise UnexpectedAnswer(f"The archive holds {member.name!r}, which is no file below its folder")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            reader = tar.extractfile(member)
+            if reader is None:
+                raise UnexpectedAnswer(f"The archive's {member.name!r} cannot be read")
+            with target.open("wb") as writer:
+                while piece := reader.read(_PIECE):
+                    writer.write(piece)
+            written.append(target)
+    return written

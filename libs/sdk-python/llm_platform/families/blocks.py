@@ -1,0 +1,46 @@
+"""Blocks: pieces of text that payloads are made of (document C)."""
+
+from typing import Unpack
+
+from llm_platform.core.binding import Family, R, flow, operation
+from llm_platform.core.effects import Flow, Steps
+from llm_platform.core.requests import at
+from llm_platform.schemas import answers, requests
+
+_BASE = "/api/blocks"
+
+
+class Blocks(Family[R]):
+    """`client.blocks`"""
+
+    @operation
+    def list(
+        self, *, folder: str | None = None, tag: str | None = None, search: str | None = None
+    ) -> Steps[list[answers.Block]]:
+        """All blocks, or those of a folder, with a tag, or whose title or content holds a text."""
+        return self._get(_BASE, list[answers.Block], folder=folder, tag=tag, search=search)
+
+    @operation
+    def create(self, **fields: Unpack[requests.CreateBlock]) -> Steps[answers.Block]:
+        """Makes a block."""
+        return self._post(_BASE, answers.Block, fields)
+
+    @operation
+    def get(self, block_id: int) -> Steps[answers.Block]:
+        """One block."""
+        return self._get(at(_BASE, block_id), answers.Block)
+
+    @operation
+    def update(self, block_id: int, **fields: Unpack[requests.UpdateBlock]) -> Steps[answers.Block]:
+        """Changes the given fields, which makes the next version."""
+        return self._put(at(_BASE, block_id), answers.Block, fields)
+
+    @operation
+    def delete(self, block_id: int, *, force: bool = False) -> Steps[answers.Told]:
+        """Deletes a block; `force` takes it out of the payloads that use it."""
+        return self._delete(at(_BASE, block_id), answers.Told, force=force)
+
+    @flow
+    def versions(self, block_id: int, *, limit: int | None = None) -> Flow[answers.BlockVersion]:
+        """Its versions, newest first."""
+        return self._pages(at(_BASE, block_id, "versions"), answers.BlockVersionPage, lambda page: page.items, limit)

@@ -1,0 +1,46 @@
+"""Logs of runs, live and kept (document E)."""
+
+from llm_platform.core.binding import Family, R, flow
+from llm_platform.core.effects import Flow, Request, mapped
+from llm_platform.core.following import follow
+from llm_platform.core.requests import at, read
+from llm_platform.core.server_sent import ServerSent
+from llm_platform.schemas import answers
+
+_STREAM = "/api/v1/logs/stream"
+_HISTORY = "/api/v1/logs/history"
+_PAGE = 1000
+
+
+class Log(answers.LogRecord):
+    """A line of a log. `sequence` is its place: what to resume after."""
+
+    sequence: int | None = None
+
+
+class Logs(Family[R]):
+    """`client.logs`"""
+
+    @flow
+    def stream(self, run_id: str, *, after: int | None = None) -> Flow[Log]:
+        """Every line once, to the run's end, over any number of connections; `after` is the last one seen."""
+        request = Request("GET", at(_STREAM, run_id))
+        return mapped(follow(request, self._runner.retries, None if after is None else str(after)), _lines)
+
+    @flow
+    def history(self, run_id: str, *, limit: int | None = None, after: int = 0) -> Flow[answers.LogRecord]:
+        """What is kept, oldest first; at most `limit` lines."""
+        seen = 0
+        while limit is None or seen < limit:
+            size = _PAGE if limit is None else min(_PAGE, limit - seen)
+            page = yield from self._get(at(_HISTORY, run_id), answers.LogHistory, limit=size, after=after)
+            yield from page.logs
+            seen += len(page.logs)
+            if len(page.logs) < size or page.last_sequence is None:
+                return
+            after = page.last_sequence
+
+
+def _lines(event: ServerSent) -> list[Log]:
+    line = read(event.data, Log)
+    return [line if event.id is None else line.model_copy(update={"sequence": int(event.id)})]

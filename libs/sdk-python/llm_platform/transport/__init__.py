@@ -1,0 +1,1 @@
+"""What carries out what procedures want: once blocking, once for asyncio."""
