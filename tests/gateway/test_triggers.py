@@ -124,6 +124,28 @@ async def test_a_body_is_bounded_and_json(gateway: Gateway, peers: Peers) -> Non
     assert (await gateway.call("POST", HOOK, key=None, json="a" * 2**20))[0] == 413
 
 
+@pytest.mark.parametrize(
+    ("sent", "body"),
+    [
+        ("topic=two+rivers&tag=a&tag=b&no=", {"topic": "two rivers", "tag": ["a", "b"], "no": ""}),
+        ("payload=%7B%22topic%22%3A+%22rivers%22%7D", {"topic": "rivers"}),
+        ("payload=%7Bnot+json", None),
+        ('{"topic": "NaN"}', {"topic": "NaN"}),
+        ("topic=NaN", {"topic": "NaN"}),
+        ("topic=%00", None),
+        ("topic=%FF", None),
+        ("&".join(["a=1"] * 1001), None),
+    ],
+)
+async def test_a_form_is_the_object_of_its_fields(gateway: Gateway, peers: Peers, sent: str, body: Any) -> None:
+    hook(peers)
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    status, _, _ = await gateway.call("POST", HOOK, key=None, data=sent.encode(), headers=headers)
+    assert status == (400 if body is None else 200)
+    if body is not None:
+        assert peers.asked(triggers.DELIVER_WEBHOOK).body == body
+
+
 async def test_calls_count_against_the_owners_limit(gateway: Gateway, peers: Peers) -> None:
     made = await new_key(gateway, requests_per_minute=2)
     hook(peers, owner=made["key_id"])

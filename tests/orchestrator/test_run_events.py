@@ -12,9 +12,14 @@ from common.service import Service
 from contracts.base import RefusalCode, Refused
 from contracts.run_events import RUN_TOLD, WATCH_RUN, ExecutionProgress, RunMessage
 from contracts.workflow_runs import (
+    APPROVE_PAYLOAD,
     CANCEL_WORKFLOW_RUN,
     DELETE_WORKFLOW_RUN,
+    GET_WORKFLOW_RUN,
+    REJECT_PAYLOAD,
+    AnswerApproval,
     GetWorkflowRun,
+    RejectPayload,
 )
 from contracts.workflows import PayloadSnapshot
 from orchestrator.deps import Deps
@@ -142,6 +147,35 @@ async def test_of_a_list_each_item_is_told_and_how_many_have_ended(caller: Bus, 
         "each",
     )
     assert (failed["item"], failed["error"], failed["payloadId"]) == (1, "Not like this", completed["payloadId"])
+
+
+@pytest.mark.usefixtures("service")
+async def test_who_must_approve_is_told_when_it_is_asked_for_and_what_was_decided(caller: Bus, router: Router) -> None:
+    made = await workflow(
+        caller, {"name": "a", "says": "1", "approval": True}, {"name": "b", "says": "2", "approval": True}
+    )
+    run_id = await start(caller, made)
+    await caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=run_id))
+
+    async def waits_for_b() -> bool:
+        run = await caller.ask(GET_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))
+        return run.metadata.awaiting_approval == ["b"]
+
+    await eventually(waits_for_b)
+    await caller.ask(REJECT_PAYLOAD, RejectPayload(run_id=run_id, reason="Too early"))
+    messages = await told(caller, run_id)
+    assert changes(messages) == [
+        "approval_requested",
+        "approval_decided",
+        "payload_completed",
+        "approval_requested",
+        "approval_decided",
+        "workflow_failed",
+    ]
+    first, decided, second, rejected = (m.model_dump()["data"] for m in messages if m.type.startswith("approval_"))
+    assert (first["payloadName"], second["payloadName"]) == ("a", "b")
+    assert decided == {**first, "decision": "approved", "reason": ""}
+    assert rejected == {**second, "decision": "rejected", "reason": "Too early"}
 
 
 @pytest.mark.usefixtures("service")

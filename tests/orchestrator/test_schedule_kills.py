@@ -50,7 +50,8 @@ async def test_a_process_that_is_killed_while_it_starts_a_run_leaves_it_to_anoth
     async with replica():
 
         async def started() -> list[WorkflowRun] | None:
-            found = (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(workflow_id=workflow_id))).runs
+            with calling(Call(principal=OWNER)):
+                found = (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(workflow_id=workflow_id))).runs
             return found if found and found[0].status == "completed" else None
 
         assert len(await eventually(started, within=20)) == 1

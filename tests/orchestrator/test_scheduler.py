@@ -82,7 +82,9 @@ async def shown(bus: Bus, schedule: Schedule) -> Schedule:
 
 
 async def runs_of(bus: Bus, schedule: Schedule) -> list[WorkflowRun]:
-    return (await bus.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(workflow_id=schedule.workflow_id))).runs
+    asked = ListWorkflowRuns(workflow_id=schedule.workflow_id, trigger="schedule", trigger_id=schedule.id)
+    with calling(Call(principal=OWNER)):
+        return (await bus.ask(LIST_WORKFLOW_RUNS, asked)).runs
 
 
 def at(deps: Deps, schedule: Schedule, *, later: timedelta = timedelta()) -> Scheduler:

@@ -72,6 +72,7 @@ async def test_a_delivery_starts_one_run_in_the_owners_name_however_often_it_com
         assert (await caller.ask(DELIVER_WEBHOOK, delivery)).runId == started.runId
     run = await ended(caller, started.runId)
     assert (run.status, run.inputs, len(router.asked)) == ("completed", {"topic": "rivers"}, 1)
+    assert (run.trigger, run.trigger_id) == ("webhook", hook.id)
     shown = await caller.ask(GET_WEBHOOK, GetWebhook(workflow_id=hook.workflow_id, webhook_id=hook.id))
     assert (shown.last_run, shown.last_at is None) == (run.id, False)
     incomplete = DeliverWebhook(webhook_id=hook.id, body=["no topic"])

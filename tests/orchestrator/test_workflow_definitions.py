@@ -28,6 +28,10 @@ from contracts.workflows import (
     LIST_WORKFLOW_VERSIONS,
     LIST_WORKFLOWS,
     LONGEST_PROMPT,
+    PREVIEW_PAYLOAD,
+    RESTORE_BLOCK,
+    RESTORE_PAYLOAD,
+    RESTORE_WORKFLOW,
     UPDATE_BLOCK,
     UPDATE_PAYLOAD,
     UPDATE_WORKFLOW,
@@ -47,6 +51,10 @@ from contracts.workflows import (
     ListWorkflows,
     ListWorkflowVersions,
     Payload,
+    PreviewPayload,
+    RestoreBlock,
+    RestorePayload,
+    RestoreWorkflow,
     UpdateBlock,
     UpdatePayload,
     UpdateWorkflow,
@@ -56,6 +64,7 @@ from contracts.workflows import (
 from orchestrator.domain.workflows.snapshots import snapshot
 from orchestrator.store import workflows as store
 
+from .answering import Router
 from .asking import refused
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -76,6 +85,47 @@ async def new_workflow(bus: Bus, *payloads: Payload, **fields: Any) -> Workflow:
 
 
 # Blocks
+
+
+async def test_an_older_version_is_restored_as_the_next(caller: Bus) -> None:
+    block = await caller.ask(CREATE_BLOCK, CreateBlock(title="t", content="first", tags="a"))
+    other = await caller.ask(CREATE_BLOCK, CreateBlock(title="t", content="other"))
+    payload = await caller.ask(CREATE_PAYLOAD, CreatePayload(name="p", llm_port=5001, blocks=[block.id], retries=2))
+    made = await caller.ask(CREATE_WORKFLOW, CreateWorkflow(name="w", payloads=[payload.id], inputs={"x": "1"}))
+    await caller.ask(UPDATE_BLOCK, UpdateBlock(block_id=block.id, content="second"))
+    await caller.ask(UPDATE_PAYLOAD, UpdatePayload(payload_id=payload.id, blocks=[other.id], retries=None))
+    await caller.ask(UPDATE_WORKFLOW, UpdateWorkflow(workflow_id=made.id, payloads=[], inputs=None))
+
+    restored = await caller.ask(RESTORE_BLOCK, RestoreBlock(block_id=block.id, version=1))
+    assert (restored.content, restored.tags) == ("first", "a")
+    back = await caller.ask(RESTORE_PAYLOAD, RestorePayload(payload_id=payload.id, version=1))
+    assert ([one.id for one in back.blocks], back.retries) == ([block.id], 2)
+    whole = await caller.ask(RESTORE_WORKFLOW, RestoreWorkflow(workflow_id=made.id, version=1))
+    assert ([one.id for one in whole.payloads], whole.inputs) == ([payload.id], {"x": "1"})
+    versions = await caller.ask(LIST_BLOCK_VERSIONS, ListBlockVersions(block_id=block.id))
+    assert [(one.version, one.content) for one in versions.items] == [(3, "first"), (2, "second"), (1, "first")]
+
+    unknown = RestoreBlock(block_id=block.id, version=4)
+    async with refused(RefusalCode.NOT_FOUND):
+        await caller.ask(RESTORE_BLOCK, unknown)
+    await caller.ask(DELETE_BLOCK, DeleteBlock(block_id=other.id))
+    async with refused(RefusalCode.INVALID):
+        await caller.ask(RESTORE_PAYLOAD, RestorePayload(payload_id=payload.id, version=2))
+
+
+async def test_a_prompt_is_previewed_with_what_is_missing_named(caller: Bus, router: Router) -> None:
+    block = await caller.ask(CREATE_BLOCK, CreateBlock(title="t", content="About {topic} and {Other one}: {{topic}}"))
+    code = await caller.ask(CREATE_BLOCK, CreateBlock(title="t", content="{1: 2} {topic}"))
+    payload = await caller.ask(
+        CREATE_PAYLOAD,
+        CreatePayload(name="p", llm_port=5001, blocks=[block.id, code.id], model_format="mistral"),
+    )
+    shown = await caller.ask(
+        PREVIEW_PAYLOAD, PreviewPayload(payload_id=payload.id, inputs={"topic": ["a", "b"], "x": 1})
+    )
+    assert shown.prompt == "About a, b and {Other one}: {topic}\n\n{1: 2} a, b"
+    assert (shown.text, shown.characters) == (f"[INST] {shown.prompt} [/INST]", len(shown.prompt))
+    assert (shown.used, shown.missing, router.asked, router.texts) == (["topic"], ["Other one"], [], [])
 
 
 async def test_a_block_changes_in_versions_and_the_same_again_is_none(caller: Bus) -> None:

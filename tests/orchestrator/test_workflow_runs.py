@@ -1,6 +1,8 @@
 """Runs of workflows over the bus: payloads asked in order, steered by people, repeated from where they failed."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from common.bus import Bus
 from common.context import Call, Principal, calling
 from contracts.base import RefusalCode, Refused
+from contracts.gateway import Role
 from contracts.workflow_runs import (
     APPROVE_PAYLOAD,
     CANCEL_WORKFLOW_RUN,
@@ -33,6 +36,7 @@ from contracts.workflow_runs import (
     RerunWorkflow,
     RunItem,
     RunResponse,
+    Trigger,
     WorkflowRunWithInputs,
 )
 from contracts.workflows import (
@@ -68,7 +72,8 @@ async def start(bus: Bus, workflow_id: int, **inputs: Any) -> int:
 
 
 async def get(bus: Bus, run_id: int) -> WorkflowRunWithInputs:
-    return await bus.ask(GET_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))
+    with calling(ADMIN):
+        return await bus.ask(GET_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))
 
 
 async def ended(bus: Bus, run_id: int) -> WorkflowRunWithInputs:
@@ -80,11 +85,19 @@ async def ended(bus: Bus, run_id: int) -> WorkflowRunWithInputs:
 
 
 async def responses(bus: Bus, run_id: int) -> list[RunResponse]:
-    return (await bus.ask(LIST_RUN_RESPONSES, ListRunResponses(run_id=run_id))).responses
+    with calling(ADMIN):
+        return (await bus.ask(LIST_RUN_RESPONSES, ListRunResponses(run_id=run_id))).responses
 
 
 async def contents(bus: Bus, run_id: int) -> dict[str, str]:
     return {response.payload_name: response.content for response in await responses(bus, run_id)}
+
+
+def as_(name: str, role: Role = "member") -> Call:
+    return Call(principal=Principal(id=name, name=name, role=role))
+
+
+ADMIN = as_("root", "admin")
 
 
 async def refusal(asking: Any) -> RefusalCode:
@@ -274,6 +287,26 @@ async def test_a_payload_whose_condition_does_not_hold_is_skipped(caller: Bus, r
     assert router.contents == ["no", "[]"]
 
 
+async def test_what_depends_on_skipped_payloads_alone_is_skipped_unless_it_says_otherwise(
+    caller: Bus, router: Router
+) -> None:
+    condition = {"payload": "judge", "operator": "equals", "value": "<yes>"}
+    made = await workflow(
+        caller,
+        {"name": "judge", "says": "no"},
+        {"name": "yes", "says": "yes", "depends_on": ["judge"], "condition": condition},
+        {"name": "no", "says": "no way", "depends_on": ["judge"], "condition": condition | {"operator": "not_equals"}},
+        {"name": "after yes", "says": "never asked", "depends_on": ["yes"]},
+        {"name": "anyway", "says": "anyway", "depends_on": ["yes"], "when_skipped": "run"},
+        {"name": "join", "says": "{after yes}{no}", "depends_on": ["after yes", "no"]},
+    )
+    run_id = await start(caller, made)
+    assert (await ended(caller, run_id)).status == "completed"
+    skipped = {one.payload_name: one.metadata.skipped for one in await responses(caller, run_id)}
+    assert skipped == {"judge": False, "yes": True, "no": False, "after yes": True, "anyway": False, "join": False}
+    assert sorted(router.contents) == ["<no way>", "anyway", "no", "no way"]
+
+
 async def test_when_an_instance_cannot_answer_its_fallback_is_asked(caller: Bus, router: Router) -> None:
     async def only_the_second(content: str) -> str:
         if router.asked[-1][0].model == "port:5001":
@@ -392,6 +425,44 @@ async def test_runs_are_listed_newest_first_and_by_status(caller: Bus, router: R
     assert len((await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(status="completed"))).runs) == 3
 
 
+async def test_a_run_is_its_owner_s_and_the_admins(caller: Bus, router: Router) -> None:
+    made = await workflow(caller, {"name": "a", "says": "1"})
+    with calling(as_("ada")):
+        run = await ended(caller, await start(caller, made))
+    asked = GetWorkflowRun(run_id=run.id)
+    questions: list[Callable[[], Any]] = [
+        lambda: caller.ask(GET_WORKFLOW_RUN, asked),
+        lambda: caller.ask(LIST_RUN_RESPONSES, ListRunResponses(run_id=run.id)),
+        lambda: caller.ask(LIST_RUN_ITEMS, ListRunItems(run_id=run.id)),
+        lambda: caller.ask(RERUN_WORKFLOW, RerunWorkflow(run_id=run.id)),
+        lambda: caller.ask(FORK_WORKFLOW, ForkWorkflow(run_id=run.id)),
+        lambda: caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=run.id)),
+        lambda: caller.ask(REJECT_PAYLOAD, RejectPayload(run_id=run.id)),
+        *(partial(caller.ask, rpc, asked) for rpc in (CANCEL_WORKFLOW_RUN, PAUSE_WORKFLOW_RUN, RESUME_WORKFLOW_RUN)),
+        lambda: caller.ask(DELETE_WORKFLOW_RUN, asked),
+    ]
+    with calling(as_("bob")):
+        for question in questions:
+            assert await refusal(question()) is RefusalCode.NOT_FOUND
+        assert (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns())).runs == []
+    for who in (as_("ada"), ADMIN):
+        with calling(who):
+            assert (await caller.ask(GET_WORKFLOW_RUN, asked)).status == "completed"
+            assert [one.id for one in (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns())).runs] == [run.id]
+
+
+async def test_a_run_says_what_started_it(caller: Bus, router: Router) -> None:
+    made = await workflow(caller, {"name": "a", "says": "1"})
+    first = await ended(caller, await start(caller, made))
+    again = await caller.ask(RERUN_WORKFLOW, RerunWorkflow(run_id=first.id))
+    forked = await caller.ask(FORK_WORKFLOW, ForkWorkflow(run_id=first.id))
+    triggers: dict[int, Trigger] = {first.id: "api", again.runId: "rerun", forked.runId: "fork"}
+    for number, trigger in triggers.items():
+        assert (await ended(caller, number)).trigger == trigger
+        found = await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(trigger=trigger))
+        assert [(run.id, run.trigger_id) for run in found.runs] == [(number, None)]
+
+
 async def test_a_deleted_run_is_gone_with_its_responses(caller: Bus, router: Router) -> None:
     run = await ended(caller, await start(caller, await workflow(caller, {"name": "a", "says": "1"})))
     await caller.ask(DELETE_WORKFLOW_RUN, GetWorkflowRun(run_id=run.id))
@@ -401,7 +472,7 @@ async def test_a_deleted_run_is_gone_with_its_responses(caller: Bus, router: Rou
 
 async def test_under_the_same_key_a_workflow_is_executed_once(caller: Bus, router: Router) -> None:
     made = await workflow(caller, {"name": "a", "says": "{x}"})
-    with calling(Call(principal=Principal(id="p", name="p", role="member"), idempotency_key="k")):
+    with calling(as_("p")._replace(idempotency_key="k")):
         first, second = await start(caller, made, x="1"), await start(caller, made, x="1")
         assert first == second
         assert await refusal(start(caller, made, x="2")) is RefusalCode.CONFLICT

@@ -50,6 +50,14 @@ class Call(NamedTuple):
         """Who what is made by this call belongs to: the id of who asks, empty where nobody does."""
         return "" if self.principal is None else self.principal.id
 
+    def controls(self, owner: str) -> bool:
+        """Whether what `owner` has made is the caller's to see and to change: its own, an admin's all."""
+        return self.owner == owner or self.is_admin
+
+    @property
+    def is_admin(self) -> bool:
+        return self.principal is not None and self.principal.role == "admin"
+
     def remaining(self) -> float | None:
         """Seconds left, which may be negative; None when nothing bounds the call."""
         return None if self.deadline is None else self.deadline - time.time()

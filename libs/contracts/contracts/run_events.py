@@ -65,6 +65,21 @@ class ItemFailure(EventBody):
     error: str
 
 
+class Approval(EventBody):
+    """A payload whose turn has come, and that waits for a person."""
+
+    runId: int  # noqa: N815 - document C's name
+    payloadId: int  # noqa: N815 - document C's name
+    payloadName: str  # noqa: N815 - document C's name
+
+
+class Decision(Approval):
+    """What a person has said of it. The run fails with a payload that is rejected."""
+
+    decision: Literal["approved", "rejected"]
+    reason: str = ""
+
+
 class Completion(EventBody):
     runId: int  # noqa: N815 - document C's name
     status: Literal["completed"] = "completed"
@@ -102,6 +117,16 @@ class ItemFailed(EventBody):
     data: ItemFailure
 
 
+class ApprovalRequested(EventBody):
+    type: Literal["approval_requested"] = "approval_requested"
+    data: Approval
+
+
+class ApprovalDecided(EventBody):
+    type: Literal["approval_decided"] = "approval_decided"
+    data: Decision
+
+
 class WorkflowCompleted(EventBody):
     type: Literal["workflow_completed"] = "workflow_completed"
     data: Completion
@@ -118,15 +143,18 @@ RunMessage = (
     | ItemProgressed
     | ItemCompleted
     | ItemFailed
+    | ApprovalRequested
+    | ApprovalDecided
     | WorkflowCompleted
     | WorkflowFailed
 )
-"""A message in document C's form. The last two end a run: nothing comes after them. Those of items come besides: of a
-payload that is done for each of a list, `execution_progress` says how many have ended."""
+"""A message in document C's form. The last two end a run: nothing comes after them. Those of items and approvals come
+besides: of a payload that is done for each of a list, `execution_progress` says how many have ended."""
 
 
 MOST_AT_ONCE = 10
-"""Messages that one event may hold: an answer with its last progress and the end of the run, and room for more."""
+"""Messages that one event may hold: an answer with its last progress and the end of the run, and room for more. What
+happens at once and needs more tells it in several events."""
 
 
 class RunTold(EventBody):

@@ -15,6 +15,10 @@ RunInputs = dict[InputName, Any]
 """What the prompts of a run may name, besides earlier responses: texts, numbers, and lists for `for_each`."""
 
 
+Trigger = Literal["api", "schedule", "webhook", "rerun", "fork"]
+"""What starts a run."""
+
+
 class ExecuteWorkflow(Message):
     workflow_id: Id
     inputs: RunInputs = Field(default={}, max_length=200)
@@ -41,7 +45,8 @@ class RunMetadata(Message):
 
 
 class WorkflowRun(Message):
-    """`error` says why it failed. `parent_run_id` is the run that it repeats a part of, or was forked from."""
+    """`error` says why it failed. `parent_run_id` is the run that it repeats a part of, or was forked from.
+    `trigger_id` is that of the schedule or the webhook that started it."""
 
     id: int
     workflow_id: int
@@ -50,6 +55,8 @@ class WorkflowRun(Message):
     completed_at: Timestamp | None
     error: str | None
     parent_run_id: int | None
+    trigger: Trigger
+    trigger_id: int | None
     metadata: RunMetadata
 
 
@@ -72,7 +79,7 @@ class WorkflowRunWithInputs(WorkflowRun):
 
 
 class ResponseMetadata(Message):
-    """`tokens_per_second` counts all tokens. A payload that its condition `skipped` has asked nobody.
+    """`tokens_per_second` counts all tokens. A payload that was `skipped` has asked nobody.
 
     `port` and `engine` are those that answered, which may be the fallback's. `cost` is null when no price is known.
     One that was `kept` is the response of the parent run, and was not asked for again.
@@ -108,11 +115,13 @@ class RunResponse(Message):
 
 
 class ListWorkflowRuns(Message):
-    """The newest runs."""
+    """The newest runs of the caller's, an admin's of all."""
 
     limit: int = Field(default=50, ge=1, le=1000)
     status: RunStatus | None = None
     workflow_id: Id | None = None
+    trigger: Trigger | None = None
+    trigger_id: Id | None = None
 
 
 class WorkflowRunList(Message):

@@ -137,6 +137,15 @@ class BlockVersionPage(Page[BlockVersion]):
     """Versions, newest first."""
 
 
+Version = Annotated[int, Field(ge=1, le=2**31 - 1)]
+
+
+class RestoreBlock(GetBlock):
+    """Makes what it was in `version` its next version."""
+
+    version: Version
+
+
 # Payloads
 
 PayloadRef = Id | Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -165,6 +174,9 @@ class Condition(Message):
     ignore_case: bool = True
 
 
+WhenSkipped = Literal["run", "skip"]
+
+
 class PayloadOptions(Message):
     """What document C leaves open of a payload.
 
@@ -174,6 +186,8 @@ class PayloadOptions(Message):
     `for_each` names a payload or an input of the run: it is done once for each item of that list, as `{item}`, for
     `items_at_once` of them side by side (8 where nothing is said). An item is tried, given up and kept by itself.
     With `approval` it waits for a person before it starts.
+    When all payloads that come right before it were skipped, it is skipped as well, or runs with their empty
+    responses, as `when_skipped` says: `skip` where `depends_on` names them and nothing is said, `run` in plain order.
     """
 
     model: str | None = Field(default=None, min_length=1, max_length=300)
@@ -186,6 +200,7 @@ class PayloadOptions(Message):
     for_each: PayloadRef | None = None
     items_at_once: int | None = Field(default=None, ge=1, le=100)
     approval: bool | None = None
+    when_skipped: WhenSkipped | None = None
 
 
 class OrderedBlock(Message):
@@ -288,6 +303,34 @@ class PayloadVersionPage(Page[PayloadVersion]):
     """Versions, newest first."""
 
 
+class RestorePayload(GetPayload):
+    """Makes what it was in `version` its next version."""
+
+    version: Version
+
+
+class PreviewPayload(GetPayload):
+    """`inputs` are what its prompt may name: inputs of a run, responses of earlier payloads, `item`."""
+
+    inputs: dict[Annotated[str, StringConstraints(min_length=1, max_length=200)], Any] = Field(
+        default={}, max_length=400
+    )
+
+
+class PayloadPreview(Message):
+    """`prompt` is the blocks with the inputs in their places; `text` is that as its instance would be asked with it.
+
+    `used` names the inputs that stand in it, `missing` the names in braces that stand for nothing and stay as they are.
+    """
+
+    payload_id: int
+    prompt: str
+    text: str
+    used: list[str]
+    missing: list[str]
+    characters: int
+
+
 # Workflows
 
 Inputs = Annotated[dict[InputName, str | None], Field(max_length=200)]
@@ -370,6 +413,12 @@ class ListWorkflowVersions(PageRequest):
 
 class WorkflowVersionPage(Page[WorkflowVersion]):
     """Versions, newest first."""
+
+
+class RestoreWorkflow(GetWorkflow):
+    """Makes what it was in `version` its next version."""
+
+    version: Version
 
 
 # Export and import: one JSON file, whose ids mean something within it alone
@@ -460,6 +509,7 @@ class PayloadSnapshot(Message):
     for_each: ForEachSnapshot | None = None
     items_at_once: int = USUAL_ITEMS_AT_ONCE
     approval: bool = False
+    when_skipped: WhenSkipped = "run"
 
 
 class WorkflowSnapshot(Message):
@@ -483,6 +533,7 @@ GET_BLOCK = Rpc("orchestrator.v1.blocks.get", GetBlock, Block, refusals=_UNKNOWN
 UPDATE_BLOCK = Rpc("orchestrator.v1.blocks.update", UpdateBlock, Block, refusals=_CHANGED)
 DELETE_BLOCK = Rpc("orchestrator.v1.blocks.delete", DeleteBlock, Block, refusals=_DELETED)
 LIST_BLOCK_VERSIONS = Rpc("orchestrator.v1.blocks.versions", ListBlockVersions, BlockVersionPage, refusals=_UNKNOWN)
+RESTORE_BLOCK = Rpc("orchestrator.v1.blocks.restore", RestoreBlock, Block, refusals=_CHANGED)
 
 LIST_PAYLOADS = Rpc("orchestrator.v1.payloads.list", ListPayloads, PayloadPage)
 CREATE_PAYLOAD = Rpc("orchestrator.v1.payloads.create", CreatePayload, Payload, refusals=_CREATED)
@@ -491,6 +542,10 @@ UPDATE_PAYLOAD = Rpc("orchestrator.v1.payloads.update", UpdatePayload, Payload, 
 DELETE_PAYLOAD = Rpc("orchestrator.v1.payloads.delete", DeletePayload, Payload, refusals=_DELETED)
 LIST_PAYLOAD_VERSIONS = Rpc(
     "orchestrator.v1.payloads.versions", ListPayloadVersions, PayloadVersionPage, refusals=_UNKNOWN
+)
+RESTORE_PAYLOAD = Rpc("orchestrator.v1.payloads.restore", RestorePayload, Payload, refusals=_CHANGED)
+PREVIEW_PAYLOAD = Rpc(
+    "orchestrator.v1.payloads.preview", PreviewPayload, PayloadPreview, refusals=(*_UNKNOWN, RefusalCode.INVALID)
 )
 
 LIST_WORKFLOWS = Rpc("orchestrator.v1.workflows.list", ListWorkflows, WorkflowPage)
@@ -501,5 +556,6 @@ DELETE_WORKFLOW = Rpc("orchestrator.v1.workflows.delete", GetWorkflow, Workflow,
 LIST_WORKFLOW_VERSIONS = Rpc(
     "orchestrator.v1.workflows.versions", ListWorkflowVersions, WorkflowVersionPage, refusals=_UNKNOWN
 )
+RESTORE_WORKFLOW = Rpc("orchestrator.v1.workflows.restore", RestoreWorkflow, Workflow, refusals=_CHANGED)
 EXPORT_WORKFLOW = Rpc("orchestrator.v1.workflows.export", GetWorkflow, WorkflowDocument, refusals=_DELETED)
 IMPORT_WORKFLOW = Rpc("orchestrator.v1.workflows.import", WorkflowDocument, Workflow, refusals=_CREATED)

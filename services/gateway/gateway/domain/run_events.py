@@ -17,7 +17,9 @@ from contracts.base import Message
 from contracts.prompts import Id
 from contracts.run_events import (
     MOST_AT_ONCE,
+    Approval,
     Completion,
+    Decision,
     Failure,
     ItemFailure,
     ItemProgress,
@@ -61,10 +63,12 @@ class RunEvent(Message):
         "item_progress",
         "item_completed",
         "item_failed",
+        "approval_requested",
+        "approval_decided",
         "workflow_completed",
         "workflow_failed",
     ]
-    data: Progress | Response | ItemProgress | ItemResponse | ItemFailure | Completion | Failure
+    data: Progress | Response | ItemProgress | ItemResponse | ItemFailure | Approval | Decision | Completion | Failure
 
 
 class RunEnd(Message):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from math import isinf
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -18,6 +19,9 @@ MessageT = TypeVar("MessageT", bound=Message)
 _SUSPECT = (b"\\u0000", b"NaN", b"Infinity")
 """Where none of these stands, a body need not be looked at twice."""
 _LONGEST_KEY = 255
+_FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 1000
+_PAYLOAD = "payload"
 
 
 async def read_request(request: web.Request, route: Route) -> Message:
@@ -53,23 +57,52 @@ def idempotency_key(request: web.Request, header: str = IDEMPOTENCY_HEADER) -> s
 
 async def read_body(request: web.Request) -> bytes:
     """The body, or `{}` where there is none. Raises `Refused`."""
-    limit = request.client_max_size
-    if request.content_length is not None and request.content_length > limit:
-        raise too_large(limit)
-    try:
-        raw = await request.read()
-    except web.HTTPRequestEntityTooLarge:
-        raise too_large(limit) from None
+    raw = await _raw(request)
     if any(mark in raw for mark in _SUSPECT) and _holds(_parsed(raw), _has_nul):
         raise invalid_fields([("body", "must not contain NUL characters")])
     return raw or b"{}"
 
 
 async def read_any(request: web.Request) -> tuple[bytes, Any]:
-    """The body as it came, and the JSON that it is; null where there is none. Raises `Refused`."""
+    """The body as it came, and what it says: JSON, or the fields of a form; null where there is none.
+
+    Raises `Refused`.
+    """
+    if request.content_type == _FORM:
+        raw = await _raw(request)
+        # Clients that say nothing of what they send are often made to say this.
+        if not raw.lstrip().startswith((b"{", b"[")):
+            return raw, _form(raw)
     text = await read_body(request)
     raw = await request.read()
     return raw, _parsed(text) if raw else None
+
+
+async def _raw(request: web.Request) -> bytes:
+    limit = request.client_max_size
+    if request.content_length is not None and request.content_length > limit:
+        raise too_large(limit)
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise too_large(limit) from None
+
+
+def _form(raw: bytes) -> Any:
+    """Fields by name, those that come more than once as lists; null for none. Some put their JSON into `payload`."""
+    try:
+        fields = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+    except ValueError as error:
+        raise invalid_fields([("body", f"Invalid form: {error}")]) from None
+    if not fields:
+        return None
+    if list(fields) == [_PAYLOAD] and len(fields[_PAYLOAD]) == 1 and fields[_PAYLOAD][0].startswith("{"):
+        body: Any = _parsed(fields[_PAYLOAD][0].encode())
+    else:
+        body = {name: values[0] if len(values) == 1 else values for name, values in fields.items()}
+    if _holds(body, _has_nul):
+        raise invalid_fields([("body", "must not contain NUL characters")])
+    return body
 
 
 def too_large(limit: int) -> Refused:

@@ -68,4 +68,12 @@ BLOCKS = (
         summary="List the versions of a block",
         description="Newest first.",
     ),
+    asks(
+        "POST",
+        "/api/blocks/{block_id}/versions/{version}/restore",
+        workflows.RESTORE_BLOCK,
+        tag=Tag.WORKFLOWS,
+        summary="Restore an older version of a block",
+        description="What it was then becomes its next version. Refused where what it refers to is gone.",
+    ),
 )

@@ -12,7 +12,8 @@ RUN_EVENTS = (
         summary="Watch runs over a WebSocket",
         description=(
             "Sends `execution_progress`, `payload_completed`, `workflow_completed` and `workflow_failed`, and of the"
-            " items of a payload's list `item_progress`, `item_completed` and `item_failed`, each with an `id`: a"
+            " items of a payload's list `item_progress`, `item_completed` and `item_failed`, and of payloads that wait"
+            " for a person `approval_requested` and `approval_decided`, each with an `id`: a"
             " client that comes back with it as `last_event_id` misses nothing and sees nothing twice. What the"
             " client sends is not heeded. Closed with 4408 when the client reads too slowly, 4410 when what came after"
             " `last_event_id` is not kept any more, 4401 when the caller is not let in any more, 1001 when the gateway"

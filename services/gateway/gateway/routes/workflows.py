@@ -95,4 +95,14 @@ WORKFLOWS = (
         description="One JSON file with its payloads and their blocks, for `POST /api/workflows/import`.",
         omit_absent=True,
     ),
+    asks(
+        "POST",
+        f"{_WORKFLOW}/versions/{{version}}/restore",
+        workflows.RESTORE_WORKFLOW,
+        tag=Tag.WORKFLOWS,
+        summary="Restore an older version of a workflow",
+        description="What it was then becomes its next version. Refused where what it refers to is gone.",
+        view=_SAVED,
+        omit_absent=True,
+    ),
 )

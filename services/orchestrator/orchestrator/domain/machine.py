@@ -87,7 +87,8 @@ class NewStep:
 
 @dataclass(frozen=True)
 class Run:
-    """A run with those of its `steps` that have not ended, by position. `number` is document C's id of a workflow's."""
+    """A run with those of its `steps` that have not ended, by position. `number` is document C's id of a workflow's,
+    `trigger` what started it."""
 
     id: int
     run_id: str
@@ -97,6 +98,7 @@ class Run:
     steps: Mapping[int, Step]
     paused: bool = False
     number: int | None = None
+    trigger: str = "api"
 
     def held(self, step_id: int, fence: int) -> Step | None:
         """The step, if whoever shows `fence` still holds it."""

@@ -1,14 +1,42 @@
-"""How a run of a workflow is asked for: by its caller over the bus, or in the name of a schedule's owner."""
+"""How a run of a workflow is entered: for its caller over the bus, or in the name of a schedule's owner."""
 
 import secrets
 
+from common import outbox
 from common.context import current
+from common.database import Connection
 from common.tracing import inject
+from orchestrator.deps import Deps
 from orchestrator.domain.records import Submission
-from orchestrator.domain.workflows.runs import KIND, NewWorkflowRun
+from orchestrator.domain.workflows import runs as workflow_run
+from orchestrator.domain.workflows.runs import KIND, NewWorkflowRun, WorkflowRunRecord
+from orchestrator.engine import announcements, metrics
+from orchestrator.store import runs, workflow_runs
 
 
-def submission_of(new: NewWorkflowRun) -> Submission:
+async def enter(deps: Deps, connection: Connection, new: NewWorkflowRun) -> int | WorkflowRunRecord:
+    """The id of the new run, or the run that was entered before under the key of the current call. Call `entered` once
+    the transaction has committed."""
+    submission = _submission_of(new)
+    run = await runs.insert(connection, submission, workflow_run.plan_of(new, deps.policy), hint_pause=None)
+    if run is None:
+        key = submission.idempotency_key
+        known = None if key is None else await workflow_runs.find(connection, KIND, submission.owner, key)
+        assert known is not None  # noqa: S101 - the id is new, so it was the key that was taken
+        return known
+    number = await workflow_runs.insert(connection, run.id, new)
+    await outbox.add_many(connection, announcements.of_entry(run, number))
+    return number
+
+
+def entered(deps: Deps, new: NewWorkflowRun) -> None:
+    """A new run is committed: what it tells goes out at once, and its first steps are looked for."""
+    deps.relay.kick()
+    deps.steps_ready.set()
+    metrics.RUNS_STARTED.labels(new.by.trigger).inc()
+
+
+def _submission_of(new: NewWorkflowRun) -> Submission:
     """Its steps are asked on behalf of whoever the current call says."""
     call = current()
     principal = call.principal

@@ -10,7 +10,12 @@ STEPS_SETTLED = Counter(
     "Attempts at a step that ended, by the state it left the step in",
     ["kind", "state"],
 )
-RUNS_ENDED = Counter("orchestrator_runs_ended_total", "Runs that ended, by how", ["kind", "status"])
+RUNS_STARTED = Counter(
+    "orchestrator_runs_started_total", "Runs of workflows that were entered, by what started them", ["trigger"]
+)
+RUNS_ENDED = Counter(
+    "orchestrator_runs_ended_total", "Runs that ended, by what started them and how", ["kind", "trigger", "status"]
+)
 STEP_WAIT = Histogram(
     "orchestrator_step_wait_seconds", "How long a step that could be claimed was not", ["kind"], buckets=SECONDS
 )
@@ -29,4 +34,4 @@ def count_transition(transition: Transition) -> None:
     if transition.step is not None:
         STEPS_SETTLED.labels(transition.step.kind, transition.step.status).inc()
     if transition.ended is not None:
-        RUNS_ENDED.labels(transition.run.kind, transition.ended).inc()
+        RUNS_ENDED.labels(transition.run.kind, transition.run.trigger, transition.ended).inc()

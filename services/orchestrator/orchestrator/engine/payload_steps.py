@@ -19,7 +19,7 @@ from orchestrator.domain.workflows.conditions import holds
 from orchestrator.domain.workflows.fanout import items, join, parts
 from orchestrator.domain.workflows.questions import question
 from orchestrator.domain.workflows.rendering import render, variables, with_defaults
-from orchestrator.domain.workflows.responses import Answer, joined, output, output_of_item, skipped
+from orchestrator.domain.workflows.responses import Answer, is_skipped, joined, output, output_of_item, skipped
 from orchestrator.engine.completions import complete_stoppably
 from orchestrator.engine.progress import Answering
 from orchestrator.engine.step_worker import Done, Split
@@ -89,7 +89,10 @@ class _PayloadStep:
     payload: PayloadSnapshot
 
     def is_skipped(self) -> bool:
-        condition = self.payload.condition
+        payload, condition = self.payload, self.payload.condition
+        before = [earlier for earlier in self.claim.inputs if earlier["position"] in payload.needs]
+        if payload.when_skipped == "skip" and before and all(is_skipped(earlier) for earlier in before):
+            return True
         return condition is not None and not holds(condition, self._responses[condition.position])
 
     def list_of(self, source: ForEachSnapshot) -> Any:

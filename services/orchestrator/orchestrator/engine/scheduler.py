@@ -16,11 +16,11 @@ from contracts.base import RefusalCode, Refused
 from contracts.gateway import GET_CALLER, GetCaller
 from orchestrator.deps import Deps
 from orchestrator.domain.workflows import runs as workflow_run
-from orchestrator.domain.workflows.runs import KIND, NewWorkflowRun
+from orchestrator.domain.workflows.runs import NewWorkflowRun, Started
 from orchestrator.domain.workflows.schedules import DueSchedule, decide, key_of
 from orchestrator.domain.workflows.snapshots import snapshot
-from orchestrator.engine.entering import submission_of
-from orchestrator.store import runs, schedules, workflow_runs, workflows
+from orchestrator.engine.entering import enter, entered
+from orchestrator.store import schedules, workflows
 
 _log = get_logger("scheduler")
 _BATCH = 100
@@ -33,9 +33,10 @@ def _now() -> datetime:
 
 @dataclass(frozen=True)
 class _Made:
-    """What a start has come to: its run, or why there is none."""
+    """What a start has come to: its run, which may be a `new` one, or why there is none."""
 
     run_id: int | None = None
+    new: NewWorkflowRun | None = None
     error: str | None = None
 
 
@@ -113,10 +114,9 @@ class Scheduler:
             await schedules.record(connection, schedule.id, decision, run_id=made.run_id, error=made.error)
         if made.error is not None:
             _log.warning("schedule_not_started", schedule_id=schedule.id, error=made.error)
-        if made.run_id is None:
-            return False
-        self._deps.steps_ready.set()
-        return True
+        if made.new is not None:
+            entered(self._deps, made.new)
+        return made.run_id is not None
 
     async def _enter(self, connection: Connection, schedule: DueSchedule) -> _Made:
         """A run of the workflow as it is now, or why none can be made. Nothing is written where none is."""
@@ -124,18 +124,12 @@ class Scheduler:
         if found is None:
             return _Made(error="Its workflow has been deleted")
         try:
-            new = NewWorkflowRun(snapshot(found), schedule.inputs)
+            new = NewWorkflowRun(snapshot(found), schedule.inputs, Started("schedule", schedule.id))
             workflow_run.check_startable(new)
         except Refused as refusal:
             return _Made(error=_sentence(refusal))
-        submission = submission_of(new)
-        plan = workflow_run.plan_of(new, self._deps.policy)
-        run = await runs.insert(connection, submission, plan, hint_pause=None)
-        if run is not None:
-            return _Made(await workflow_runs.insert(connection, run.id, new))
-        assert submission.idempotency_key is not None  # noqa: S101 - each start has its own
-        known = await workflow_runs.find(connection, KIND, submission.owner, submission.idempotency_key)
-        return _Made(None if known is None else known.id)
+        made = await enter(self._deps, connection, new)
+        return _Made(made, new) if isinstance(made, int) else _Made(made.id)
 
 
 def _sentence(refusal: Refused) -> str:

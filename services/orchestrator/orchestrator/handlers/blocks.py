@@ -14,12 +14,13 @@ from contracts.workflows import (
     GetBlock,
     ListBlocks,
     ListBlockVersions,
+    RestoreBlock,
     UpdateBlock,
 )
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import pages
 from orchestrator.domain.actions.failures import not_found
-from orchestrator.domain.workflows.records import block_settings, changed_block, payload_settings
+from orchestrator.domain.workflows.records import BlockSettings, block_settings, changed_block, payload_settings
 from orchestrator.domain.workflows.refusals import in_use
 from orchestrator.domain.workflows.snapshots import check_length, too_long
 from orchestrator.store import blocks, definitions, payloads, workflows
@@ -51,13 +52,28 @@ async def update_block(deps: Deps, request: UpdateBlock) -> Block:
     async with deps.database.transaction() as connection:
         await definitions.lock(connection)
         block = await _known(connection, request.block_id)
-        settings = changed_block(block, request)
-        if settings == block_settings(block):
-            return block
-        await blocks.add_version(connection, block.id, settings)
-        if len(settings.content) > len(block.content):
-            await _check_users(connection, block.id)
-        return await _known(connection, block.id)
+        return await _change(connection, block, changed_block(block, request))
+
+
+@HANDLERS.on(contract.RESTORE_BLOCK)
+async def restore_block(deps: Deps, request: RestoreBlock) -> Block:
+    """What it was in that version is the next one."""
+    async with deps.database.transaction() as connection:
+        await definitions.lock(connection)
+        block = await _known(connection, request.block_id)
+        earlier = await blocks.version(connection, block.id, request.version)
+        if earlier is None:
+            raise not_found("Version", request.version)
+        return await _change(connection, block, block_settings(earlier))
+
+
+async def _change(connection: Connection, block: Block, settings: BlockSettings) -> Block:
+    if settings == block_settings(block):
+        return block
+    await blocks.add_version(connection, block.id, settings)
+    if len(settings.content) > len(block.content):
+        await _check_users(connection, block.id)
+    return await _known(connection, block.id)
 
 
 async def _check_users(connection: Connection, block_id: int) -> None:

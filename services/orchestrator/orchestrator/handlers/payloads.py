@@ -13,7 +13,10 @@ from contracts.workflows import (
     ListPayloadVersions,
     Payload,
     PayloadPage,
+    PayloadPreview,
     PayloadVersionPage,
+    PreviewPayload,
+    RestorePayload,
     UpdatePayload,
 )
 from orchestrator.deps import HANDLERS, Deps
@@ -21,6 +24,7 @@ from orchestrator.domain import pages
 from orchestrator.domain.actions.failures import not_found
 from orchestrator.domain.workflows.records import PayloadSettings, changed_payload, payload_settings
 from orchestrator.domain.workflows.refusals import in_use, unknown
+from orchestrator.domain.workflows.rendering import preview
 from orchestrator.domain.workflows.snapshots import snapshot, too_long
 from orchestrator.store import blocks, definitions, payloads, workflows
 
@@ -54,14 +58,36 @@ async def update_payload(deps: Deps, request: UpdatePayload) -> Payload:
     async with deps.database.transaction() as connection:
         await definitions.lock(connection)
         payload = await _known(connection, request.payload_id)
-        settings = changed_payload(payload, request)
-        if settings == payload_settings(payload):
-            return payload
-        await check_blocks(connection, settings)
-        await payloads.add_version(connection, payload.id, settings)
-        for workflow in await workflows.using_payload(connection, payload.id):
-            snapshot(workflow)
-        return await _known(connection, payload.id)
+        return await _change(connection, payload, changed_payload(payload, request))
+
+
+@HANDLERS.on(contract.RESTORE_PAYLOAD)
+async def restore_payload(deps: Deps, request: RestorePayload) -> Payload:
+    """Refused as a change to the same would be: what it refers to may be gone."""
+    async with deps.database.transaction() as connection:
+        await definitions.lock(connection)
+        payload = await _known(connection, request.payload_id)
+        earlier = await payloads.version(connection, payload.id, request.version)
+        if earlier is None:
+            raise not_found("Version", request.version)
+        return await _change(connection, payload, payload_settings(earlier))
+
+
+async def _change(connection: Connection, payload: Payload, settings: PayloadSettings) -> Payload:
+    if settings == payload_settings(payload):
+        return payload
+    await check_blocks(connection, settings)
+    await payloads.add_version(connection, payload.id, settings)
+    for workflow in await workflows.using_payload(connection, payload.id):
+        snapshot(workflow)
+    return await _known(connection, payload.id)
+
+
+@HANDLERS.on(contract.PREVIEW_PAYLOAD)
+async def preview_payload(deps: Deps, request: PreviewPayload) -> PayloadPreview:
+    """Asks nobody."""
+    async with deps.database.connection() as connection:
+        return preview(await _known(connection, request.payload_id), request.inputs)
 
 
 async def check_blocks(connection: Connection, settings: PayloadSettings) -> None:

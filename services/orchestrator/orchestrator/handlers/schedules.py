@@ -18,7 +18,7 @@ from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import pages
 from orchestrator.domain.actions import failures
 from orchestrator.domain.workflows.schedules import changed_settings, is_retimed, new_settings
-from orchestrator.domain.workflows.triggers import MOST, check_owner, not_found, too_many
+from orchestrator.domain.workflows.triggers import MOST, not_found, not_yours, too_many
 from orchestrator.store import definitions, schedules, workflows
 
 
@@ -88,9 +88,8 @@ async def _known(connection: Connection, request: GetSchedule, *, lock: bool = F
 
 def check_may_change(owner: str) -> None:
     """Raises `Refused(FORBIDDEN)` unless the caller may change what `owner` has made."""
-    call = current()
-    is_admin = call.principal is not None and call.principal.role == "admin"
-    check_owner(owner, call.owner, is_admin=is_admin)
+    if not current().controls(owner):
+        raise not_yours()
 
 
 async def check_workflow(connection: Connection, workflow_id: int) -> None:

@@ -10,9 +10,8 @@ from orchestrator.store import workflow_runs
 
 @HANDLERS.on(WATCH_RUN)
 async def watch_run(deps: Deps, request: GetWorkflowRun) -> WatchedRun:
-    principal = current().principal
     async with deps.database.connection() as connection:
         found = await workflow_runs.watched(connection, request.run_id)
-    if found is None or principal is None or (principal.role != "admin" and principal.id != found.owner):
+    if found is None or not current().controls(found.owner):
         raise no_such_run(request.run_id)
     return WatchedRun(run_id=request.run_id, status=found.status, seconds_since_end=found.seconds_since_end)

@@ -22,10 +22,11 @@ from contracts.triggers import (
 from contracts.workflow_runs import ExecuteWorkflow, ExecutionStarted
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import pages
+from orchestrator.domain.workflows.runs import Started
 from orchestrator.domain.workflows.triggers import MOST, not_found, too_many
 from orchestrator.domain.workflows.webhooks import inputs_of, mint, opens, parse, signing_secret, token
 from orchestrator.handlers.schedules import check_may_change, check_workflow
-from orchestrator.handlers.workflow_runs import execute_workflow
+from orchestrator.handlers.workflow_runs import execute
 from orchestrator.store import definitions, webhooks, workflows
 from orchestrator.store.webhooks import OpenHook
 
@@ -107,7 +108,8 @@ async def deliver_webhook(deps: Deps, request: DeliverWebhook) -> ExecutionStart
         workflow = await workflows.get(connection, hook.workflow_id)
     declared = {} if workflow is None or workflow.inputs is None else workflow.inputs
     inputs = inputs_of(request.body, declared)
-    started = await execute_workflow(deps, ExecuteWorkflow(workflow_id=hook.workflow_id, inputs=inputs))
+    asked = ExecuteWorkflow(workflow_id=hook.workflow_id, inputs=inputs)
+    started = await execute(deps, asked, Started("webhook", hook.id))
     async with deps.database.connection() as connection:
         await webhooks.used(connection, hook.id, started.runId)
     return started

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from common import outbox
+from common.context import current
 from common.database import Connection
 from contracts import workflow_runs as contract
 from contracts.base import RefusalCode, Refused
@@ -29,12 +30,11 @@ from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import machine
 from orchestrator.domain.machine import Ended, Run, Transition
 from orchestrator.domain.pages import MOST, fitting
-from orchestrator.domain.records import Submission
 from orchestrator.domain.workflows import runs as workflow_run
-from orchestrator.domain.workflows.runs import KIND, Done, NewWorkflowRun, WorkflowRunRecord, no_such_run
+from orchestrator.domain.workflows.runs import KIND, Done, NewWorkflowRun, Started, WorkflowRunRecord, no_such_run
 from orchestrator.domain.workflows.snapshots import snapshot
 from orchestrator.engine import announcements
-from orchestrator.engine.entering import submission_of
+from orchestrator.engine.entering import enter, entered
 from orchestrator.engine.recording import record, settled
 from orchestrator.store import run_items, runs, workflow_runs, workflows
 
@@ -46,11 +46,15 @@ _FORKED = "Workflow fork started"
 @HANDLERS.on(contract.EXECUTE_WORKFLOW)
 async def execute_workflow(deps: Deps, request: ExecuteWorkflow) -> ExecutionStarted:
     """Enters a run of the workflow as it is now. Under a repeated idempotency key: the first."""
+    return await execute(deps, request, Started())
+
+
+async def execute(deps: Deps, request: ExecuteWorkflow, by: Started) -> ExecutionStarted:
     async with deps.database.connection() as connection:
         found = await workflows.current(connection, request.workflow_id)
     if found is None:
         raise Refused(RefusalCode.NOT_FOUND, "Workflow not found", {"workflow_id": request.workflow_id})
-    return await _start(deps, NewWorkflowRun(snapshot(found), request.inputs), _STARTED)
+    return await _start(deps, NewWorkflowRun(snapshot(found), request.inputs, by), _STARTED)
 
 
 @HANDLERS.on(contract.RERUN_WORKFLOW)
@@ -63,7 +67,7 @@ async def rerun_workflow(deps: Deps, request: RerunWorkflow) -> ExecutionStarted
         pinned = await workflow_runs.pinned(connection, parent.id)
         done = await workflow_runs.done(connection, parent.id)
     kept = workflow_run.kept_in_rerun(pinned, done, request.from_payload)
-    return await _start(deps, NewWorkflowRun(pinned, parent.inputs, parent.id, kept), _RERUN)
+    return await _start(deps, NewWorkflowRun(pinned, parent.inputs, Started("rerun"), parent.id, kept), _RERUN)
 
 
 @HANDLERS.on(contract.FORK_WORKFLOW)
@@ -74,40 +78,28 @@ async def fork_workflow(deps: Deps, request: ForkWorkflow) -> ExecutionStarted:
         pinned = await workflow_runs.pinned(connection, parent.id)
         done = Done() if request.from_payload is None else await workflow_runs.done(connection, parent.id)
     kept = workflow_run.kept_in_rerun(pinned, done, request.from_payload)
-    return await _start(deps, NewWorkflowRun(pinned, {**parent.inputs, **request.inputs}, parent.id, kept), _FORKED)
+    inputs = {**parent.inputs, **request.inputs}
+    return await _start(deps, NewWorkflowRun(pinned, inputs, Started("fork"), parent.id, kept), _FORKED)
 
 
 async def _start(deps: Deps, new: NewWorkflowRun, message: str) -> ExecutionStarted:
+    """Raises `Refused(CONFLICT)` when the key of the call was used for another run."""
     workflow_run.check_startable(new)
-    submission = submission_of(new)
-    plan = workflow_run.plan_of(new, deps.policy)
     async with deps.database.transaction() as connection:
-        run = await runs.insert(connection, submission, plan, hint_pause=None)
-        if run is None:
-            return await _repeated(connection, new, submission, message)
-        run_id = await workflow_runs.insert(connection, run.id, new)
-    deps.steps_ready.set()
-    return ExecutionStarted(runId=run_id, message=message, status="running")
-
-
-async def _repeated(
-    connection: Connection, new: NewWorkflowRun, submission: Submission, message: str
-) -> ExecutionStarted:
-    """The run that was started under the same key. Raises `Refused(CONFLICT)` when it is another one."""
-    key = submission.idempotency_key
-    known = None if key is None else await workflow_runs.find(connection, KIND, submission.owner, key)
-    assert known is not None  # noqa: S101 - the id is new, so it was the key that was taken
-    if (known.workflow_id, known.inputs, known.parent) != (new.snapshot.workflow_id, new.inputs, new.parent):
-        raise Refused(RefusalCode.CONFLICT, "The idempotency key was used for another run", {"run_id": known.id})
-    return ExecutionStarted(runId=known.id, message=message, status=workflow_run.status(known))
+        made = await enter(deps, connection, new)
+    if isinstance(made, int):
+        entered(deps, new)
+        return ExecutionStarted(runId=made, message=message, status="running")
+    if (made.workflow_id, made.inputs, made.parent) != (new.snapshot.workflow_id, new.inputs, new.parent):
+        raise Refused(RefusalCode.CONFLICT, "The idempotency key was used for another run", {"run_id": made.id})
+    return ExecutionStarted(runId=made.id, message=message, status=workflow_run.status(made))
 
 
 @HANDLERS.on(contract.LIST_WORKFLOW_RUNS)
 async def list_workflow_runs(deps: Deps, request: ListWorkflowRuns) -> WorkflowRunList:
     async with deps.database.connection() as connection:
-        found = await workflow_runs.newest(
-            connection, status=request.status, workflow_id=request.workflow_id, limit=request.limit
-        )
+        owner = None if current().is_admin else current().owner
+        found = await workflow_runs.newest(connection, request, owner=owner)
     return WorkflowRunList(runs=[workflow_run.view(one) for one in found])
 
 
@@ -140,8 +132,9 @@ async def list_run_items(deps: Deps, request: ListRunItems) -> RunItemPage:
 
 
 async def _known(connection: Connection, run_id: int) -> WorkflowRunRecord:
+    """Raises `Refused(NOT_FOUND)`, also for a run that is not the caller's to see."""
     known = await workflow_runs.get(connection, run_id)
-    if known is None:
+    if known is None or not current().controls(known.owner):
         raise no_such_run(run_id)
     return known
 

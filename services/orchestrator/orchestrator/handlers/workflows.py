@@ -7,6 +7,7 @@ from contracts.workflows import (
     GetWorkflow,
     ListWorkflows,
     ListWorkflowVersions,
+    RestoreWorkflow,
     UpdateWorkflow,
     Workflow,
     WorkflowDocument,
@@ -56,13 +57,28 @@ async def update_workflow(deps: Deps, request: UpdateWorkflow) -> Workflow:
     async with deps.database.transaction() as connection:
         await definitions.lock(connection)
         workflow = await _known(connection, request.workflow_id)
-        settings = changed_workflow(workflow, request)
-        if settings == workflow_settings(workflow):
-            return workflow
-        await _check_payloads(connection, settings)
-        await workflows.add_version(connection, workflow.id, settings)
-        await _check(connection, workflow.id)
-        return await _known(connection, workflow.id)
+        return await _change(connection, workflow, changed_workflow(workflow, request))
+
+
+@HANDLERS.on(contract.RESTORE_WORKFLOW)
+async def restore_workflow(deps: Deps, request: RestoreWorkflow) -> Workflow:
+    """Refused as a change to the same would be: what it refers to may be gone."""
+    async with deps.database.transaction() as connection:
+        await definitions.lock(connection)
+        workflow = await _known(connection, request.workflow_id)
+        earlier = await workflows.version(connection, workflow.id, request.version)
+        if earlier is None:
+            raise not_found("Version", request.version)
+        return await _change(connection, workflow, workflow_settings(earlier))
+
+
+async def _change(connection: Connection, workflow: Workflow, settings: WorkflowSettings) -> Workflow:
+    if settings == workflow_settings(workflow):
+        return workflow
+    await _check_payloads(connection, settings)
+    await workflows.add_version(connection, workflow.id, settings)
+    await _check(connection, workflow.id)
+    return await _known(connection, workflow.id)
 
 
 @HANDLERS.on(contract.DELETE_WORKFLOW)

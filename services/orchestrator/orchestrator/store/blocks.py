@@ -26,8 +26,8 @@ _INSERT_VERSION = """
 _NEXT_VERSION = "UPDATE blocks SET version = version + 1, updated_at = now() WHERE id = $1 RETURNING version"
 _VERSIONS = """
     SELECT version, title, content, tags, folder_path, created_at FROM block_versions WHERE block = $1
-    ORDER BY version DESC LIMIT $2 OFFSET $3
 """
+_VERSION_PAGE = _VERSIONS + " ORDER BY version DESC LIMIT $2 OFFSET $3"
 
 
 async def listed(connection: Connection, wanted: BlockFilter, *, after: int, limit: int) -> list[Block]:
@@ -67,7 +67,12 @@ async def delete(connection: Connection, block_id: int) -> None:
     await connection.execute("UPDATE blocks SET deleted_at = now() WHERE id = $1", block_id)
 
 
+async def version(connection: Connection, block_id: int, number: int) -> BlockVersion | None:
+    row = await connection.fetchrow(_VERSIONS + " AND version = $2", block_id, number)
+    return None if row is None else BlockVersion(**row)
+
+
 async def versions(connection: Connection, block_id: int, *, limit: int, offset: int) -> tuple[list[BlockVersion], int]:
     """Newest first, and how many there are."""
     total: int = await connection.fetchval("SELECT version FROM blocks WHERE id = $1", block_id)
-    return [BlockVersion(**row) for row in await connection.fetch(_VERSIONS, block_id, limit, offset)], total
+    return [BlockVersion(**row) for row in await connection.fetch(_VERSION_PAGE, block_id, limit, offset)], total

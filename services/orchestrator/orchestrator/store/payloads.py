@@ -42,8 +42,9 @@ _VERSIONS = """
     SELECT version, name, temperature, response_length, llm_port, model_format, options, created_at,
         ARRAY(SELECT block FROM payload_blocks WHERE payload_version = payload_versions.id ORDER BY order_index)
         AS blocks
-    FROM payload_versions WHERE payload = $1 ORDER BY version DESC LIMIT $2 OFFSET $3
+    FROM payload_versions WHERE payload = $1
 """
+_VERSION_PAGE = _VERSIONS + " ORDER BY version DESC LIMIT $2 OFFSET $3"
 
 
 async def listed(connection: Connection, wanted: PayloadFilter, *, after: int, limit: int) -> list[Payload]:
@@ -91,12 +92,17 @@ async def delete(connection: Connection, payload_id: int) -> None:
     await connection.execute("UPDATE payloads SET deleted_at = now() WHERE id = $1", payload_id)
 
 
+async def version(connection: Connection, payload_id: int, number: int) -> PayloadVersion | None:
+    row = await connection.fetchrow(_VERSIONS + " AND version = $2", payload_id, number)
+    return None if row is None else PayloadVersion.model_validate(_with_options(row))
+
+
 async def versions(
     connection: Connection, payload_id: int, *, limit: int, offset: int
 ) -> tuple[list[PayloadVersion], int]:
     """Newest first, and how many there are."""
     total: int = await connection.fetchval("SELECT version FROM payloads WHERE id = $1", payload_id)
-    rows = await connection.fetch(_VERSIONS, payload_id, limit, offset)
+    rows = await connection.fetch(_VERSION_PAGE, payload_id, limit, offset)
     return [PayloadVersion.model_validate(_with_options(row)) for row in rows], total
 
 

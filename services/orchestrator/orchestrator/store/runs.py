@@ -47,9 +47,10 @@ _INSERT = f"""
 """  # noqa: S608 - constants
 
 _RUNS = """
-    SELECT id, run_id, kind, owner, status, paused,
-        (SELECT workflow_runs.id FROM workflow_runs WHERE workflow_runs.run = runs.id) AS number
-    FROM runs WHERE {which} ORDER BY id FOR UPDATE
+    SELECT runs.id, run_id, kind, owner, status, paused, workflow_runs.id AS number,
+        coalesce(trigger, CASE kind WHEN 'task' THEN 'task' ELSE 'api' END) AS trigger
+    FROM runs LEFT JOIN workflow_runs ON workflow_runs.run = runs.id
+    WHERE {which} ORDER BY runs.id FOR UPDATE OF runs
 """
 
 _OPEN_STEPS = f"""
@@ -168,13 +169,13 @@ async def lock(connection: Connection, kind: str, run_id: str) -> Run | None:
 
 async def lock_of_step(connection: Connection, step_id: int) -> Run | None:
     """As `lock`, the run that a step belongs to."""
-    rows = await connection.fetch(_RUNS.format(which="id = (SELECT run FROM steps WHERE id = $1)"), step_id)
+    rows = await connection.fetch(_RUNS.format(which="runs.id = (SELECT run FROM steps WHERE id = $1)"), step_id)
     return next(iter(await _locked(connection, rows)), None)
 
 
 async def lock_many(connection: Connection, numbers: Sequence[int]) -> list[Run]:
     """As `lock`, the runs of these numbers that are there."""
-    rows = await connection.fetch(_RUNS.format(which="id = ANY ($1::bigint[])"), numbers)
+    rows = await connection.fetch(_RUNS.format(which="runs.id = ANY ($1::bigint[])"), numbers)
     return await _locked(connection, rows)
 
 

@@ -5,19 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.database import Connection
-from contracts.workflow_runs import RunResponse, RunStatus
+from contracts.workflow_runs import ListWorkflowRuns, RunResponse, RunStatus
 from contracts.workflows import WorkflowSnapshot
 from orchestrator.domain.workflows.fanout import KeptItem, kept_item
 from orchestrator.domain.workflows.responses import kept
 from orchestrator.domain.workflows.runs import Done, NewWorkflowRun, WorkflowRunRecord
 
 _INSERT = """
-    INSERT INTO workflow_runs (run, workflow_id, workflow_version, workflow_name, inputs, total_payloads, parent)
-    VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id
+    INSERT INTO workflow_runs (
+        run, workflow_id, workflow_version, workflow_name, inputs, total_payloads, parent, trigger, trigger_id
+    )
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
 """
 
 _SELECT = """
-    SELECT workflow_runs.id, runs.run_id, workflow_id, workflow_version, workflow_name, inputs, parent, total_payloads,
+    SELECT workflow_runs.id, runs.run_id, runs.owner, workflow_id, workflow_version, workflow_name, inputs, parent,
+        trigger, trigger_id, total_payloads,
         (SELECT count(*) FROM steps WHERE steps.run = runs.id AND steps.status = 'completed' AND part_of IS NULL)
             AS completed_payloads,
         ARRAY(
@@ -28,8 +31,9 @@ _SELECT = """
 """
 
 _PAGE = """
-    WHERE {of_status} AND ($1::bigint IS NULL OR workflow_id = $1)
-    ORDER BY workflow_runs.id DESC LIMIT $2
+    WHERE {of_status} AND ($1::bigint IS NULL OR workflow_id = $1) AND ($2::text IS NULL OR runs.owner = $2)
+        AND ($3::text IS NULL OR trigger = $3) AND ($4::bigint IS NULL OR trigger_id = $4)
+    ORDER BY workflow_runs.id DESC LIMIT $5
 """
 
 _OF_STATUS: dict[RunStatus | None, str] = {
@@ -80,6 +84,8 @@ async def insert(connection: Connection, run: int, new: NewWorkflowRun) -> int:
         new.inputs,
         len(pinned.payloads),
         new.parent,
+        new.by.trigger,
+        new.by.id,
     )
     return number
 
@@ -96,10 +102,12 @@ async def find(connection: Connection, kind: str, owner: str, idempotency_key: s
     return None if row is None else WorkflowRunRecord(**row)
 
 
-async def newest(
-    connection: Connection, *, status: RunStatus | None, workflow_id: int | None, limit: int
-) -> list[WorkflowRunRecord]:
-    rows = await connection.fetch(_SELECT + _PAGE.format(of_status=_OF_STATUS[status]), workflow_id, limit)
+async def newest(connection: Connection, asked: ListWorkflowRuns, *, owner: str | None) -> list[WorkflowRunRecord]:
+    """Those that were asked for, of that owner, of all where there is None."""
+    page = _PAGE.format(of_status=_OF_STATUS[asked.status])
+    rows = await connection.fetch(
+        _SELECT + page, asked.workflow_id, owner, asked.trigger, asked.trigger_id, asked.limit
+    )
     return [WorkflowRunRecord(**row) for row in rows]
 
 

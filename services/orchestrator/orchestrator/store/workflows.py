@@ -75,8 +75,9 @@ _VERSIONS = """
     SELECT version, name, inputs, created_at,
         ARRAY(SELECT payload FROM workflow_payloads WHERE workflow_version = workflow_versions.id ORDER BY order_index)
         AS payloads
-    FROM workflow_versions WHERE workflow = $1 ORDER BY version DESC LIMIT $2 OFFSET $3
+    FROM workflow_versions WHERE workflow = $1
 """
+_VERSION_PAGE = _VERSIONS + " ORDER BY version DESC LIMIT $2 OFFSET $3"
 
 
 async def listed(connection: Connection, wanted: WorkflowFilter, *, after: int, limit: int) -> list[Workflow]:
@@ -124,12 +125,17 @@ async def delete(connection: Connection, workflow_id: int) -> None:
     await connection.execute("UPDATE workflows SET deleted_at = now() WHERE id = $1", workflow_id)
 
 
+async def version(connection: Connection, workflow_id: int, number: int) -> WorkflowVersion | None:
+    row = await connection.fetchrow(_VERSIONS + " AND version = $2", workflow_id, number)
+    return None if row is None else WorkflowVersion.model_validate(dict(row))
+
+
 async def versions(
     connection: Connection, workflow_id: int, *, limit: int, offset: int
 ) -> tuple[list[WorkflowVersion], int]:
     """Newest first, and how many there are."""
     total: int = await connection.fetchval("SELECT version FROM workflows WHERE id = $1", workflow_id)
-    rows = await connection.fetch(_VERSIONS, workflow_id, limit, offset)
+    rows = await connection.fetch(_VERSION_PAGE, workflow_id, limit, offset)
     return [WorkflowVersion.model_validate(dict(row)) for row in rows], total
 
 

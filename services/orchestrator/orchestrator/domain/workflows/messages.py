@@ -1,10 +1,14 @@
 """What a run of a workflow tells of its changes, in document C's forms."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from contracts.run_events import (
+    Approval,
+    ApprovalDecided,
+    ApprovalRequested,
     Completion,
+    Decision,
     EventMetadata,
     ExecutionProgress,
     Failure,
@@ -37,7 +41,9 @@ def told(number: int, transition: Transition, error: str | None) -> Iterator[Run
     if transition.run.status != "active":
         return
     if transition.step is not None:
+        yield from _of_decision(number, transition, transition.step)
         yield from _of_step(number, transition, transition.step)
+    yield from told_of_approvals(number, transition.changed)
     match transition.ended:
         case "completed":
             yield WorkflowCompleted(data=Completion(runId=number))
@@ -47,6 +53,30 @@ def told(number: int, transition: Transition, error: str | None) -> Iterator[Run
             yield WorkflowFailed(data=Failure(runId=number, error=_CANCELLED))
         case None:
             return
+
+
+def told_of_approvals(number: int, steps: Iterable[Step]) -> Iterator[RunMessage]:
+    """Of these steps, which have just come to be what they are, those that wait for a person."""
+    for step in steps:
+        if step.status == "paused" and step.approval and step.number is not None:
+            yield ApprovalRequested(data=Approval(runId=number, payloadId=step.number, payloadName=step.name))
+
+
+def _of_decision(number: int, transition: Transition, step: Step) -> Iterator[RunMessage]:
+    """A person has approved the step or rejected it, whether its turn had come or not."""
+    before = transition.run.steps[step.position]
+    if not before.approval or step.number is None:
+        return
+    failure = transition.failure
+    yield ApprovalDecided(
+        data=Decision(
+            runId=number,
+            payloadId=step.number,
+            payloadName=step.name,
+            decision="approved" if failure is None else "rejected",
+            reason="" if failure is None else failure.metadata.get("reason", ""),
+        )
+    )
 
 
 def _of_step(number: int, transition: Transition, step: Step) -> Iterator[RunMessage]:

@@ -7,6 +7,7 @@ from contracts.base import Message
 from contracts.workflows import (
     Block,
     BlockSnapshot,
+    BlockVersion,
     CreateBlock,
     CreatePayload,
     CreateWorkflow,
@@ -16,10 +17,12 @@ from contracts.workflows import (
     ModelFormat,
     Payload,
     PayloadOptions,
+    PayloadVersion,
     UpdateBlock,
     UpdatePayload,
     UpdateWorkflow,
     Workflow,
+    WorkflowVersion,
 )
 
 
@@ -80,7 +83,7 @@ class CurrentWorkflow(Message):
         return WorkflowSettings(self.name, self.inputs, [payload.payload_id for payload in self.payloads])
 
 
-def block_settings(said: Block | CreateBlock | ExportedBlock) -> BlockSettings:
+def block_settings(said: Block | BlockVersion | CreateBlock | ExportedBlock) -> BlockSettings:
     return BlockSettings(said.title, said.content, said.tags, said.folder_path)
 
 
@@ -89,7 +92,7 @@ def changed_block(known: Block, request: UpdateBlock) -> BlockSettings:
     return replace(block_settings(known), **given)
 
 
-def payload_settings(said: Payload | CreatePayload | ExportedPayload) -> PayloadSettings:
+def payload_settings(said: Payload | PayloadVersion | CreatePayload | ExportedPayload) -> PayloadSettings:
     return PayloadSettings(
         name=said.name,
         temperature=said.temperature,
@@ -108,7 +111,7 @@ def changed_payload(known: Payload, request: UpdatePayload) -> PayloadSettings:
     return replace(payload_settings(known), **given, options=_options(known, options))
 
 
-def workflow_settings(said: Workflow | CreateWorkflow) -> WorkflowSettings:
+def workflow_settings(said: Workflow | WorkflowVersion | CreateWorkflow) -> WorkflowSettings:
     payloads = [payload if isinstance(payload, int) else payload.id for payload in said.payloads]
     return WorkflowSettings(said.name, said.inputs, payloads)
 

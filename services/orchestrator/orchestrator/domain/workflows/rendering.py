@@ -10,13 +10,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts.base import RefusalCode, Refused
-from contracts.workflows import LONGEST_PROMPT, PayloadSnapshot, WorkflowSnapshot
+from contracts.workflows import (
+    LONGEST_PROMPT,
+    VARIABLE_NAME,
+    Payload,
+    PayloadPreview,
+    PayloadSnapshot,
+    WorkflowSnapshot,
+)
 from orchestrator.domain.actions.templates import text
 from orchestrator.domain.graph import Graph
+from orchestrator.domain.workflows.formats import formatted
 
 ITEM = "item"
 """What an item of `for_each` is called in prompts."""
 BETWEEN_BLOCKS = "\n\n"
+_NAME = re.compile(VARIABLE_NAME)
 _IN_BRACES = re.compile(r"\{\{([^{}\n]{1,200})\}\}|\{([^{}\n]{1,200})\}")
 
 
@@ -51,6 +60,22 @@ def variables(
 def render(payload: PayloadSnapshot, values: Mapping[str, str]) -> str:
     """The prompt of the payload. Raises `Refused(INVALID)` when the whole is too long."""
     return fill(BETWEEN_BLOCKS.join(block.content for block in payload.blocks), values)
+
+
+def preview(payload: Payload, given: Mapping[str, Any]) -> PayloadPreview:
+    """The prompt as it would be with what is given. Raises `Refused(INVALID)` when the whole is too long."""
+    content = BETWEEN_BLOCKS.join(block.content for block in payload.blocks)
+    values = {name: text(value) for name, value in given.items() if value is not None}
+    named = dict.fromkeys(token[2] for token in _IN_BRACES.finditer(content) if token[2] is not None)
+    prompt = fill(content, values)
+    return PayloadPreview(
+        payload_id=payload.id,
+        prompt=prompt,
+        text=formatted(prompt, payload.model_format),
+        used=[name for name in named if name in values],
+        missing=[name for name in named if name not in values and _NAME.fullmatch(name)],
+        characters=len(prompt),
+    )
 
 
 def fill(content: str, values: Mapping[str, str]) -> str:

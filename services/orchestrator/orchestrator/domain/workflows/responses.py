@@ -80,11 +80,16 @@ def joined(position: int, payload: PayloadSnapshot, outputs: Sequence[dict[str, 
 
 
 def skipped(position: int, payload: PayloadSnapshot) -> dict[str, Any]:
-    """The empty response of a payload whose condition does not hold."""
+    """The empty response of a payload that asks nobody: its condition does not hold, or what it depends on was
+    skipped."""
     metadata = ResponseMetadata(
         tokens=0, promptTokens=0, completionTokens=0, duration_ms=0, tokens_per_second=0.0, skipped=True
     )
     return _output(position, payload, content="", prompt="", metadata=metadata)
+
+
+def is_skipped(output: dict[str, Any]) -> bool:
+    return bool(output["metadata"].get("skipped", False))
 
 
 def kept(earlier: dict[str, Any]) -> dict[str, Any]:

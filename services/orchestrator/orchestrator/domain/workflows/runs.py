@@ -6,7 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from contracts.base import RefusalCode, Refused
-from contracts.workflow_runs import ItemCounts, RunInputs, RunMetadata, RunStatus, WorkflowRun, WorkflowRunWithInputs
+from contracts.workflow_runs import (
+    ItemCounts,
+    RunInputs,
+    RunMetadata,
+    RunStatus,
+    Trigger,
+    WorkflowRun,
+    WorkflowRunWithInputs,
+)
 from contracts.workflows import PayloadRef, PayloadSnapshot, WorkflowSnapshot
 from orchestrator.domain.failures import Failure, failure
 from orchestrator.domain.machine import Run, Step
@@ -32,11 +40,20 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Started:
+    """What starts a run: `id` is that of a schedule or a webhook."""
+
+    trigger: Trigger = "api"
+    id: int | None = None
+
+
+@dataclass(frozen=True)
 class NewWorkflowRun:
     """A run of `snapshot` that somebody asks for. `kept` is what it takes over from its parent."""
 
     snapshot: WorkflowSnapshot
     inputs: RunInputs
+    by: Started = Started()
     parent: int | None = None
     kept: Done = Done()
 
@@ -47,11 +64,14 @@ class WorkflowRunRecord:
 
     id: int
     run_id: str
+    owner: str
     workflow_id: int
     workflow_version: int
     workflow_name: str
     inputs: RunInputs
     parent: int | None
+    trigger: Trigger
+    trigger_id: int | None
     total_payloads: int
     completed_payloads: int
     awaiting_approval: list[str]
@@ -145,7 +165,7 @@ def awaiting(run: Run, snapshot: WorkflowSnapshot, ref: PayloadRef | None) -> St
 
 
 def rejected(reason: str) -> Failure:
-    return failure(RefusalCode.INVALID, f"Rejected: {reason}" if reason else "Rejected by a person", {})
+    return failure(RefusalCode.INVALID, f"Rejected: {reason}" if reason else "Rejected by a person", {"reason": reason})
 
 
 # How it is shown
@@ -183,6 +203,8 @@ def _fields(record: WorkflowRunRecord) -> dict[str, Any]:
         "completed_at": record.finished_at,
         "error": None if record.error is None else error_text(record.error),
         "parent_run_id": record.parent,
+        "trigger": record.trigger,
+        "trigger_id": record.trigger_id,
         "metadata": metadata,
     }
 

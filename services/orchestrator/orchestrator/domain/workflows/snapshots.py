@@ -54,6 +54,7 @@ def snapshot(workflow: CurrentWorkflow) -> WorkflowSnapshot:
                 for_each=_for_each(workflow, order, position),
                 items_at_once=payload.items_at_once or USUAL_ITEMS_AT_ONCE,
                 approval=bool(payload.approval),
+                when_skipped=payload.when_skipped or ("skip" if payload.depends_on else "run"),
             )
             for position, payload in enumerate(payloads)
         ],
