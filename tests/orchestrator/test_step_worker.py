@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -87,6 +87,43 @@ async def test_a_result_that_cannot_be_recorded_costs_no_other_run(deps: Deps, w
 
         await eventually(the_others_completed)
     assert (await statuses(deps))["bad"] == "active"
+
+
+async def test_a_worker_that_is_given_a_step_again_keeps_it_whatever_becomes_of_the_first_attempt(
+    deps: Deps, working: Working
+) -> None:
+    again, ended = asyncio.Event(), asyncio.Event()
+    fences: list[int] = []
+
+    async def do(deps: Deps, claim: Claim) -> dict[str, Any]:
+        if claim.run_id == "next":
+            return {}
+        fences.append(claim.fence)
+        if claim.fence > 1:
+            again.set()
+            await ended.wait()
+            return {"fence": claim.fence}
+        async with deps.database.connection() as connection:
+            # As the reaper does with a worker that stood still.
+            await connection.execute("UPDATE steps SET status = 'ready', attempt = 0, lease_until = NULL")
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await again.wait()
+        ended.set()
+        return {"fence": claim.fence}
+
+    async with working(do):
+        await enter(deps, "r", ())
+        await asyncio.wait_for(ended.wait(), 10)
+        await enter(deps, "next", ())
+
+        async def all_completed() -> bool:
+            return set((await statuses(deps)).values()) == {"completed"}
+
+        await eventually(all_completed)
+    async with deps.database.connection() as connection:
+        output = await connection.fetchval("SELECT output FROM steps JOIN runs ON run = runs.id WHERE run_id = 'r'")
+    assert (output, fences) == ({"fence": 2}, [1, 2])
 
 
 async def test_a_worker_that_stops_gives_back_what_it_holds(deps: Deps, working: Working) -> None:

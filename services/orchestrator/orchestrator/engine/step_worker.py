@@ -156,7 +156,8 @@ class StepWorker:
         return list(chosen.values())
 
     async def _committed(self, reports: Sequence[_Report]) -> tuple[list[Transition], list[Claim]]:
-        room = 0 if self._stopping else self._concurrency - len(self._held) + len(reports)
+        done = sum(self._holds(report.claim) for report in reports)
+        room = 0 if self._stopping else self._concurrency - len(self._held) + done
         if not reports:
             async with self._deps.database.connection() as connection:
                 return [], await self._claimed(connection, room)
@@ -191,11 +192,21 @@ class StepWorker:
         )
 
     def _start(self, claim: Claim) -> None:
+        if (earlier := self._held.get(claim.step_id)) is not None:
+            # Its lease ended while this process or the database stood still, and what comes of it would be dropped.
+            earlier[1].cancel()
+            self._told_to_stop.discard(claim.step_id)
         self._held[claim.step_id] = (claim.fence, asyncio.create_task(self._do(claim)))
 
     def _let_go(self, claim: Claim) -> None:
-        del self._held[claim.step_id]
-        self._told_to_stop.discard(claim.step_id)
+        if self._holds(claim):
+            del self._held[claim.step_id]
+            self._told_to_stop.discard(claim.step_id)
+
+    def _holds(self, claim: Claim) -> bool:
+        """Unless the step was taken from this worker meanwhile, and given to it again."""
+        held = self._held.get(claim.step_id)
+        return held is not None and held[0] == claim.fence
 
     async def _do(self, claim: Claim) -> None:
         with hop(f"step {claim.kind}", headers={"traceparent": claim.traceparent} if claim.traceparent else {}):
