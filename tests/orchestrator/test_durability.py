@@ -27,11 +27,12 @@ from contracts.orchestrator import (
 from orchestrator.deps import Deps
 from orchestrator.domain.outcomes import Result
 from orchestrator.engine.reaper import Reaper
-from orchestrator.handlers.jobs import cancel_job, submit_job
+from orchestrator.handlers.job_steering import cancel_job
+from orchestrator.handlers.jobs import submit_job
 from orchestrator.handlers.steps import beat_steps, claim_step, finish_step
 from orchestrator.store import runs, steps
 
-from .conftest import Jobs, Worker, definition, output
+from .conftest import Jobs, Worker, definition, eventually, output
 
 JOBS = 25
 WORKERS = 8
@@ -85,6 +86,30 @@ async def test_a_worker_that_comes_back_just_in_time_keeps_its_step(deps: Deps, 
         assert not reaping.done(), "the reaper should have found the step, and be waiting for its run"
         assert await steps.beat(connection, {step.step_id: step.fence}, lease=10) == {step.step_id: "held"}
     assert await reaping == 0
+
+
+async def test_a_worker_that_could_not_be_heard_keeps_its_step(deps: Deps, database: Database) -> None:
+    await submit_job(deps, SubmitJob(pipeline_config=definition(["a"])))
+    claimed = (await claim_step(deps, ClaimStep(worker_id="w", agent_classes=["DatasetAgent"]))).step
+    assert claimed is not None
+    reaper = Reaper(deps, interval=60)
+    async with database.transaction() as connection:
+        # Stands for a database that is away: nobody can beat, and whoever looks after the silent waits.
+        await connection.execute("LOCK TABLE steps IN ACCESS EXCLUSIVE MODE")
+        reaping = asyncio.create_task(reaper.expire_leases())
+
+        async def the_lease_has_ended_and_the_reaper_waits() -> bool | None:
+            return await connection.fetchval(
+                "SELECT bool_and(lease_until < clock_timestamp()) AND EXISTS (SELECT FROM pg_locks WHERE NOT granted)"
+                " FROM steps"
+            )
+
+        await eventually(the_lease_has_ended_and_the_reaper_waits)
+    assert await reaping == 0
+    held = BeatSteps(worker_id="w", steps=[HeldStep(step_id=claimed.step_id, fence=claimed.fence)])
+    assert [verdict.verdict for verdict in (await beat_steps(deps, held)).verdicts] == ["held"]
+    # From now on it could be heard.
+    assert await eventually(reaper.expire_leases) == 1
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -22,6 +22,7 @@ from orchestrator.domain.actions.answers import Misshapen
 from orchestrator.domain.actions.execution import Assignment, assign
 from orchestrator.domain.actions.records import ActionRecord, ActionRunRecord, Ended, NewRun
 from orchestrator.domain.storable import mended
+from orchestrator.engine.attention import Attention
 from orchestrator.engine.completions import complete_stoppably
 from orchestrator.store import action_runs
 
@@ -211,12 +212,14 @@ def _kept(failure: Refused) -> dict[str, Any]:
 
 async def keep(deps: Deps) -> None:
     """Keeps the leases of what is executed here, and fails runs whose process is gone, until cancelled."""
+    attention = Attention(deps.policy.lease)
     while True:
         await asyncio.sleep(deps.policy.lease / 3)
         try:
             async with deps.database.connection() as connection:
                 await _beat(deps, connection)
-                await _end_silent(connection)
+                if await attention.is_whole(connection):
+                    await _end_silent(connection)
         except Refused as refusal:
             _log.warning("beat_waits", error=refusal.message)
 

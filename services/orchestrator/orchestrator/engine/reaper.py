@@ -13,6 +13,7 @@ from orchestrator.deps import Deps
 from orchestrator.domain.machine import Transition
 from orchestrator.domain.outcomes import expire, overrun
 from orchestrator.engine import announcements, direct, metrics
+from orchestrator.engine.attention import Attention
 from orchestrator.engine.recording import record, settled
 from orchestrator.store import runs, steps, tasks
 
@@ -27,6 +28,7 @@ class Reaper:
     def __init__(self, deps: Deps, *, interval: float) -> None:
         self._deps = deps
         self._interval = interval
+        self._attention = Attention(deps.policy.lease)
         self._kinds: set[tuple[str, str]] = set()
 
     async def run(self) -> None:
@@ -44,6 +46,8 @@ class Reaper:
     async def expire_leases(self) -> int:
         """Takes steps from silent workers; how many."""
         async with self._deps.database.connection() as connection:
+            if not await self._attention.is_whole(connection):
+                return 0
             expired = await steps.expired(connection, _BATCH)
         taken = [await self._expire(step_id, fence) for step_id, fence in expired]
         return sum(taken)
@@ -64,6 +68,9 @@ class Reaper:
         step = None if run is None else run.held(step_id, fence)
         if run is None or step is None or (passed := await steps.expiry(connection, step_id)) is None:
             return None
+        if not await self._attention.is_whole(connection):
+            # The wait for the lock, or for the database, was so long that nobody could beat.
+            return None
         limit, timeout_seconds = passed
         if limit == "deadline":
             return overrun(run, step, timeout_seconds)
@@ -72,6 +79,8 @@ class Reaper:
     async def end_silent_answers(self) -> int:
         """Fails tasks whose answer nobody is making any more; how many."""
         async with self._deps.database.connection() as connection:
+            if not await self._attention.is_whole(connection):
+                return 0
             ended = await tasks.end_silent(connection, error=direct.SILENT, limit=_BATCH)
         if ended:
             _log.warning("answers_expired", task_ids=ended)
