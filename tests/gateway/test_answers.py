@@ -8,7 +8,7 @@ import orjson
 import pytest
 from yarl import URL
 
-from contracts.router import CHAT_COMPLETE, LIST_SERVED_MODELS
+from contracts.router import CHAT_COMPLETE, LIST_SERVED_MODELS, ServedModels
 from tests.gateway.conftest import ADMIN_KEY, Gateway
 from tests.gateway.peers import REPLY, Peers, served
 
@@ -57,7 +57,7 @@ async def line_to(gateway: Gateway) -> AsyncIterator[Line]:
 
 async def test_it_carries_the_headers_of_every_other_answer(gateway: Gateway, peers: Peers) -> None:
     peers.answer(CHAT_COMPLETE, REPLY)
-    peers.answer(LIST_SERVED_MODELS, served("m"))
+    peers.answer(LIST_SERVED_MODELS, ServedModels(models=[served("m")]))
     async with line_to(gateway) as line:
         status, ours, body = await line.ask({"X-Request-ID": "mine"})
         _, others, _ = await line.ask(method="GET", path="/v1/models", body=b"")

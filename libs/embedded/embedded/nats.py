@@ -29,7 +29,9 @@ def nats_command(directory: Path, ports: Mapping[str, int], secrets: Secrets, *,
     return Command(
         name="nats",
         arguments=(script("nats-server"), "--config", str(configuration)),
-        environment={"PATH": os.defpath},
+        # One core is far more than this machine's services can make it need; with several, Go's scheduler spends a third
+        # of the server's time on waking them in turn.
+        environment={"PATH": os.defpath, "GOMAXPROCS": "1"},
         ready=lambda: answers(monitor, "/healthz"),
         parse=parse_nats,
     )

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from contracts.base import RefusalCode
-from contracts.router import Chat, ChatDelta, ChatMessage, Embed, Usage
+from contracts.router import Chat, ChatMessage, Embed, Usage
 from llm_router.domain.engines import Answer, KeepsFormat, ModelCard, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.engine import formatted
+from llm_router.engine.protocol import Pieces
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -43,7 +44,7 @@ class Scripted:
             case Answer() as answer:
                 return answer
 
-    def stream(self, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
+    def stream(self, question: Question, model: str) -> AsyncGenerator[Pieces | Answer, None]:
         raise AssertionError("what has to be checked is not streamed")
 
     async def embed(self, asked: Embed, model: str) -> Vectors:
@@ -117,8 +118,10 @@ async def test_each_of_several_choices_is_checked() -> None:
 
 async def test_a_stream_brings_the_checked_answer_in_one_piece() -> None:
     items = [item async for item in formatted.stream(Scripted("no", GOOD), chat(), "m")]
-    assert [item.content for item in items] == [GOOD, GOOD]
-    assert isinstance(items[-1], Answer)
+    pieces, answer = items
+    assert isinstance(pieces, list)
+    assert isinstance(answer, Answer)
+    assert [piece.content for piece in pieces] == [answer.content] == [GOOD]
 
 
 @pytest.mark.parametrize(

@@ -47,14 +47,16 @@ class Handlers(Generic[DepsT]):
     def on_stream(
         self, stream: Stream[RequestT, ChunkT, FinalT]
     ) -> Callable[
-        [Callable[[DepsT, RequestT], AsyncIterator[ChunkT | FinalT]]],
-        Callable[[DepsT, RequestT], AsyncIterator[ChunkT | FinalT]],
+        [Callable[[DepsT, RequestT], AsyncIterator[ChunkT | list[ChunkT] | FinalT]]],
+        Callable[[DepsT, RequestT], AsyncIterator[ChunkT | list[ChunkT] | FinalT]],
     ]:
-        """Registers the async generator that answers `stream`: chunks, and the final message last."""
+        """Registers the async generator that answers `stream`: chunks, or lists of those that are there together, and
+        the final message last.
+        """
 
         def register(
-            function: Callable[[DepsT, RequestT], AsyncIterator[ChunkT | FinalT]],
-        ) -> Callable[[DepsT, RequestT], AsyncIterator[ChunkT | FinalT]]:
+            function: Callable[[DepsT, RequestT], AsyncIterator[ChunkT | list[ChunkT] | FinalT]],
+        ) -> Callable[[DepsT, RequestT], AsyncIterator[ChunkT | list[ChunkT] | FinalT]]:
             self._add(stream, function)
             return function
 

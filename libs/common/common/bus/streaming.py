@@ -137,18 +137,23 @@ class Writing(Generic[RequestT, ChunkT, FinalT]):
         if error is None or isinstance(error, Exception):
             self._send_waiting()
 
-    def add(self, item: ChunkT | FinalT) -> None:
-        """Sends a chunk soon, or the final message now. Raises `Refused(TOO_LARGE)`, BusDown."""
+    def add(self, item: ChunkT | list[ChunkT] | FinalT) -> None:
+        """Sends chunks soon, or the final message now. Raises `Refused(TOO_LARGE)`, BusDown."""
         if self._failure is not None:
             raise self._failure
-        if isinstance(item, self._stream.chunk):
-            if not self._waiting:
-                self._loop.call_soon(self._send_soon)
-            self._waiting.append(item)
+        if isinstance(item, list):
+            self._add_chunks(item)
+        elif isinstance(item, self._stream.chunk):
+            self._add_chunks([item])
         else:
             self._send_waiting()
             headers = {Header.FRAME.value: Frame.FINAL.value, CHUNKS: str(self._sent)}
             self._wire.publish(self._inbox, self._fitting(encode(item)), reply=self._lost, headers=headers)
+
+    def _add_chunks(self, chunks: list[ChunkT]) -> None:
+        if not self._waiting:
+            self._loop.call_soon(self._send_soon)
+        self._waiting += chunks
 
     def _send_soon(self) -> None:
         try:

@@ -89,23 +89,48 @@ async def _stream(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> 
         response = event_stream()
         await response.prepare(request)
         chunks = api.chunks(asked)
+        encoded = _Encoder(chunks)
         try:
-            await response.write(_events([*chunks.opening(), *_chunks(chunks, first)]))
+            await response.write(_events(chunks.opening()) + encoded(first))
             async for batch in batches:
-                await response.write(_events(_chunks(chunks, batch)))
+                await response.write(encoded(batch))
             await response.write_eof(_DONE)
         except Refused as refusal:
             # No [DONE]: a stream that broke off must not look finished.
-            await response.write_eof(_events([openai_error(refusal).model_dump(exclude_unset=True)]))
+            await response.write_eof(_event(openai_error(refusal).model_dump(exclude_unset=True)))
     return response
 
 
-def _chunks(chunks: Chunks, batch: list[ChatDelta] | ChatReply) -> list[Json]:
-    return [chunks.delta(delta) for delta in batch] if isinstance(batch, list) else chunks.ending(batch)
+class _Encoder:
+    """Writes what comes over the bus as events. Pieces of nothing but text differ in that alone: the rest is encoded
+    once.
+    """
+
+    def __init__(self, chunks: Chunks) -> None:
+        self._chunks = chunks
+        self._around: dict[int, tuple[bytes, bytes]] = {}
+
+    def __call__(self, batch: list[ChatDelta] | ChatReply) -> bytes:
+        return b"".join(map(self._delta, batch)) if isinstance(batch, list) else _events(self._chunks.ending(batch))
+
+    def _delta(self, delta: ChatDelta) -> bytes:
+        if delta.extra or delta.tool_calls is not None or delta.logprobs is not None:
+            return _event(self._chunks.delta(delta))
+        return orjson.dumps(delta.content).join(self._around.get(delta.index) or self._learn(delta.index))
+
+    def _learn(self, index: int) -> tuple[bytes, bytes]:
+        """What is around the text of a choice. NUL stands for the text: no request can have one."""
+        head, _, tail = _event(self._chunks.delta(ChatDelta(index=index, content="\0"))).partition(b'"\\u0000"')
+        self._around[index] = around = head, tail
+        return around
 
 
 def _events(bodies: Iterable[Json]) -> bytes:
-    return b"".join([b"data: %b\n\n" % orjson.dumps(body) for body in bodies])
+    return b"".join(map(_event, bodies))
+
+
+def _event(body: Json) -> bytes:
+    return b"data: %b\n\n" % orjson.dumps(body)
 
 
 def about_the_model(refusal: Refused) -> Refused:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from common.context import current
 from contracts.base import Refused
-from contracts.router import ChatDelta, ChatReply, Embed, Embeddings
+from contracts.router import ChatReply, Embed, Embeddings
 from llm_router.domain.affinity import prefix_keys
 from llm_router.domain.catalogue import Catalogue, Route
 from llm_router.domain.counting import usage_by_length
@@ -27,7 +27,7 @@ from llm_router.engine.models import Models
 from llm_router.engine.observation import Observation
 from llm_router.engine.pool import EnginePool, Lease
 from llm_router.engine.prices import PriceList
-from llm_router.engine.protocol import Engine
+from llm_router.engine.protocol import Engine, Pieces
 from llm_router.engine.recorder import Recorder
 
 T = TypeVar("T")
@@ -85,21 +85,19 @@ class Completions:
                 lease.release()
             return self._answered(route, lease, answer, observation)
 
-    async def stream(self, question: Question) -> AsyncGenerator[ChatDelta | ChatReply, None]:
+    async def stream(self, question: Question) -> AsyncGenerator[Pieces | ChatReply, None]:
         """Pieces, then the whole reply. Closing it stops the engine. Raises `EngineFailure`, also half-way."""
         async with Observation(question, self._recorder) as observation:
 
-            async def ask(
-                engine: Engine, model: str
-            ) -> tuple[ChatDelta | Answer, AsyncGenerator[ChatDelta | Answer, None]]:
+            async def ask(engine: Engine, model: str) -> tuple[Pieces | Answer, AsyncGenerator[Pieces | Answer, None]]:
                 items = formatted.stream(engine, question, model)
                 return await anext(items), items
 
             route, lease, (item, items) = await self._begin(question, observation, ask)
             try:
                 async with aclosing(items):
-                    while isinstance(item, ChatDelta):
-                        observation.piece(item)
+                    while isinstance(item, list):
+                        observation.pieces(item)
                         yield item
                         item = await anext(items)
                 item = await self._counted(question, route, lease, item)

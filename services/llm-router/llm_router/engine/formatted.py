@@ -11,7 +11,7 @@ from contracts.router import Chat, ChatDelta, Choice, Usage
 from llm_router.domain.engines import Answer, Question
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.domain.structure import Structure, Unfit, corrected, format_not_kept, instructed, structure_of
-from llm_router.engine.protocol import Engine
+from llm_router.engine.protocol import Engine, Pieces
 
 
 async def complete(engine: Engine, question: Question, model: str) -> Answer:
@@ -25,7 +25,7 @@ async def complete(engine: Engine, question: Question, model: str) -> Answer:
     return await _in_words(engine, question, structure, model)
 
 
-def stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
+def stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[Pieces | Answer, None]:
     """As the engine's own. An answer that has to be validated comes in one piece; one that perhaps had to, as it is."""
     if (
         not isinstance(question, Chat)
@@ -67,11 +67,14 @@ async def _in_words(engine: Engine, question: Chat, structure: Structure, model:
     return _together([await _fitting(engine, chat, structure, model) for _ in range(question.choices_asked)])
 
 
-async def _whole_as_stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
+async def _whole_as_stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[Pieces | Answer, None]:
     answer = await complete(engine, question, model)
-    yield ChatDelta(content=answer.content, tool_calls=answer.tool_calls, extra=answer.extra)
-    for index, other in enumerate(answer.others, 1):
-        yield ChatDelta(index=index, content=other.content, tool_calls=other.tool_calls, extra=other.extra)
+    first = ChatDelta(content=answer.content, tool_calls=answer.tool_calls, extra=answer.extra)
+    others = [
+        ChatDelta(index=index, content=other.content, tool_calls=other.tool_calls, extra=other.extra)
+        for index, other in enumerate(answer.others, 1)
+    ]
+    yield [first, *others]
     yield answer
 
 

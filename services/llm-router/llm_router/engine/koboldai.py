@@ -33,7 +33,7 @@ from llm_router.engine.kobold_wire import (
     tokens,
 )
 from llm_router.engine.openai_stream import EventLines
-from llm_router.engine.protocol import Timeouts
+from llm_router.engine.protocol import Pieces, Timeouts
 
 _NOTHING = Usage(prompt_tokens=0, completion_tokens=0, total_tokens=0)
 
@@ -69,7 +69,7 @@ class KoboldEngine:
         text = cut.feed(text) + cut.rest()
         return _answer(key, text, "stop" if cut.stopped else reason, usage or await self._usage(prompt, text))
 
-    async def stream(self, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
+    async def stream(self, question: Question, model: str) -> AsyncGenerator[Pieces | Answer, None]:
         prompt = prompt_of(question)
         key = _key()
         body = generate_body(question, prompt, key, await self._length(question, prompt), self._context)
@@ -80,7 +80,7 @@ class KoboldEngine:
                 async for token, reason in events:
                     if piece := cut.feed(token):
                         pieces.append(piece)
-                        yield ChatDelta(content=piece)
+                        yield [ChatDelta(content=piece)]
                     if cut.stopped or reason is not None:
                         break
             if cut.stopped and reason is None:
@@ -89,7 +89,7 @@ class KoboldEngine:
                 raise EngineFailure(FailureKind.CONNECTION, "The engine broke off in the middle of its answer")
             if rest := cut.rest():
                 pieces.append(rest)
-                yield ChatDelta(content=rest)
+                yield [ChatDelta(content=rest)]
         text = "".join(pieces)
         yield _answer(key, text, "stop" if cut.stopped else reason, await self._usage(prompt, text))
 

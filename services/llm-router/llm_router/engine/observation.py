@@ -15,7 +15,7 @@ from common.context import current
 from common.identifiers import new_id
 from common.tracing import SpanKind, begin_span, trace_ids
 from contracts.base import Refused
-from contracts.router import ChatDelta, CountedBy, Usage
+from contracts.router import CountedBy, Usage
 from llm_router.domain.catalogue import Route
 from llm_router.domain.counting import usage_by_length
 from llm_router.domain.engines import Answer, Asked
@@ -23,6 +23,7 @@ from llm_router.domain.interactions import Outcome, Status, interaction, output_
 from llm_router.engine import conventions, metrics
 from llm_router.engine.budgets import Reservation
 from llm_router.engine.pool import Lease
+from llm_router.engine.protocol import Pieces
 from llm_router.engine.recorder import Recorder
 
 
@@ -94,11 +95,11 @@ class Observation:
         metrics.RETRIES.labels(self._engine or metrics.UNKNOWN, kind).inc()
         self._span.add_event("retry", {conventions.ERROR_TYPE: kind})
 
-    def piece(self, delta: ChatDelta) -> None:
+    def pieces(self, pieces: Pieces) -> None:
         """A part of the answer goes to the caller."""
         if self.time_to_first_token is None:
             self.time_to_first_token = time.perf_counter() - self._started
-        self._pieces.append(delta.content)
+        self._pieces += [piece.content for piece in pieces]
 
     def falling_back(self, failure: Refused) -> None:
         """Another model is asked instead: nothing was spent on this one."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from contracts.router import Chat, ChatDelta, Embed, Usage
+from contracts.router import Chat, Embed, Usage
 from llm_router.domain.engines import (
     KEEPS_FORMAT,
     Answer,
@@ -25,7 +25,7 @@ from llm_router.engine.openai_wire import (
     read_vectors,
     request_body,
 )
-from llm_router.engine.protocol import Timeouts
+from llm_router.engine.protocol import Pieces, Timeouts
 from llm_router.engine.tokenizer import EngineTokenizer
 
 
@@ -51,14 +51,19 @@ class OpenAIEngine:
         answer = read_answer(await self._http.read("POST", _path(question), body))
         return _with_all_choices(answer, question)
 
-    async def stream(self, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
+    async def stream(self, question: Question, model: str) -> AsyncGenerator[Pieces | Answer, None]:
         body = self._body(question, model, stream=True)
         lines, answer = EventLines(), StreamedAnswer(question.choices_asked)
         async with self._http.call("POST", _path(question), body, silence=self._timeouts.silence) as response:
             while data := await response.more():
-                for payload in lines.feed(data):
-                    for delta in answer.take(payload):
-                        yield delta
+                pieces: Pieces = []
+                try:
+                    for payload in lines.feed(data):
+                        pieces += answer.take(payload)
+                finally:
+                    # What came before a failure is told before it.
+                    if pieces:
+                        yield pieces
                 if answer.done:
                     await to_its_end(response)
                     break

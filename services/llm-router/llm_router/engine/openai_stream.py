@@ -74,9 +74,12 @@ class _Part:
         content = (delta.get("content") or "") if "text" not in choice else choice["text"]
         if not isinstance(content, str):
             raise TypeError("content is no text")
-        calls, extra, logprobs = delta.get("tool_calls") or None, other_fields(delta), read_logprobs(choice)
         if content:
             self.pieces.append(content)
+            if len(delta) <= 1 and choice.get("logprobs") is None:
+                # Nothing but text, as nearly all are.
+                return ChatDelta(index=index, content=content)
+        calls, extra, logprobs = delta.get("tool_calls") or None, other_fields(delta), read_logprobs(choice)
         for call in calls or ():
             self._merge_call(call)
         if extra:

@@ -8,6 +8,9 @@ from typing import Protocol
 from contracts.router import ChatDelta, Embed, Usage
 from llm_router.domain.engines import Answer, KeepsFormat, ModelCard, Question, Vectors
 
+Pieces = list[ChatDelta]
+"""Pieces of an answer that came together: at least one."""
+
 
 @dataclass(frozen=True)
 class Timeouts:
@@ -34,8 +37,9 @@ class Engine(Protocol):
         """A whole answer, for as long as it takes: the caller bounds the time."""
         ...
 
-    def stream(self, question: Question, model: str) -> AsyncGenerator[ChatDelta | Answer, None]:
-        """Pieces as they come, and the whole answer last. Closing it stops the generation at once.
+    def stream(self, question: Question, model: str) -> AsyncGenerator[Pieces | Answer, None]:
+        """Pieces as they come, those that came together in one list, and the whole answer last. Closing it stops the
+        generation at once.
 
         An answer that breaks off raises; it never looks like a finished one.
         """

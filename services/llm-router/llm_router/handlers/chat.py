@@ -13,7 +13,6 @@ from contracts.router import (
     TEXT_COMPLETE,
     TEXT_STREAM,
     Chat,
-    ChatDelta,
     ChatMessage,
     ChatReply,
     Embed,
@@ -24,6 +23,7 @@ from contracts.router import (
 )
 from llm_router.domain.engines import Question
 from llm_router.domain.instances import configured
+from llm_router.engine.protocol import Pieces
 from llm_router.handlers import once
 from llm_router.handlers.deps import HANDLERS, Deps
 
@@ -34,7 +34,7 @@ async def complete(deps: Deps, chat: Chat) -> ChatReply:
 
 
 @HANDLERS.on_stream(CHAT_STREAM)
-def stream(deps: Deps, chat: Chat) -> AsyncIterator[ChatDelta | ChatReply]:
+def stream(deps: Deps, chat: Chat) -> AsyncIterator[Pieces | ChatReply]:
     return _stream(deps, chat)
 
 
@@ -44,7 +44,7 @@ async def complete_text(deps: Deps, text: TextCompletion) -> ChatReply:
 
 
 @HANDLERS.on_stream(TEXT_STREAM)
-def stream_text(deps: Deps, text: TextCompletion) -> AsyncIterator[ChatDelta | ChatReply]:
+def stream_text(deps: Deps, text: TextCompletion) -> AsyncIterator[Pieces | ChatReply]:
     return _stream(deps, text)
 
 
@@ -60,7 +60,7 @@ async def test_prompt(deps: Deps, request: TestPrompt) -> TestResult:
 
 
 @HANDLERS.on_stream(TEST_STREAM)
-def stream_test(deps: Deps, request: TestPrompt) -> AsyncIterator[ChatDelta | ChatReply]:
+def stream_test(deps: Deps, request: TestPrompt) -> AsyncIterator[Pieces | ChatReply]:
     return _stream(deps, _tested(request))
 
 
@@ -81,7 +81,7 @@ async def _complete(deps: Deps, question: Question) -> ChatReply:
     return await (deps.completions.complete(question) if key is None else once.complete(deps, question, key))
 
 
-def _stream(deps: Deps, question: Question) -> AsyncIterator[ChatDelta | ChatReply]:
+def _stream(deps: Deps, question: Question) -> AsyncIterator[Pieces | ChatReply]:
     key = current().idempotency_key
     question = configured(question, deps.models.configs)
     return deps.completions.stream(question) if key is None else once.stream(deps, question, key)

@@ -18,6 +18,7 @@ from common.telemetry import get_logger
 from contracts.base import RefusalCode, Refused
 from contracts.router import ChatDelta, ChatReply, Choice
 from llm_router.domain.engines import Question
+from llm_router.engine.protocol import Pieces
 from llm_router.handlers.deps import Deps
 from llm_router.store import kept
 
@@ -39,12 +40,11 @@ async def complete(deps: Deps, question: Question, key: str) -> ChatReply:
         return reply
 
 
-async def stream(deps: Deps, question: Question, key: str) -> AsyncGenerator[ChatDelta | ChatReply, None]:
+async def stream(deps: Deps, question: Question, key: str) -> AsyncGenerator[Pieces | ChatReply, None]:
     """As `complete`. One that was made before comes in one piece for each choice."""
     async with _claimed(deps, question, key) as claim:
         if isinstance(claim, ChatReply):
-            for index, choice in enumerate((claim, *claim.others)):
-                yield _as_delta(index, choice)
+            yield [_as_delta(index, choice) for index, choice in enumerate((claim, *claim.others))]
             yield claim
             return
         async with aclosing(deps.completions.stream(question)) as items:
