@@ -134,6 +134,7 @@ async def test_document_e_gets_the_history_of_a_log(gateway: Gateway, peers: Pee
         "logs": [{**shared, "level": "INFO"}, {**shared, "level": "METRIC", "step": 100, "loss": 1.85}],
         "total": 2,
         "last_sequence": 9,
+        "has_more": False,
     }
 
 

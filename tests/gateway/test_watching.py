@@ -321,7 +321,7 @@ async def test_what_clients_say_is_not_heeded_and_bounded(gateway: Gateway, run:
 
 
 async def test_whoever_loses_the_key_is_let_go(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.handlers.watching._LOOK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr("gateway.edge.sockets._LOOK_AGAIN_SECONDS", 0.05)
     key, key_id = await member(gateway)
     async with socket(gateway, key=key) as opened:
         await gateway.call("DELETE", f"/api/v1/keys/{key_id}")

@@ -1,19 +1,32 @@
 """The logs of runs: kept in order and once, paged, and forgotten in time."""
 
 from datetime import UTC, datetime
-
-import pytest
+from typing import Any
 
 from common.bus import Bus
 from common.database import Database
 from common.service import Service
-from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import GET_LOGS, LOG_RECORDED, GetLogs, JobAccepted, LogEntry, LogLevel, LogPage, LogRecord
+from contracts.base import RefusalCode
+from contracts.orchestrator import (
+    GET_LOGS,
+    GET_METRICS,
+    LOG_RECORDED,
+    GetLogs,
+    GetMetrics,
+    JobAccepted,
+    LogEntry,
+    LogLevel,
+    LogPage,
+    LogRecord,
+)
 from orchestrator.domain.logs import fitting, kept
 from orchestrator.engine.log_keeper import LogKeeper
 from orchestrator.store import logs
 
+from .asking import refused
 from .conftest import Jobs, Worker, eventually
+
+OF_R = GetLogs(run_id="r")
 
 
 def line(run_id: str, message: str, *, loss: float | None = None) -> LogRecord:
@@ -75,9 +88,8 @@ async def test_lines_of_workers_are_kept_and_paged(caller: Bus, jobs: Jobs, work
 
 
 async def test_the_log_of_no_run_is_not_found(caller: Bus, service: Service) -> None:
-    with pytest.raises(Refused) as refused:
+    async with refused(RefusalCode.NOT_FOUND):
         await caller.ask(GET_LOGS, GetLogs(run_id="nobody"))
-    assert refused.value.code is RefusalCode.NOT_FOUND
 
 
 async def test_a_line_that_comes_twice_is_kept_once(database: Database) -> None:
@@ -85,15 +97,77 @@ async def test_a_line_that_comes_twice_is_kept_once(database: Database) -> None:
     async with database.connection() as connection:
         await logs.insert(connection, entries[:1])
         await logs.insert(connection, entries)
-        assert await logs.count(connection, "r") == 2
-        assert await logs.page(connection, "r", after=0, limit=10) == entries
+        assert await logs.count(connection, OF_R) == 2
+        assert await logs.page(connection, OF_R) == entries
+
+
+async def test_a_log_is_read_by_level_agent_and_from_either_end(
+    caller: Bus, jobs: Jobs, database: Database, service: Service
+) -> None:
+    run_id = (await jobs.submit(["a"])).run_id
+    await log_of(caller, JobAccepted(job_id="", run_id=run_id, status="pending", created_at=datetime.now(UTC)), lines=1)
+    records = [
+        line(run_id, "0"),
+        line(run_id, "1", loss=1.0).model_copy(update={"agent_name": "training-1"}),
+        line(run_id, "2", loss=2.0).model_copy(update={"agent_name": "training-2"}),
+        line(run_id, "3").model_copy(update={"agent": "DatasetAgent"}),
+    ]
+    first = 10**9
+    async with database.connection() as connection:
+        await logs.insert(connection, [LogEntry(sequence=first + n, record=one) for n, one in enumerate(records)])
+
+    async def messages(**asked: Any) -> list[str]:
+        page = await caller.ask(GET_LOGS, GetLogs(run_id=run_id, **asked))
+        return [entry.record.message for entry in page.entries if entry.sequence >= first]
+
+    assert await messages(level="METRIC") == ["1", "2"]
+    assert await messages(agent="TrainingAgent") == ["0", "1", "2"]
+    assert await messages(agent="training-2") == ["2"]
+    assert await messages(order="desc", limit=2) == ["3", "2"]
+    assert await messages(order="desc", before=first + 2, level="METRIC") == ["1"]
+    page = await caller.ask(GET_LOGS, GetLogs(run_id=run_id, level="METRIC", limit=1))
+    assert (page.total, page.has_more) == (2, True)
+
+
+async def test_measurements_are_thinned_out_and_count_once_by_step(
+    caller: Bus, jobs: Jobs, database: Database, service: Service
+) -> None:
+    run_id = (await jobs.submit(["a"])).run_id
+    done = [("training-1", n, {"loss": 1 / n}) for n in range(1, 101)]
+    # A worker died after step 50, and another went on from step 40.
+    done += [("training-2", n, {"loss": 1.0}) for n in range(1, 51)]
+    done += [("training-2", n, {"loss": 2.0}) for n in range(41, 61)]
+    done += [("training-2", 60, {"eval_loss": 3.0})]
+    entries = [
+        LogEntry(
+            sequence=sequence,
+            record=line(run_id, "", loss=0.0).model_copy(
+                update={"agent_name": name, "step": step, "loss": None, **numbers}
+            ),
+        )
+        for sequence, (name, step, numbers) in enumerate(done, start=10**9)
+    ]
+    async with database.connection() as connection:
+        await logs.insert(connection, entries)
+    first, second = (await caller.ask(GET_METRICS, GetMetrics(run_id=run_id))).series
+    assert (first.agent, first.agent_name, len(first.points)) == ("TrainingAgent", "training-1", 100)
+    assert first.points[9] == {"step": 10, "loss": 0.1}
+    assert [point["loss"] for point in second.points if "loss" in point] == [1.0] * 40 + [2.0] * 20
+    assert second.points[-1] == {"step": 60, "eval_loss": 3.0}
+
+    (few,) = (await caller.ask(GET_METRICS, GetMetrics(run_id=run_id, agent="training-1", points=10))).series
+    steps = [point["step"] for point in few.points]
+    assert (steps[0], steps[-1]) == (1, 100)
+    assert 9 <= len(steps) <= 11
+    async with refused(RefusalCode.NOT_FOUND):
+        await caller.ask(GET_METRICS, GetMetrics(run_id="nobody"))
 
 
 async def test_a_line_that_postgres_would_not_take_does_not_hold_up_the_others(database: Database) -> None:
     entries = [LogEntry(sequence=1, record=line("r", "a\0b")), LogEntry(sequence=2, record=line("r", "c"))]
     async with database.connection() as connection:
         await logs.insert(connection, entries)
-        messages = [entry.record.message for entry in await logs.page(connection, "r", after=0, limit=10)]
+        messages = [entry.record.message for entry in await logs.page(connection, OF_R)]
     assert messages == ["a\N{REPLACEMENT CHARACTER}b", "c"]
 
 
@@ -103,7 +177,7 @@ async def test_old_lines_are_deleted(database: Database, worker_bus: Bus) -> Non
         await logs.insert(connection, [LogEntry(sequence=i, record=line("r", str(i))) for i in range(10)])
         await connection.execute("UPDATE logs SET recorded_at = recorded_at - interval '2 hours' WHERE sequence < 7")
         assert await keeper.delete_old() == 7
-        assert await logs.count(connection, "r") == 3
+        assert await logs.count(connection, OF_R) == 3
 
 
 def test_a_page_is_never_larger_than_the_bus_takes() -> None:

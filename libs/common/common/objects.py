@@ -29,6 +29,9 @@ _THREADS = 16
 _UPLOADS_AT_ONCE = 16
 """Each holds a thread for as long as its sender takes, and a few parts of memory."""
 
+_SHA256 = "sha256"
+"""The metadata of an object that says what its content's SHA-256 is."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -58,12 +61,13 @@ class S3Path:
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """An object as listed; `size` in bytes."""
+    """An object as listed; `size` in bytes. `sha256` is told of one asked about alone, if its writer said it."""
 
     path: S3Path
     size: int
     etag: str
     modified: datetime | None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class Objects:
             settings.s3_region,
         )
 
-    def put_reader(self, path: S3Path, reader: BinaryIO, size: int = -1) -> None:
+    def put_reader(self, path: S3Path, reader: BinaryIO, size: int = -1, sha256: str | None = None) -> None:
         """Stores what `reader` gives, in parts, so memory stays at a few parts whatever the size."""
         with _storage_errors(path):
             self._client.put_object(
@@ -130,14 +134,17 @@ class Objects:
                 data=reader,
                 length=size,
                 part_size=PART_SIZE if size < 0 else 0,
+                metadata=None if sha256 is None else {_SHA256: sha256},
             )
 
     def put_bytes(self, path: S3Path, data: bytes) -> None:
-        self.put_reader(path, io.BytesIO(data), len(data))
+        self.put_reader(path, io.BytesIO(data), len(data), hashlib.sha256(data).hexdigest())
 
     def put_file(self, path: S3Path, file: Path) -> None:
         with file.open("rb") as reader:
-            self.put_reader(path, reader, file.stat().st_size)
+            sha256 = hashlib.file_digest(reader, "sha256").hexdigest()
+            reader.seek(0)
+            self.put_reader(path, reader, file.stat().st_size, sha256)
 
     def put_directory(self, prefix: S3Path, directory: Path) -> int:
         """Stores every file under `directory` below `prefix`; returns their size in bytes."""
@@ -197,7 +204,8 @@ class Objects:
     def stat(self, path: S3Path) -> ObjectInfo:
         with _storage_errors(path):
             found = self._client.stat_object(bucket_name=path.bucket, object_name=path.key)
-            return ObjectInfo(path, found.size or 0, found.etag or "", found.last_modified)
+            told = (found.metadata or {}).get(f"x-amz-meta-{_SHA256}")
+            return ObjectInfo(path, found.size or 0, found.etag or "", found.last_modified, told)
 
     def remove(self, path: S3Path) -> None:
         """Removes the object; one that is not there is fine."""

@@ -97,6 +97,12 @@ class GetJob(Message):
     job_id: str
 
 
+class JobOutputs(Message):
+    """What the agents that have completed have put out, by name."""
+
+    outputs: dict[str, AgentOutput]
+
+
 class ListJobs(PageRequest):
     """`owner` is the id of who submitted them, `me` for the caller's own."""
 
@@ -176,6 +182,7 @@ SUBMIT_JOB = Rpc(
     refusals=(RefusalCode.INVALID, RefusalCode.CONFIG_INVALID, RefusalCode.CONFLICT, RefusalCode.NOT_FOUND),
 )
 GET_JOB = Rpc("orchestrator.v1.jobs.get", GetJob, Job, refusals=(RefusalCode.NOT_FOUND,))
+GET_JOB_OUTPUTS = Rpc("orchestrator.v1.jobs.outputs", GetJob, JobOutputs, refusals=(RefusalCode.NOT_FOUND,))
 LIST_JOBS = Rpc("orchestrator.v1.jobs.list", ListJobs, JobPage)
 LIST_JOB_TEMPLATES = Rpc("orchestrator.v1.jobs.templates", Empty, JobTemplates)
 RETRY_JOB = Rpc(

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.deps import Deps
 from gateway.handlers import (
     actions,
+    artifacts,
     ask,
     chat,
     definitions,
@@ -24,6 +25,7 @@ from gateway.handlers import (
     uploads,
     users,
     watching,
+    watching_jobs,
     webhooks,
 )
 from gateway.routes.table import Route, Special
@@ -69,6 +71,9 @@ _SPECIAL: Mapping[Special, Handler] = {
     Special.COMPARE_RUNS: runs.compare_runs,
     Special.UPLOAD_DATASET: uploads.upload_dataset,
     Special.DOWNLOAD_MODEL: downloads.download_model,
+    Special.LIST_ARTIFACTS: artifacts.list_artifacts,
+    Special.DOWNLOAD_ARTIFACT: artifacts.download_artifact,
+    Special.WATCH_JOB: watching_jobs.watch_job,
     Special.STREAM_LOGS: logs.stream_logs,
     Special.WATCH_RUNS: watching.watch_runs,
     Special.FOLLOW_RUN: watching.follow_run,

@@ -1,6 +1,7 @@
 """Downloads of models: a file as it is, several as a tar archive that is made while it is sent; whole or in part."""
 
 import asyncio
+import base64
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -31,7 +32,7 @@ async def download_model(deps: Deps, route: Route, request: web.Request) -> web.
     if asked.presigned:
         return await _presign(deps, download)
     if len(download.files) == 1:
-        return await _send_file(deps, request, download.files[0])
+        return await send_file(deps, request, download.files[0])
     return await _send_archive(deps, request, download)
 
 
@@ -43,7 +44,8 @@ async def _presign(deps: Deps, download: Download) -> web.StreamResponse:
     return json_response(PresignedDownload(url=url, expires_in=seconds))
 
 
-async def _send_file(deps: Deps, request: web.Request, file: ModelFile) -> web.StreamResponse:
+async def send_file(deps: Deps, request: web.Request, file: ModelFile) -> web.StreamResponse:
+    """A file as it is, or the part of it that is asked for."""
     name = file.name.rsplit("/", 1)[-1]
     return await _send(deps, request, _Content(name, "application/octet-stream", [file], [Stretch(0, 0, file.size)]))
 
@@ -83,6 +85,7 @@ async def _send(deps: Deps, request: web.Request, content: _Content) -> web.Stre
                 "Accept-Ranges": "bytes",
                 "ETag": tag,
                 **({"Content-Range": f"bytes {start}-{stop - 1}/{content.size}"} if asked else {}),
+                **_digest(content),
             },
         )
         response.content_length = stop - start
@@ -92,6 +95,14 @@ async def _send(deps: Deps, request: web.Request, content: _Content) -> web.Stre
             await response.write(chunk)
         await response.write_eof()
     return response
+
+
+def _digest(content: _Content) -> dict[str, str]:
+    """Of the whole, also where a part is sent (RFC 9530): of one file, where it is known."""
+    (file, *others) = content.files
+    if others or file.sha256 is None:
+        return {}
+    return {"Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(file.sha256)).decode()}:"}
 
 
 async def _entity_tag(deps: Deps, content: _Content) -> str:

@@ -1,128 +1,36 @@
-"""A run's log as server-sent events: every record once, in order, from wherever the client was, until the job's end.
+"""A run's log as server-sent events, each record with its place in the log as its id, and an end."""
 
-Records come from the LOGS stream, whose sequence is the event's id; what the stream no longer keeps comes from the
-orchestrator's history, which has the same sequences.
-"""
-
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
-from datetime import UTC, datetime, timedelta
+from contextlib import aclosing
 from typing import cast
 
 from aiohttp import web
 
-from common.bus import Bus, BusDown
-from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import GET_JOB, GET_LOGS, LOG_RECORDED, GetJob, GetLogs, Job, LogEntry
+from contracts.orchestrator import LogRecord
 from gateway.deps import Deps
 from gateway.edge.reading import read_request
 from gateway.edge.streams import last_event_id, streaming
-from gateway.routes.pipeline import FollowLogs, LogEnd
+from gateway.routes.jobs import FollowLogs, LogEnd
 from gateway.routes.table import Route
-
-_ENDED = frozenset({"completed", "failed", "cancelled"})
-_SETTLED = timedelta(minutes=1)
-"""So long after a job's end the history holds its whole log, whatever happened to its writer in between."""
-_QUIET = 1.0
-_PAGE = 1000
+from gateway.run_log import RunLog, job_of
 
 
 async def stream_logs(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
-    run_id = cast(FollowLogs, await read_request(request, route)).run_id
-    after = last_event_id(request)
+    asked = cast(FollowLogs, await read_request(request, route))
+    run_id, after = asked.run_id, last_event_id(request)
     with deps.endings.watching(run_id) as ended:
-        job = await _job(deps.bus, run_id)
-        if job.status in _ENDED:
-            ended.set()
-        log = _Log(deps.bus, run_id, after, ended, deps.settings.heartbeat_seconds)
-        records = log.kept() if _is_settled(job) else log.live()
-        async with streaming(request, deps.following, f"the log of run {run_id}") as stream, aclosing(records):
-            async for entry in records:
+        job = await job_of(deps.bus, run_id)
+        log = RunLog(deps.bus, run_id, after, ended, deps.settings.heartbeat_seconds)
+        entries = log.entries(job)
+        async with streaming(request, deps.following, f"the log of run {run_id}") as stream, aclosing(entries):
+            async for entry in entries:
                 if entry is None:
                     await stream.fill_silence()
-                else:
+                elif _is_asked_for(entry.record, asked):
                     await stream.send(entry.sequence, entry.record.model_dump_json(exclude_none=True).encode())
-            job = await _job(deps.bus, run_id)
+            job = await job_of(deps.bus, run_id)
             await stream.end(LogEnd(run_id=run_id, status=job.status))
     return stream.response
 
 
-async def _job(bus: Bus, run_id: str) -> Job:
-    return await bus.ask(GET_JOB, GetJob(job_id=f"job_{run_id}"))
-
-
-def _is_settled(job: Job) -> bool:
-    return job.completed_at is not None and datetime.now(UTC) - job.completed_at > _SETTLED
-
-
-class _Log:
-    """The records of one run after a sequence. None stands for a silence of `heartbeat` seconds."""
-
-    def __init__(self, bus: Bus, run_id: str, after: int, ended: asyncio.Event, heartbeat: float) -> None:
-        self._bus = bus
-        self._run_id = run_id
-        self._after = after
-        self._ended = ended
-        self._heartbeat = heartbeat
-
-    async def kept(self) -> AsyncGenerator[LogEntry | None, None]:
-        """The rest of the history, page by page."""
-        while True:
-            entries = await self._page()
-            for entry in entries:
-                self._after = entry.sequence
-                yield entry
-            if len(entries) < _PAGE:
-                return
-
-    async def live(self) -> AsyncGenerator[LogEntry | None, None]:
-        """What is there and what comes, until the job has ended and nothing is left to send."""
-        async with aclosing(self._bus.follow(LOG_RECORDED, key=self._run_id, after=self._after)) as source:
-            upcoming = asyncio.ensure_future(anext(source))
-            ended = asyncio.ensure_future(self._ended.wait())
-            try:
-                while True:
-                    waits = {upcoming} if ended.done() else {upcoming, ended}
-                    patience = _QUIET if ended.done() else self._heartbeat
-                    done, _ = await asyncio.wait(waits, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-                    if upcoming in done:
-                        delivered = upcoming.result()
-                        self._after = delivered.sequence
-                        yield LogEntry(sequence=delivered.sequence, record=delivered.body)
-                        upcoming = asyncio.ensure_future(anext(source))
-                    elif not done:
-                        if ended.done() and await self._is_all():
-                            break
-                        await self._look_for_the_end()
-                        yield None
-            finally:
-                for task in (upcoming, ended):
-                    task.cancel()
-                await asyncio.gather(upcoming, ended, return_exceptions=True)
-        async for entry in self.kept():
-            yield entry
-
-    async def _look_for_the_end(self) -> None:
-        # In case the event went unheard.
-        with suppress(Refused):
-            if (await _job(self._bus, self._run_id)).status in _ENDED:
-                self._ended.set()
-
-    async def _is_all(self) -> bool:
-        """Whether silence means that the log is whole: the bus is there, and so is who keeps the history."""
-        try:
-            await self._bus.ping()
-            await self._page()
-        except (BusDown, Refused):
-            return False
-        return True
-
-    async def _page(self) -> list[LogEntry]:
-        try:
-            page = await self._bus.ask(GET_LOGS, GetLogs(run_id=self._run_id, limit=_PAGE, after=self._after))
-        except Refused as refusal:
-            if refusal.code is RefusalCode.NOT_FOUND:
-                return []
-            raise
-        return page.entries
+def _is_asked_for(record: LogRecord, asked: FollowLogs) -> bool:
+    return asked.level in (None, record.level) and asked.agent in (None, record.agent, record.agent_name)

@@ -1,39 +1,28 @@
 """Those who watch runs of workflows: over `/ws` all of theirs, or one as server-sent events. And their tickets."""
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
 from common.bus import Forgotten
 from common.context import Principal, current
-from common.telemetry import Counter
 from contracts.base import RefusalCode, Refused
 from contracts.run_events import WATCH_RUN, WatchedRun
 from contracts.workflow_runs import GetWorkflowRun
 from gateway.deps import Deps
 from gateway.domain.run_events import FollowRun, IssuedTicket, RunEnd, Scope, Sent, WatchRuns
-from gateway.edge.access import came_with_ticket
-from gateway.edge.noted import SESSION
 from gateway.edge.reading import read_request
 from gateway.edge.responses import respond
+from gateway.edge.sockets import close, open_socket, until_unknown
 from gateway.edge.streams import EventStream, last_event_id, streaming
 from gateway.routes.table import Route
 from gateway.watching import BROKEN, FORGOTTEN, SLOW, UNKNOWN, Closing, Watcher
 
-_LONGEST_MESSAGE = 4096
-"""Bytes that a client may send at once: whatever it says, nobody listens."""
-_GOODBYE_SECONDS = 5.0
-_LOOK_AGAIN_SECONDS = 30.0
-_TICKET_SECONDS = 3600.0
-"""How long somebody may watch who showed a ticket: nothing says when the key behind it is revoked."""
 _SETTLED_SECONDS = 60.0
 """So long after a run's end all that it told is in the stream, or not kept any more."""
-
-CLOSED = Counter("gateway_sockets_closed_total", "WebSockets that the gateway closed, by the code it gave", ["code"])
 
 
 async def issue_ticket(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
@@ -47,16 +36,7 @@ async def issue_ticket(deps: Deps, route: Route, request: web.Request) -> web.St
 
 async def watch_runs(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
     asked = cast(WatchRuns, await read_request(request, route))
-    if SESSION in request:
-        _check_origin(request, deps.settings.allowed_origins)
-    socket = web.WebSocketResponse(
-        heartbeat=deps.settings.heartbeat_seconds,
-        timeout=_GOODBYE_SECONDS,
-        max_msg_size=_LONGEST_MESSAGE,
-        compress=False,
-    )
-    if not socket.can_prepare(request):
-        raise Refused(RefusalCode.INVALID, "Only WebSocket handshakes are answered here")
+    socket = open_socket(request, deps.settings.allowed_origins, deps.settings.heartbeat_seconds)
     closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
     async with deps.run_events.watching(
         _scope(asked.run_id), _principal().id, partial(SLOW.decide, closing)
@@ -81,7 +61,7 @@ async def _serve(
     """Until the client leaves, or there is a reason to close."""
     sending = asyncio.create_task(_send(socket, watcher, after))
     listening = asyncio.create_task(_listen(socket))
-    knowing = asyncio.create_task(_until_unknown(deps, request, _principal()))
+    knowing = asyncio.create_task(until_unknown(deps.admission, request, _principal()))
     tasks = (sending, listening, knowing)
     try:
         awaited: set[asyncio.Future[Any]] = {*tasks, closing}
@@ -95,7 +75,7 @@ async def _serve(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     if closing.done() and not socket.closed:
-        await _close(request, socket, closing.result())
+        await close(request, socket, closing.result())
 
 
 async def _send(socket: web.WebSocketResponse, watcher: Watcher, after: int | None) -> Closing | None:
@@ -124,33 +104,6 @@ async def _listen(socket: web.WebSocketResponse) -> None:
     """Until the client leaves. What it says is not heeded."""
     async for _ in socket:
         pass
-
-
-async def _until_unknown(deps: Deps, request: web.Request, principal: Principal) -> None:
-    """Returns once the caller is not let in any more as who it was."""
-    if came_with_ticket(request):
-        await asyncio.sleep(_TICKET_SECONDS)
-        return
-    while await deps.admission.still_knows(request, principal):  # noqa: ASYNC110 - no event tells of it
-        await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-
-
-async def _close(request: web.Request, socket: web.WebSocketResponse, closing: Closing) -> None:
-    """Says why, to whoever still reads."""
-    CLOSED.labels(int(closing.code)).inc()
-    with suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(_GOODBYE_SECONDS):
-            await socket.close(code=closing.code, message=closing.reason.encode())
-            return
-    if request.transport is not None:
-        request.transport.abort()
-
-
-def _check_origin(request: web.Request, allowed: tuple[str, ...]) -> None:
-    """A browser shows its cookie to whatever page of another site asks for it, but says which page that is."""
-    origin = request.headers.get("Origin", "")
-    if origin not in allowed and urlsplit(origin).netloc != request.host:
-        raise Refused(RefusalCode.FORBIDDEN, "In a session only the platform's own pages may open this")
 
 
 # Server-sent events

@@ -43,6 +43,7 @@ _PREFIXES = (
     ("/api/v1/metrics", Family.SERVER),
     ("/api/v1", Family.PIPELINE),
     ("/api", Family.ORCHESTRATION),
+    ("/ws/jobs", Family.PIPELINE),
     ("/ws", Family.ORCHESTRATION),
     ("/v1", Family.OPENAI),
 )
@@ -125,6 +126,9 @@ class Special(StrEnum):
     COMPARE_RUNS = "compare_runs"
     UPLOAD_DATASET = "upload_dataset"
     DOWNLOAD_MODEL = "download_model"
+    LIST_ARTIFACTS = "list_artifacts"
+    DOWNLOAD_ARTIFACT = "download_artifact"
+    WATCH_JOB = "watch_job"
     STREAM_LOGS = "stream_logs"
     WATCH_RUNS = "watch_runs"
     FOLLOW_RUN = "follow_run"

@@ -107,7 +107,7 @@ def job(record: JobRecord, *, with_result: bool = True) -> Job:
         progress=progress(steps),
         steps=[_view(step, tried.get(step.name, {})) for step in steps],
         model_id=_model_id(steps),
-        result=_result(steps) if with_result and record.status == "completed" else None,
+        result=outputs(steps) if with_result and record.status == "completed" else None,
         error=None if record.error is None else JobError.model_validate(record.error),
         owner=record.owner,
         retry_of=None if record.resumes is None else job_id_of(record.resumes),
@@ -183,10 +183,11 @@ def _view(step: JobStep, tried: Mapping[str, Any]) -> StepView:
     )
 
 
-def _result(steps: Sequence[StepRecord]) -> dict[str, AgentOutput]:
+def outputs(steps: Sequence[StepRecord]) -> dict[str, AgentOutput]:
+    """What the steps have put out, by name."""
     return {step.name: _OUTPUT.validate_python(step.output) for step in steps if step.output is not None}
 
 
 def _model_id(steps: Sequence[StepRecord]) -> str | None:
-    outputs = (_OUTPUT.validate_python(step.output) for step in steps if step.output is not None)
-    return next((output.model_id for output in outputs if isinstance(output, RegistrationOutput)), None)
+    found = (_OUTPUT.validate_python(step.output) for step in steps if step.output is not None)
+    return next((output.model_id for output in found if isinstance(output, RegistrationOutput)), None)

@@ -1,8 +1,9 @@
-"""How much of a log is kept and answered at once."""
+"""How much of a log is kept and answered at once, and its numbers by who measured them."""
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
-from contracts.orchestrator import LogEntry, LogRecord
+from contracts.orchestrator import LogEntry, LogRecord, MetricSeries
 
 _LONGEST_MESSAGE = 16_000
 _PAGE_CHARACTERS = 500_000
@@ -24,3 +25,15 @@ def fitting(entries: Iterable[LogEntry]) -> Iterator[LogEntry]:
         room -= len(entry.record.message)
         if room < _LONGEST_MESSAGE:
             return
+
+
+def series(records: Iterable[LogRecord]) -> list[MetricSeries]:
+    """What each agent measured. `records` are in the order of agents."""
+    return [
+        MetricSeries(agent=agent, agent_name=name, points=[_numbers(record) for record in measured])
+        for (agent, name), measured in groupby(records, lambda record: (record.agent, record.agent_name))
+    ]
+
+
+def _numbers(record: LogRecord) -> dict[str, int | float]:
+    return {name: value for name, value in record.model_dump().items() if isinstance(value, int | float)}

@@ -15,6 +15,7 @@ from contracts.orchestrator import (
     GetJob,
     Job,
     JobAccepted,
+    JobOutputs,
     JobPage,
     JobTemplates,
     ListJobs,
@@ -117,6 +118,11 @@ async def list_job_templates(_deps: Deps, _request: Empty) -> JobTemplates:
 @HANDLERS.on(orchestrator.GET_JOB)
 async def get_job(deps: Deps, request: GetJob) -> Job:
     return job.job(await _known(deps, request.job_id))
+
+
+@HANDLERS.on(orchestrator.GET_JOB_OUTPUTS)
+async def get_job_outputs(deps: Deps, request: GetJob) -> JobOutputs:
+    return JobOutputs(outputs=job.outputs((await _known(deps, request.job_id)).steps))
 
 
 @HANDLERS.on(orchestrator.LIST_JOBS)

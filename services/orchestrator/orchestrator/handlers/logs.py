@@ -2,9 +2,9 @@
 
 from contracts import orchestrator
 from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import GetLogs, LogPage
+from contracts.orchestrator import GetLogs, GetMetrics, LogPage, RunMetrics
 from orchestrator.deps import HANDLERS, Deps
-from orchestrator.domain.logs import fitting
+from orchestrator.domain.logs import fitting, series
 from orchestrator.store import logs, runs
 
 
@@ -13,6 +13,16 @@ async def get_logs(deps: Deps, request: GetLogs) -> LogPage:
     async with deps.database.connection() as connection:
         if not await runs.exists(connection, request.run_id):
             raise Refused(RefusalCode.NOT_FOUND, "There is no such run", {"run_id": request.run_id})
-        total = await logs.count(connection, request.run_id)
-        entries = await logs.page(connection, request.run_id, after=request.after, limit=request.limit)
-    return LogPage(run_id=request.run_id, entries=list(fitting(entries)), total=total)
+        total = await logs.count(connection, request)
+        found = await logs.page(connection, request)
+    entries = list(fitting(found[: request.limit]))
+    return LogPage(run_id=request.run_id, entries=entries, total=total, has_more=len(entries) < len(found))
+
+
+@HANDLERS.on(orchestrator.GET_METRICS)
+async def get_metrics(deps: Deps, request: GetMetrics) -> RunMetrics:
+    async with deps.database.connection() as connection:
+        if not await runs.exists(connection, request.run_id):
+            raise Refused(RefusalCode.NOT_FOUND, "There is no such run", {"run_id": request.run_id})
+        records = await logs.metrics(connection, request)
+    return RunMetrics(run_id=request.run_id, series=series(records))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from common.database import Connection
-from contracts.orchestrator import LogEntry, LogRecord
+from contracts.orchestrator import GetLogs, GetMetrics, LogEntry, LogRecord
 from orchestrator.domain.storable import mended
 
 _INSERT = """
@@ -19,6 +19,39 @@ _DELETE = """
 """
 
 
+_CHOSEN = """
+    WHERE run_id = $1 AND ($2::text IS NULL OR record ->> 'level' = $2)
+        AND ($3::text IS NULL OR record ->> 'agent' = $3 OR record ->> 'agent_name' = $3)
+"""
+_COUNT = "SELECT count(*) FROM logs {chosen}"
+_PAGE = """
+    SELECT sequence, record FROM logs {chosen} AND sequence > $4 AND sequence < $5 ORDER BY sequence {order} LIMIT $6
+"""
+_PAGES = {order: _PAGE.format(chosen=_CHOSEN, order=order) for order in ("asc", "desc")}
+
+# Of a training step that was done again, after a crash or a pause, what was measured last.
+_METRICS = """
+    WITH measured AS (
+        SELECT DISTINCT ON (agent, kind, step)
+            coalesce(record ->> 'agent_name', record ->> 'agent') AS agent,
+            record ? 'eval_loss' AS kind,
+            (record ->> 'step')::bigint AS step,
+            record
+        FROM logs
+        WHERE run_id = $1 AND record ->> 'level' = 'METRIC' AND record ? 'step'
+            AND ($2::text IS NULL OR record ->> 'agent' = $2 OR record ->> 'agent_name' = $2)
+        ORDER BY agent, kind, step, sequence DESC
+    ),
+    numbered AS (
+        SELECT *, row_number() OVER series AS number, count(*) OVER (PARTITION BY agent, kind) AS total
+        FROM measured WINDOW series AS (PARTITION BY agent, kind ORDER BY step)
+    )
+    SELECT record FROM numbered
+    WHERE number IN (1, total) OR number * ($3 - 1) / total <> (number - 1) * ($3 - 1) / total
+    ORDER BY agent, step, kind
+"""
+
+
 async def insert(connection: Connection, entries: Sequence[LogEntry]) -> None:
     """Keeps the entries; those that are kept already stay as they are."""
     records = [mended(entry.record.model_dump(mode="json", exclude_none=True)) for entry in entries]
@@ -27,20 +60,25 @@ async def insert(connection: Connection, entries: Sequence[LogEntry]) -> None:
     )
 
 
-async def page(connection: Connection, run_id: str, *, after: int, limit: int) -> list[LogEntry]:
-    """The oldest entries of a run after sequence `after`."""
+async def page(connection: Connection, asked: GetLogs) -> list[LogEntry]:
+    """What is asked for, and one more where there is more."""
+    before = 2**63 - 1 if asked.before is None else asked.before
     rows = await connection.fetch(
-        "SELECT sequence, record FROM logs WHERE run_id = $1 AND sequence > $2 ORDER BY sequence LIMIT $3",
-        run_id,
-        after,
-        limit,
+        _PAGES[asked.order], asked.run_id, asked.level, asked.agent, asked.after, before, asked.limit + 1
     )
     return [LogEntry(sequence=row["sequence"], record=LogRecord.model_validate(row["record"])) for row in rows]
 
 
-async def count(connection: Connection, run_id: str) -> int:
-    total: int = await connection.fetchval("SELECT count(*) FROM logs WHERE run_id = $1", run_id)
+async def count(connection: Connection, asked: GetLogs) -> int:
+    """All of that level and agent."""
+    total: int = await connection.fetchval(_COUNT.format(chosen=_CHOSEN), asked.run_id, asked.level, asked.agent)
     return total
+
+
+async def metrics(connection: Connection, asked: GetMetrics) -> list[LogRecord]:
+    """The chosen ones, by agent and step."""
+    rows = await connection.fetch(_METRICS, asked.run_id, asked.agent, asked.points)
+    return [LogRecord.model_validate(row["record"]) for row in rows]
 
 
 async def delete_older(connection: Connection, *, seconds: float, limit: int) -> int:
