@@ -29,7 +29,7 @@ class Callers:
             return Caller(ADMIN)
         holder = self._keyring.named(caller_id)
         if holder is not None:
-            return Caller(holder.principal, holder.requests_per_minute)
+            return holder.caller
         async with self._database.connection() as connection:
             user = await people.get_user(connection, caller_id)
         if user is None or user.disabled:

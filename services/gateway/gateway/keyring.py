@@ -12,6 +12,7 @@ from common.telemetry import Gauge, get_logger
 from contracts.base import RefusalCode, Refused
 from contracts.gateway import KEY_CHANGED
 from gateway.domain.keys import StoredKey, opens, parse
+from gateway.limits import Caller
 from gateway.store import keys as store
 
 _log = get_logger("keyring")
@@ -21,30 +22,24 @@ ACTIVE_KEYS = Gauge("gateway_api_keys", "API keys that may be used, as this proc
 
 @dataclass(frozen=True)
 class KeyHolder:
-    """A key that may be used, and who calls with it. `requests_per_minute` is its own limit, None for the usual one."""
+    """A key that may be used, and who calls with it."""
 
     stored: StoredKey
-    principal: Principal
-
-    @property
-    def requests_per_minute(self) -> int | None:
-        return self.stored.key.requests_per_minute
+    caller: Caller
 
 
 def _holder(stored: StoredKey) -> KeyHolder:
     key = stored.key
     models = None if key.allowed_models is None else tuple(key.allowed_models)
-    return KeyHolder(
-        stored,
-        Principal(
-            id=key.key_id,
-            name=key.name,
-            role=key.role,
-            response_style=key.response_style,
-            models=models,
-            budget=key.budget,
-        ),
+    principal = Principal(
+        id=key.key_id,
+        name=key.name,
+        role=key.role,
+        response_style=key.response_style,
+        models=models,
+        budget=key.budget,
     )
+    return KeyHolder(stored, Caller(principal, key.requests_per_minute))
 
 
 class Keyring:
@@ -55,12 +50,12 @@ class Keyring:
         self._bus = bus
         self._keys: Mapping[str, KeyHolder] = {}
 
-    def holder(self, credential: str) -> KeyHolder:
-        """Who calls with `credential`. Raises `Refused(UNAUTHENTICATED)` unless it is a key that may be used now."""
+    def holder(self, credential: str) -> KeyHolder | None:
+        """Who calls with `credential`, None where it is no key. Raises `Refused(UNAUTHENTICATED)` if it has expired."""
         parsed = parse(credential)
         found = self._keys.get(parsed[0]) if parsed else None
         if parsed is None or found is None or not opens(parsed[1], found.stored.digest):
-            raise Refused(RefusalCode.UNAUTHENTICATED, "The API key is not valid")
+            return None
         if found.stored.has_expired(datetime.now(UTC)):
             raise Refused(RefusalCode.UNAUTHENTICATED, "The API key has expired")
         return found

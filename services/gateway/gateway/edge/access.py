@@ -51,10 +51,12 @@ class Doorkeeper:
         return Caller(in_name_of(session.user), session_token=token)
 
     def _holder(self, credential: str) -> Caller:
+        holder = self._keyring.holder(credential)
+        if holder is not None:
+            return holder.caller
         if self._admin is not None and hmac.compare_digest(keys.digest(credential), self._admin):
             return Caller(ADMIN)
-        holder = self._keyring.holder(credential)
-        return Caller(holder.principal, holder.requests_per_minute)
+        raise Refused(RefusalCode.UNAUTHENTICATED, "The API key is not valid")
 
 
 def in_name_of(user: User) -> Principal:

@@ -14,7 +14,7 @@ from contracts.base import RefusalCode, Refused
 from contracts.gateway import Budget
 from contracts.router import Prices, Usage
 from llm_router.domain import budgets
-from llm_router.domain.budgets import NOTHING, Spending
+from llm_router.domain.budgets import NOTHING
 from llm_router.domain.catalogue import Route
 from llm_router.domain.engines import Asked
 
@@ -47,12 +47,9 @@ class Reservation:
 
     def settle(self, engine: str | None, usage: Usage | None) -> None:
         """With what was used at `engine`: nothing, where `usage` is None."""
-        self._settle(budgets.spent(usage, self._prices(engine)) if usage is not None else NOTHING)
-
-    def _prices(self, engine: str | None) -> Prices | None:
-        return None if engine is None else self._prices_of(engine)
-
-    def _settle(self, spent: Spending) -> None:
+        # Prices matter to a budget of money alone.
+        prices = None if engine is None or self._cost is None else self._prices_of(engine)
+        spent = budgets.spent(usage, prices) if usage is not None else NOTHING
         if self._tokens is not None:
             self._allowances.correct(self._tokens.limit, self._tokens.standing, spent.tokens - self._tokens.amount)
         if self._cost is not None and spent.cost is not None:

@@ -161,6 +161,8 @@ async def _begin(connection: Connection) -> None:
 async def _body(connection: Connection) -> bytes:
     """The whole body. Raises `EngineFailure` as `_begin`, and for one that is too large."""
     await _begin(connection)
+    if connection.ended:
+        return connection.rest()
     parts, size = [], 0
     while part := await connection.more():
         size += len(part)

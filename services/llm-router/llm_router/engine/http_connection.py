@@ -75,6 +75,10 @@ class Connection(asyncio.Protocol):
             if self.ended:
                 return b""
             await self._wait()
+        return self.rest()
+
+    def rest(self) -> bytes:
+        """The part of the body that is there and was not read yet."""
         data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()
         self._unread = 0
