@@ -18,6 +18,9 @@ class Log(answers.LogRecord):
     sequence: int | None = None
 
 
+Log.model_rebuild(_types_namespace=vars(answers))
+
+
 class Logs(Family[R]):
     """`client.logs`"""
 

@@ -91,6 +91,13 @@ class ActionsEnvelope(Record):
     data: ActionsData
 
 
+class AdjustmentAccepted(Record):
+    """`number` is in the record of the log that tells from which training step on it holds."""
+
+    job_id: str
+    number: int
+
+
 class Answered(Record):
     content: str
     metadata: ResponseMetadata
@@ -134,6 +141,27 @@ class Approval(Record):
     run_id: int = Field(alias="runId")
     payload_id: int = Field(alias="payloadId")
     payload_name: str = Field(alias="payloadName")
+
+
+class Artifact(Record):
+    """A file, `name` beginning with the agent's. `url` is where to download it; `sha256` is null if unknown."""
+
+    name: str
+    agent_name: str
+    size_bytes: int
+    sha256: str | None
+    s3_path: str
+    url: str
+
+
+class ArtifactPage(Record):
+    """Files that a job's agents made."""
+
+    items: list[Artifact]
+    total: int
+    limit: int
+    offset: int
+    has_more: bool
 
 
 class AssistantMessage(Record):
@@ -344,11 +372,14 @@ class Dataset(Record):
 
 
 class DatasetAnalysis(Record):
+    """What reading a data set through found out; `stats` and `length_histogram` are of the text column."""
+
     rows: int
     columns: list[str]
     column_types: dict[str, str]
     text_column: str | None
     stats: LengthStats | None
+    length_histogram: list[LengthBucket] = []
     missing: dict[str, int]
     duplicate_rows: int
 
@@ -407,6 +438,13 @@ class Diagnostics(Record):
     model: str
     prompt_version: int
     simulated: bool
+
+
+class Edge(Record):
+    """`to_agent` starts when `from_agent` has finished."""
+
+    from_agent: str
+    to_agent: str
 
 
 class Embedding(Record):
@@ -809,6 +847,21 @@ class JobProgress(Record):
     cached_agents: list[str] = []
 
 
+class JobTemplate(Record):
+    """A usual job. `required` and `optional` are fields of its submission; `configs` name its `agents`."""
+
+    template: Annotated[Literal["finetune", "validate", "prepare"], OrNewer]
+    description: str
+    required: list[str]
+    optional: list[str]
+    agents: list[TemplateAgent]
+    edges: list[Edge]
+
+
+class JobTemplates(Record):
+    templates: list[JobTemplate]
+
+
 class KeptInteraction(Record):
     """One completion of any route. Durations are seconds, `cost` is USD and null when no price is known.
 
@@ -839,6 +892,14 @@ class KeptInteraction(Record):
     key: str | None
     trace_id: str | None
     created_at: datetime
+
+
+class LengthBucket(Record):
+    """How many texts are that long, in characters; each bucket is twice as wide as the one before."""
+
+    from_length: int
+    to_length: int
+    rows: int
 
 
 class LengthStats(Record):
@@ -890,6 +951,7 @@ class LogHistory(Record):
     logs: list[LogRecord]
     total: int
     last_sequence: int | None
+    has_more: bool
 
 
 class LogRecord(Record):
@@ -913,6 +975,7 @@ class LogRecord(Record):
     learning_rate: float | None = None
     grad_norm: float | None = None
     tokens_per_second: float | None = None
+    memory_bytes: int | None = None
     steering: Steering | None = None
     adjustment: int | None = None
 
@@ -942,7 +1005,17 @@ class Me(Record):
     csrf_token: str | None
 
 
+class MetricSeries(Record):
+    """What one agent measured, by training step: every number of its records."""
+
+    agent: str
+    agent_name: str | None
+    points: list[dict[str, int | float]]
+
+
 class Model(Record):
+    """A trained model. `version` counts the models of its name from 1, and is never given twice."""
+
     model_id: str
     run_id: str
     model_name: str
@@ -954,6 +1027,12 @@ class Model(Record):
     exports: dict[str, str]
     chat_template: str | None
     created_at: datetime
+    version: int = 1
+    tags: list[str] = []
+    aliases: list[str] = []
+    deployment: Annotated[Literal["automatic", "requested", "none"], OrNewer] = "automatic"
+    files: list[ExportedFile] = []
+    checks: list[ExportCheck] = []
 
 
 class ModelInfo(Record):
@@ -996,6 +1075,10 @@ class ModelSummary(Record):
     created_at: datetime
     metrics: dict[str, float]
     exports: list[Annotated[Literal["adapter", "merged", "gguf"], OrNewer]]
+    version: int = 1
+    tags: list[str] = []
+    aliases: list[str] = []
+    deployment: Annotated[Literal["automatic", "requested", "none"], OrNewer] = "automatic"
 
 
 class ModelsData(Record):
@@ -1137,6 +1220,21 @@ class Payload(Record):
     created_at: datetime
     updated_at: datetime
     blocks: list[OrderedBlock]
+
+
+class PayloadPreview(Record):
+    """`prompt` is the blocks with the inputs in their places; `text` is that as its instance would be asked with it.
+
+    `used` names the inputs that stand in it, `missing` the names in braces that stand for nothing and stay as
+    they are.
+    """
+
+    payload_id: int
+    prompt: str
+    text: str
+    used: list[str]
+    missing: list[str]
+    characters: int
 
 
 class PayloadVersion(Record):
@@ -1536,6 +1634,11 @@ class RunMetadata(Record):
     completed_at: datetime | None
 
 
+class RunMetrics(Record):
+    run_id: str
+    series: list[MetricSeries]
+
+
 class RunResponse(Record):
     """What a payload of a run answered. `prompt` is the exact text that the instance was asked with."""
 
@@ -1842,6 +1945,11 @@ class TaskSummary(Record):
     finished_at: datetime | None
 
 
+class TemplateAgent(Record):
+    agent_name: str
+    agent_class: str
+
+
 class TemplateSettings(Record):
     """An action in the words of document B's template settings. `template_id` is the id of its prompt."""
 
@@ -1898,13 +2006,29 @@ class Told(Record):
 
 
 class TrainingConfig(Record):
-    """One fine-tuning run.
+    """One fine-tuning run. The names that PEFT, TRL, LLaMA-Factory and Axolotl have for these fields are taken too.
 
-    `max_steps` (optimizer steps) overrides `epochs`; `save_steps` is the checkpoint interval.
+    `objective`: `sft` learns answers, `dpo` learns to prefer the chosen of two answers (rows with `chosen` and
+    `rejected`), against the base model without the adapter, with `dpo_beta` as its temperature.
+
+    `max_steps` (optimizer steps) overrides `epochs`. `batch_size` counts rows, or with `packing` sequences of up
+    to `max_seq_length` tokens that are filled with whole rows, which never see each other. `max_seq_length` cuts
+    the rows shorter than they were prepared. The learning rate warms up over `warmup_steps`, or else over
+    `warmup_ratio` of all steps, and ends at `min_lr_ratio` of its peak.
+
+    Every `eval_steps`, by default after each epoch, the loss is measured on held-out rows. `keep_best` keeps the
+    weights of the best measurement, and `early_stopping_patience` ends a run after that many that are not better
+    by `early_stopping_threshold`. `save_steps` is the checkpoint interval.
+
+    `activation_checkpointing`, by default only where memory needs it, computes activations twice to save memory;
+    `torch_compile` compiles the model, which pays on long runs; `use_liger_kernel`, by default where they are
+    installed and there is a GPU, takes Liger's kernels.
     """
 
     base_model: str | None = None
     method: Annotated[Literal["lora", "qlora", "full"], OrNewer] = "lora"
+    objective: Annotated[Literal["sft", "dpo"], OrNewer] = "sft"
+    dpo_beta: float = 0.1
     lora_r: int = 16
     lora_alpha: int = 32
     lora_dropout: float = 0.0
@@ -1913,21 +2037,46 @@ class TrainingConfig(Record):
     max_steps: int | None = None
     batch_size: int = 4
     gradient_accumulation_steps: int = 1
+    packing: bool = False
+    max_seq_length: int | None = None
     learning_rate: float = 0.0002
-    lr_scheduler_type: Annotated[Literal["linear", "cosine", "constant"], OrNewer] = "cosine"
+    lr_scheduler_type: Annotated[Literal["linear", "cosine", "constant", "inverse_sqrt"], OrNewer] = "cosine"
     warmup_ratio: float = 0.03
+    warmup_steps: int | None = None
+    min_lr_ratio: float = 0.0
+    optimizer: Annotated[Literal["adamw"], OrNewer] = "adamw"
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-08
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     train_on_inputs: bool = False
+    precision: Annotated[Literal["auto", "bfloat16", "float32"], OrNewer] = "auto"
+    activation_checkpointing: bool | None = None
+    torch_compile: bool = False
+    use_liger_kernel: bool | None = None
     logging_steps: int = 10
+    eval_steps: int | None = None
+    early_stopping_patience: int | None = None
+    early_stopping_threshold: float = 0.0
+    keep_best: bool = False
     save_steps: int = 50
     seed: int = 42
+
+
+class TrainingEstimate(Record):
+    """What was expected before the first step: bytes of memory on the device, and seconds, as the first steps ran."""
+
+    memory_bytes: int
+    available_bytes: int
+    seconds: float | None = None
 
 
 class TrainingOutput(Record):
     """`model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full).
 
-    Losses are nats a token.
+    Losses are nats a token; `eval_loss` is that of the weights that were kept, of step `best_step`.
+    `stopped_early` says that the held-out loss had stopped falling.
     """
 
     kind: Annotated[Literal["TrainingAgent"], OrNewer] = "TrainingAgent"
@@ -1942,6 +2091,11 @@ class TrainingOutput(Record):
     tokens: int
     seconds: float
     resumed_from_step: int
+    eval_loss: float | None = None
+    best_step: int | None = None
+    stopped_early: bool = False
+    peak_memory_bytes: int | None = None
+    estimate: TrainingEstimate | None = None
 
 
 class TrialDelta(Record):

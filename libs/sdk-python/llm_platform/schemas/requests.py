@@ -6,6 +6,16 @@ from datetime import datetime
 from typing import Any, Literal, NotRequired, TypedDict
 
 
+class AdjustJob(TypedDict):
+    """Changes the learning rate of the agents that train, or of the one named, from their next step on.
+
+    The schedule keeps its shape: `learning_rate` stands for the one in the agent's configuration.
+    """
+
+    learning_rate: float
+    agent_name: NotRequired[str | None]
+
+
 class AnswerApproval(TypedDict):
     """Without `payload`, the first that waits."""
 
@@ -440,6 +450,12 @@ class PipelineConfig(TypedDict):
     global_config: NotRequired[GlobalConfig]
 
 
+class PreviewPayload(TypedDict):
+    """`inputs` are what its prompt may name: inputs of a run, responses of earlier payloads, `item`."""
+
+    inputs: NotRequired[dict[str, Any]]
+
+
 class Prices(TypedDict):
     """USD for a million tokens."""
 
@@ -521,6 +537,19 @@ class ResponsesRequest(TypedDict):
     truncation: NotRequired[str | None]
     context_management: NotRequired[list[dict[str, Any]] | None]
     moderation: NotRequired[dict[str, Any] | None]
+
+
+class RetryJob(TypedDict):
+    """Goes on from a job that has ended: what had completed is taken over, the rest is done.
+
+    `configs` stand over fields of agents' configurations, by name; those agents and what follows them are done
+    again. So are `from_agent` and what follows it. A job that had completed is done again whole, where neither is
+    given.
+    """
+
+    run_id: NotRequired[str | None]
+    from_agent: NotRequired[str | None]
+    configs: NotRequired[dict[str, Any]]
 
 
 class SaveTemplate(TypedDict):

@@ -155,7 +155,7 @@ class _Hands:
             request.method,
             self._place.url + request.path,
             params=dict(request.query) or None,
-            headers=headers_of(request),
+            headers=headers_of(request, self._place),
             content=cast(Any, content),
             **options,
         )

@@ -11,6 +11,7 @@ import websockets
 from llm_platform.core.effects import Answer, Request
 from llm_platform.errors import ConnectionFailed, NotSent, TimedOut, refusal
 
+AGENT = "llm-platform-python"
 LONGEST_MESSAGE = 16 * 1024 * 1024
 """Bytes of a WebSocket's message: an event holds the whole text of a response."""
 
@@ -31,8 +32,8 @@ class Place:
         return urlunsplit(("wss" if scheme == "https" else "ws", host, base + path, urlencode(query), ""))
 
 
-def headers_of(request: Request) -> dict[str, str]:
-    headers = {"Accept": "application/json", **request.headers}
+def headers_of(request: Request, place: Place) -> dict[str, str]:
+    headers = {"Accept": "application/json", "User-Agent": AGENT, **place.headers, **request.headers}
     if request.body is not None:
         headers |= {"Content-Type": request.body.media, "Content-Length": str(request.body.length)}
     return headers

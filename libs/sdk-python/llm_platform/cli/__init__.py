@@ -1,0 +1,1 @@
+"""The command line: the platform at the prompt, for people and, with `--json`, for scripts."""

@@ -1,0 +1,58 @@
+"""The command, its options, and what becomes of errors."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import llm_platform
+from llm_platform.cli import administration, asking, data, pipelines, trained
+from llm_platform.cli.exits import EPILOG, Exit, meaning
+from llm_platform.cli.session import Session
+from llm_platform.errors import PlatformError
+
+app = typer.Typer(
+    name="llm-platform",
+    help="The LLM Platform at the prompt.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for family in (administration, data, pipelines, trained, asking):
+    family.register(app)
+
+
+@app.callback()
+def before(
+    context: typer.Context,
+    url: Annotated[
+        str | None, typer.Option(help="The platform's address, else LLM_PLATFORM_URL, else the login's")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="An API key, else LLM_PLATFORM_API_KEY, else the login's")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for scripts")] = False,
+) -> None:
+    context.obj = Session(url, key, as_json)
+
+
+@app.command()
+def version() -> None:
+    """Tell this client's version."""
+    sys.stdout.write(f"{llm_platform.__version__}\n")
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Runs the command; its exit code."""
+    try:
+        app(arguments, prog_name="llm-platform")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.DONE
+    except PlatformError as error:
+        return _tell(str(error), meaning(error))
+    except (OSError, ValueError) as error:
+        return _tell(str(error), Exit.FAILED)
+    return Exit.DONE
+
+
+def _tell(message: str, code: Exit) -> Exit:
+    sys.stderr.write(f"Error: {message}\n")
+    return code

@@ -1,0 +1,58 @@
+"""Trained models: `models`, `download`, `deploy`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from llm_platform.cli.session import session
+
+models = typer.Typer(help="Trained models.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(models, name="models")
+    app.command()(download)
+
+
+@models.command("list")
+def list_models(
+    context: typer.Context,
+    base_model: Annotated[str | None, typer.Option()] = None,
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+) -> None:
+    """List trained models, newest first."""
+    here = session(context)
+    columns = ("model_id", "model_name", "base_model", "exports", "metrics", "created_at")
+    here.output.table(here.client.models.list(base_model=base_model, limit=limit), *columns)
+
+
+@models.command()
+def show(context: typer.Context, model: str) -> None:
+    """Show a model, by its id or name."""
+    here = session(context)
+    here.output.show(here.client.models.get(model))
+
+
+@models.command()
+def card(context: typer.Context, model: str) -> None:
+    """Show a model's card."""
+    here = session(context)
+    text = here.client.models.card(model)
+    if here.as_json:
+        here.output.write({"model": model, "card": text})
+    else:
+        here.output.text(text)
+
+
+def download(
+    context: typer.Context,
+    model: str,
+    path: Annotated[Path, typer.Argument(help="A folder, or a file that ends in .tar or .gguf")],
+    format: Annotated[Literal["adapter", "merged", "gguf"], typer.Option()] = "adapter",  # noqa: A002
+) -> None:
+    """Download a model."""
+    here = session(context)
+    with here.output.bar(f"Downloading {model}") as progress:
+        files = here.client.models.download(model, path, format=format, progress=progress)
+    here.output.table([{"file": str(file), "bytes": file.stat().st_size} for file in files], "file", "bytes")
