@@ -61,3 +61,15 @@ def test_saving_a_step_again_replaces_it(store: S3CheckpointStore, tmp_path: Pat
     store.save(1, _state(tmp_path / "state", "longer than before"))
     assert store.latest(tmp_path / "into") == 1
     assert (tmp_path / "into" / "weights.safetensors").read_text() == "longer than before"
+
+
+def test_what_another_run_left_is_gone_on_from_until_there_is_an_own_one(
+    store: S3CheckpointStore, objects: Objects, prefix: S3Path, tmp_path: Path
+) -> None:
+    following = S3CheckpointStore(objects, S3Path(prefix.bucket, f"{prefix.key}-own"), earlier=prefix)
+    assert following.latest(tmp_path / "none") is None
+    store.save(7, _state(tmp_path / "state", "theirs"))
+    assert following.latest(tmp_path / "theirs") == 7
+    following.save(8, _state(tmp_path / "state", "own"))
+    assert following.latest(tmp_path / "own") == 8
+    assert store.latest(tmp_path / "kept") == 7

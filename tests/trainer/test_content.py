@@ -27,30 +27,38 @@ def _dataset(path: str = "s3://artifacts/one/dataset/data.parquet", **changes: A
 
 
 def _key(
-    dataset: DatasetOutput, config: PreprocessingConfig | None = None, *, mark: str = "content", model: str = "weights"
+    dataset: DatasetOutput,
+    config: PreprocessingConfig | None = None,
+    *,
+    mark: str = "content",
+    model: str = "weights",
+    code: str = "program",
 ) -> str:
     config = config or PreprocessingConfig(base_model="tiny")
-    return content_key("PreprocessingAgent", config, [dataset], {dataset.s3_path: mark}, {"tiny": model})
+    return content_key("PreprocessingAgent", config, [dataset], {dataset.s3_path: mark}, {"tiny": model}, code)
 
 
 def test_it_does_not_matter_where_equal_content_lies_or_which_upload_brought_it() -> None:
     assert _key(_dataset()) == _key(_dataset("s3://artifacts/two/dataset/data.parquet", dataset_id="ds_2"))
 
 
-def test_other_content_configuration_or_model_gives_another_key() -> None:
+def test_other_content_configuration_model_or_program_gives_another_key() -> None:
     keys = {
         _key(_dataset()),
         _key(_dataset(), mark="other content"),
         _key(_dataset(), PreprocessingConfig(base_model="tiny", seed=7)),
         _key(_dataset(), model="other weights"),
+        _key(_dataset(), code="other program"),
         _key(_dataset(columns=["b"])),
     }
-    assert len(keys) == 5
+    assert len(keys) == 6
 
 
 def test_a_data_sets_key_is_of_its_source() -> None:
     config = DatasetConfig(file_path="s3://datasets/a.csv")
-    keys = {content_key("DatasetAgent", config, [], {"s3://datasets/a.csv": mark}, {}) for mark in ("one", "two")}
+    keys = {
+        content_key("DatasetAgent", config, [], {"s3://datasets/a.csv": mark}, {}, "program") for mark in ("one", "two")
+    }
     assert len(keys) == 2
 
 

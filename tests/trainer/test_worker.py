@@ -23,7 +23,7 @@ from contracts.orchestrator import (
     StepReleased,
     StepSucceeded,
 )
-from contracts.pipeline import DatasetOutput
+from contracts.pipeline import DatasetOutput, GlobalConfig
 from trainer.domain.orders import StorageAccess
 from trainer.engine.child_process import ChildProcess
 from trainer.settings import Settings
@@ -63,7 +63,7 @@ def start(
             bus = await Bus.connect(settings, "trainer")
             stack.push_async_callback(bus.close)
             store = ObjectStore(objects)
-            performer = Performer(bus, Results(database, store, tmp_path), storage, tmp_path, tmp_path / "work")
+            performer = Performer(bus, Results(database, store, tmp_path, "code"), storage, tmp_path, tmp_path / "work")
             leases, log = Leases(bus, "test-worker"), RunLog(bus)
             worker = Worker(bus, leases, log, performer, store, "test-worker", agent_classes, poll_seconds)
             children = [ChildProcess(stub_child) for _ in range(slots)]
@@ -390,17 +390,21 @@ async def test_an_unchanged_step_is_answered_without_being_run(
 ) -> None:
     path = put_dataset(f"a\n{secrets.token_hex(8)}\n")
 
-    async def ingest(name: str) -> Any:
-        script.ready.append(step := make_step("DatasetAgent", {"file_path": path}, agent_name=name))
+    async def ingest(name: str, **options: Any) -> Any:
+        shared = GlobalConfig(**options)
+        script.ready.append(
+            step := make_step("DatasetAgent", {"file_path": path}, agent_name=name, global_config=shared)
+        )
         return await script.outcome(step)
 
     async with start():
         first = await ingest("one")
         assert await ingest("two") == StepSucceeded(output=first.output, cached=True)
+        assert not (await ingest("without", use_cache=False)).cached
         objects.put_bytes(S3Path.parse(path), b"a\nother content under the same name\n")
         await ingest("three")
-        ran, reused, ran_again = [record.message for record in await log_of(run_id, 3)]
-    assert (ran, ran_again) == ("working", "working")
+        ran, reused, *ran_again = [record.message for record in await log_of(run_id, 4)]
+    assert (ran, ran_again) == ("working", ["working", "working"])
     assert "nothing has changed" in reused
 
 
@@ -408,7 +412,7 @@ async def test_a_result_whose_objects_are_gone_or_changed_is_made_again(
     make_step: MakeStep, objects: Objects, database: Database, put_dataset: Any, tmp_path: Path
 ) -> None:
     step = make_step("DatasetAgent", {"file_path": put_dataset(f"a\n{secrets.token_hex(8)}\n")})
-    results = Results(database, ObjectStore(objects), tmp_path)
+    results = Results(database, ObjectStore(objects), tmp_path, "code")
     key = await results.key_of(step, None)
     assert key is not None
     made = S3Path("artifacts", f"{step.run_id}/dataset/data.parquet")

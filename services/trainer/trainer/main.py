@@ -8,6 +8,7 @@ from functools import partial
 from common.service import Service, run
 from trainer.domain.orders import StorageAccess
 from trainer.engine.child_process import ChildProcess
+from trainer.engine.fingerprints import fingerprint_code
 from trainer.engine.work_folder import own_folder
 from trainer.settings import Settings
 from trainer.worker.leases import Leases
@@ -35,7 +36,7 @@ async def build(service: Service, settings: Settings) -> None:
         secret_key=settings.s3_secret_key.get_secret_value(),
         region=settings.s3_region,
     )
-    results = Results(database, objects, models_dir)
+    results = Results(database, objects, models_dir, fingerprint_code())
     worker = Worker(
         bus=bus,
         leases=Leases(bus, worker_id),

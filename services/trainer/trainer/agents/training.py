@@ -7,7 +7,7 @@ from trainer.domain.configuration import config_of
 from trainer.domain.inputs import need
 from trainer.engine.checkpoint_store import S3CheckpointStore
 from trainer.engine.models import resolve_model
-from trainer.engine.places import checkpoints_of
+from trainer.engine.places import checkpoints_of, earlier_checkpoints_of
 from trainer.engine.recipe import train
 
 
@@ -30,7 +30,7 @@ def run(work: Assignment) -> TrainingOutput:
         max_seq_length=rows.max_seq_length,
         work_dir=work.directory,
         output_dir=model,
-        checkpoints=S3CheckpointStore(work.objects, checkpoints_of(work.step)),
+        checkpoints=S3CheckpointStore(work.objects, checkpoints_of(work.step), earlier_checkpoints_of(work.step)),
         progress=work.progress,
         steering=work.steering,
     )

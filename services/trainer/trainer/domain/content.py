@@ -17,9 +17,6 @@ from contracts.pipeline import (
     ValidationOutput,
 )
 
-_VERSION = 1
-"""Raised when an agent changes what it makes of the same input."""
-
 _CIRCUMSTANCES = frozenset({"dataset_id", "seconds", "resumed_from_step"})
 """Fields of an output that say how it came about, not what it is."""
 
@@ -54,15 +51,16 @@ def content_key(
     inputs: Sequence[AgentOutput],
     objects: Mapping[str, str],
     models: Mapping[str, str],
+    code: str,
 ) -> str:
-    """The key of a step: SHA-256 over its agent, configuration and the content of all that it reads.
+    """The key of a step: SHA-256 over its agent, configuration, the content of all that it reads, and what does it.
 
     `objects` has the fingerprint of every path in `inputs`, so that it does not matter where equal content lies, and of
-    the data set's source; `models` those of the models that it reads.
+    the data set's source; `models` those of the models that it reads; `code` is that of the agents' program.
     """
     known = {path: objects[path] for output in inputs for path in paths_of(output)}
     parts = {
-        "version": _VERSION,
+        "code": code,
         "agent_class": agent_class,
         "config": config.model_dump(mode="json"),
         "inputs": [_content(output.model_dump(mode="json"), known) for output in inputs],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from common.objects import Objects, S3Path
+from contracts.base import RefusalCode, Refused
 
 _KEPT = 2
 _MANIFEST = "manifest.json"
@@ -15,12 +16,14 @@ _STEP = re.compile(r"/step-(\d+)/manifest\.json$")
 class S3CheckpointStore:
     """A `CheckpointStore` below one prefix: `step-<n>/` with the files and, written last, `manifest.json`.
 
-    The manifest names every file with its size in bytes. The two newest checkpoints are kept.
+    The manifest names every file with its size in bytes. The two newest checkpoints are kept. While there is none,
+    those below `earlier` are there to go on from.
     """
 
-    def __init__(self, objects: Objects, prefix: S3Path) -> None:
+    def __init__(self, objects: Objects, prefix: S3Path, earlier: S3Path | None = None) -> None:
         self._objects = objects
         self._prefix = prefix
+        self._earlier = earlier
 
     def save(self, step: int, directory: Path) -> None:
         place = self._place(step)
@@ -37,6 +40,18 @@ class S3CheckpointStore:
             self._remove(old)
 
     def latest(self, into: Path) -> int | None:
+        found = self._latest(into)
+        if found is not None or self._earlier is None:
+            return found
+        try:
+            return S3CheckpointStore(self._objects, self._earlier).latest(into)
+        except Refused as refused:
+            if refused.code is RefusalCode.NOT_FOUND:
+                # Another job that went on from there is done, and has removed them.
+                return None
+            raise
+
+    def _latest(self, into: Path) -> int | None:
         for step in reversed(self._steps()):
             place = self._place(step)
             manifest = json.loads(self._objects.get_bytes(place / _MANIFEST))

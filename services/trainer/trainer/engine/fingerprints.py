@@ -2,9 +2,13 @@
 
 import hashlib
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 from common.objects import ObjectStore, S3Path
+
+_ROOMS = ("agents", "domain", "engine")
+_LIBRARIES = ("gguf", "peft", "polars", "safetensors", "tokenizers", "torch", "transformers")
 
 
 async def fingerprint_objects(store: ObjectStore, path: str) -> str | None:
@@ -29,6 +33,14 @@ def fingerprint_model(models_dir: Path, reference: str) -> str:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     stats = [(file.relative_to(folder).as_posix(), file.stat()) for file in files]
     return _digest([f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats])
+
+
+def fingerprint_code() -> str:
+    """Of the agents' program, and of the libraries that what they make depends on."""
+    root = Path(__file__).parent.parent
+    files = sorted(file for room in _ROOMS for file in (root / room).rglob("*.py"))
+    lines = [f"{file.relative_to(root).as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
+    return _digest([*lines, *(f"{name} {version(name)}" for name in _LIBRARIES)])
 
 
 def _digest(lines: list[str]) -> str:

@@ -12,3 +12,10 @@ def place_of(step: ClaimedStep) -> S3Path:
 
 def checkpoints_of(step: ClaimedStep) -> S3Path:
     return place_of(step) / "checkpoints"
+
+
+def earlier_checkpoints_of(step: ClaimedStep) -> S3Path | None:
+    """Those of the agent of that name in the run that this one goes on from."""
+    if step.resumes is None:
+        return None
+    return S3Path(ARTIFACTS_BUCKET, f"{step.resumes}/{step.agent_name}/checkpoints")

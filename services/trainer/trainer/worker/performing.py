@@ -55,7 +55,7 @@ class Performer:
             return await self._register(step, config, log)
         dataset = await self._dataset(config) if isinstance(config, DatasetConfig) else None
         key = await self.results.key_of(step, dataset)
-        earlier = await self.results.find(key) if key else None
+        earlier = await self.results.find(key) if key and step.global_config.use_cache else None
         if earlier is not None:
             log.say("INFO", f"{step.agent_class}: nothing has changed since an earlier run, whose result is used again")
             return StepSucceeded(output=earlier, cached=True)

@@ -24,11 +24,15 @@ _REUSED = Counter("trainer_results_reused_total", "Steps answered from an earlie
 
 @dataclass(frozen=True)
 class Results:
-    """Earlier results by content. It only ever saves work: when it is away, steps run."""
+    """Earlier results by content. It only ever saves work: when it is away, steps run.
+
+    `code` is the fingerprint of the agents' program: what another version made is not used.
+    """
 
     database: Database
     objects: ObjectStore
     models_dir: Path
+    code: str
 
     async def key_of(self, step: ClaimedStep, dataset: Dataset | None) -> str | None:
         """The step's content key; None when it cannot be answered from earlier results.
@@ -53,7 +57,7 @@ class Results:
             name: await asyncio.to_thread(fingerprint_model, self.models_dir, name)
             for name in base_models(config, inputs)
         }
-        return content_key(step.agent_class, config, inputs, objects, models)
+        return content_key(step.agent_class, config, inputs, objects, models, self.code)
 
     async def find(self, key: str) -> AgentOutput | None:
         """An earlier result whose objects are all still there, and what they were."""

@@ -24,7 +24,7 @@ from contracts.orchestrator import (
 from contracts.pipeline import ErrorCode
 from trainer.domain.failures import deadline_passed
 from trainer.engine.child_process import ChildProcess
-from trainer.engine.places import checkpoints_of, place_of
+from trainer.engine.places import checkpoints_of, earlier_checkpoints_of, place_of
 from trainer.worker.claims import Claims
 from trainer.worker.leases import Interruption, Lease, Leases
 from trainer.worker.performing import Performer
@@ -189,14 +189,20 @@ class Worker:
         return False
 
     async def _tidy(self, step: ClaimedStep, result: Result) -> None:
-        """Removes what no attempt will want again: all of a cancelled step, the checkpoints of a finished one."""
-        if isinstance(result, StepReleased) or (isinstance(result, StepFailed) and result.retryable):
+        """Removes what no attempt will want again: all of a cancelled step, the checkpoints of a finished one.
+
+        A failed one may be gone on from in another job.
+        """
+        if isinstance(result, StepReleased | StepFailed):
             return
-        prefix = place_of(step) if isinstance(result, StepCancelled) else checkpoints_of(step)
-        try:
-            await self.objects.remove_prefix(prefix / "")
-        except Refused as refused:
-            _log.warning("leftovers_stay", prefix=str(prefix), error=refused.message)
+        left = [place_of(step)] if isinstance(result, StepCancelled) else [checkpoints_of(step)]
+        if isinstance(result, StepSucceeded) and (earlier := earlier_checkpoints_of(step)) is not None:
+            left.append(earlier)
+        for prefix in left:
+            try:
+                await self.objects.remove_prefix(prefix / "")
+            except Refused as refused:
+                _log.warning("leftovers_stay", prefix=str(prefix), error=refused.message)
 
 
 def _untellable(refused: Refused) -> StepFailed:
