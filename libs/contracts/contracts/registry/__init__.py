@@ -10,12 +10,14 @@ from contracts.registry.datasets import (
     DatasetPage,
     DatasetPreview,
     GetDataset,
+    LengthBucket,
     LengthStats,
     ListDatasets,
     PreviewDataset,
     RegisterDataset,
 )
 from contracts.registry.models import (
+    LATEST,
     COMPARE_MODELS,
     DELETE_MODEL,
     DEPLOY_MODEL,
@@ -70,6 +72,7 @@ from contracts.registry.models import (
 )
 
 __all__ = [
+    "LATEST",
     "COMPARE_MODELS",
     "DELETE_MODEL",
     "DEPLOY_MODEL",
@@ -107,6 +110,7 @@ __all__ = [
     "GetDownload",
     "GetModel",
     "GetServing",
+    "LengthBucket",
     "LengthStats",
     "LineageStep",
     "ListDatasets",

@@ -31,12 +31,23 @@ class LengthStats(Message):
     max_length: int
 
 
+class LengthBucket(Message):
+    """How many texts are that long, in characters; each bucket is twice as wide as the one before."""
+
+    from_length: int
+    to_length: int
+    rows: int
+
+
 class DatasetAnalysis(Message):
+    """What reading a data set through found out; `stats` and `length_histogram` are of the text column."""
+
     rows: int
     columns: list[str]
     column_types: dict[str, str]
     text_column: str | None
     stats: LengthStats | None
+    length_histogram: list[LengthBucket] = []
     missing: dict[str, int]
     duplicate_rows: int
 

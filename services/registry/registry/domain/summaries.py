@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import zip_longest
 
 from contracts.pipeline import DatasetFormat
-from contracts.registry import DatasetAnalysis, LengthStats
+from contracts.registry import DatasetAnalysis, LengthBucket, LengthStats
 from registry.domain.refusals import invalid_dataset
 
 PREFERRED_TEXT_COLUMNS = ("text", "content")
@@ -38,6 +39,8 @@ class Lengths:
     total: int
     shortest: int
     longest: int
+    buckets: tuple[int, ...]
+    """How many have a length of 0, of 1, of 2 and 3, of 4 to 7, …: by the number of bits that the length takes."""
 
     @property
     def average(self) -> float:
@@ -49,6 +52,7 @@ class Lengths:
             self.total + other.total,
             min(self.shortest, other.shortest),
             max(self.longest, other.longest),
+            tuple(map(sum, zip_longest(self.buckets, other.buckets, fillvalue=0))),
         )
 
 
@@ -106,6 +110,7 @@ def analysis_of(summary: Summary, format: DatasetFormat, duplicate_rows: int) ->
         column_types={name: kind.value for name, kind in kinds.items()},
         text_column=text_column,
         stats=None if lengths is None else _stats(lengths),
+        length_histogram=[] if lengths is None else _histogram(lengths),
         missing={name: summary.rows - column.present for name, column in summary.columns.items()},
         duplicate_rows=duplicate_rows,
     )
@@ -127,3 +132,13 @@ def choose_text_column(columns: Mapping[str, ColumnSummary], kinds: Mapping[str,
 
 def _stats(lengths: Lengths) -> LengthStats:
     return LengthStats(avg_length=round(lengths.average, 2), min_length=lengths.shortest, max_length=lengths.longest)
+
+
+def _histogram(lengths: Lengths) -> list[LengthBucket]:
+    """From the first bucket that holds anything to the last."""
+    first = next(bits for bits, rows in enumerate(lengths.buckets) if rows)
+    return [
+        LengthBucket(from_length=(1 << bits) >> 1, to_length=(1 << bits) - 1, rows=rows)
+        for bits, rows in enumerate(lengths.buckets)
+        if bits >= first
+    ]

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import polars as pl
 
@@ -62,9 +64,9 @@ def batch_of_texts(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Batch
 
 def _of_texts(column: pl.Series) -> ColumnSummary:
     present = column.filter(column != "")
-    if present.is_empty():
+    lengths = _lengths(_characters(present))
+    if lengths is None:
         return ColumnSummary()
-    lengths = _lengths(present)
     narrow = lengths.longest <= _LONGEST_NARROW_VALUE
     return ColumnSummary(len(present), frozenset({_narrowest(present) if narrow else Kind.STRING}), lengths)
 
@@ -85,11 +87,42 @@ _NARROW_KINDS: Mapping[Kind, str] = {
 }
 
 
-def _lengths(texts: pl.Series) -> Lengths:
-    characters = pl.col("text").str.len_chars().cast(pl.Int64)
-    measures = (characters.sum(), characters.min().alias("shortest"), characters.max().alias("longest"))
-    total, shortest, longest = texts.to_frame("text").select(*measures).row(0)
-    return Lengths(len(texts), total, shortest, longest)
+def _lengths(characters: npt.NDArray[np.uint32]) -> Lengths | None:
+    """Of texts with that many characters each; None when there are none."""
+    if characters.size == 0:
+        return None
+    # The exponent of a whole number is its length in bits.
+    buckets = np.bincount(np.frexp(characters)[1])
+    total, shortest, longest = characters.sum(dtype=np.int64), characters.min(), characters.max()
+    return Lengths(characters.size, int(total), int(shortest), int(longest), tuple(buckets.tolist()))
+
+
+def _characters(texts: pl.Series) -> npt.NDArray[np.uint32]:
+    return texts.str.len_chars().to_numpy()
+
+
+def batch_of_columns(names: Sequence[str], frame: pl.DataFrame, known_texts: set[int]) -> Batch:
+    """Rows as columns of text without nulls, one for each name.
+
+    `known_texts` are the columns, by number, that are known to hold more than numbers and the like: one value that is
+    just text decides that for the whole file, so no other need be looked at. Those found out about here are added.
+    """
+    columns: dict[str, ColumnSummary] = {}
+    for number, (name, column) in enumerate(zip(names, frame.get_columns(), strict=True)):
+        characters = _characters(column)
+        lengths = _lengths(characters[characters > 0])
+        kind = Kind.STRING
+        if number not in known_texts and lengths is not None and lengths.longest <= _LONGEST_NARROW_VALUE:
+            kind = _narrowest(column.filter(column != ""))
+        if kind is Kind.STRING and lengths is not None:
+            known_texts.add(number)
+        columns[name] = ColumnSummary() if lengths is None else ColumnSummary(lengths.count, frozenset({kind}), lengths)
+
+    def first(count: int) -> list[Row]:
+        rows = frame.head(count).iter_rows()
+        return [{name: value or None for name, value in zip(names, row, strict=True)} for row in rows]
+
+    return Batch(Summary(frame.height, columns), frame.hash_rows(), first)
 
 
 # JSON and JSON Lines: objects, each with the names it has. An absent name is a missing value.
@@ -125,12 +158,8 @@ _JSON_KINDS: Mapping[type, Kind] = {
 
 def _of_values(values: Sequence[Any]) -> ColumnSummary:
     kinds = {_JSON_KINDS[kind] for kind in set(map(type, values)) - {type(None)}}
-    lengths = [len(value) for value in values if type(value) is str]
-    return ColumnSummary(
-        len(values) - values.count(None),
-        frozenset(kinds),
-        Lengths(len(lengths), sum(lengths), min(lengths), max(lengths)) if lengths else None,
-    )
+    characters = np.array([len(value) for value in values if type(value) is str], dtype=np.uint32)
+    return ColumnSummary(len(values) - values.count(None), frozenset(kinds), _lengths(characters))
 
 
 # Parquet: columns with types of their own.
@@ -146,7 +175,7 @@ def _of_series(column: pl.Series) -> ColumnSummary:
     present = column.drop_nulls()
     if present.is_empty():
         return ColumnSummary()
-    lengths = _lengths(present) if present.dtype == pl.String else None
+    lengths = _lengths(_characters(present)) if present.dtype == pl.String else None
     return ColumnSummary(len(present), frozenset({_kind_of(present.dtype)}), lengths)
 
 

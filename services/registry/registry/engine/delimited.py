@@ -1,18 +1,24 @@
-"""CSV, TSV and plain text, row by row. Python's parser is strict and knows line numbers, which polars' does not."""
+"""CSV, TSV and plain text. What is plain is parsed in blocks, all else row by row by Python's strict parser."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from io import SEEK_END
 from itertools import chain
 from typing import BinaryIO
 
 from registry.domain.formats import csv_separator
 from registry.domain.limits import Limits
 from registry.domain.refusals import invalid_dataset
-from registry.engine.batches import Batch, batch_of_texts, in_batches
+from registry.engine.batches import Batch, batch_of_columns, batch_of_texts, in_batches
+from registry.engine.blocks import BLOCK_BYTES, Block, blocks, parse
 from registry.engine.lines import byte_lines, decoded
 
 TEXT_COLUMN = "text"
 """The one column of a TXT file, whose rows are its lines."""
+_AT_ONCE = 2
+"""Blocks that are parsed at the same time; one more is read meanwhile."""
 
 
 def read_text(file: BinaryIO, limits: Limits) -> Iterator[Batch]:
@@ -27,61 +33,102 @@ def read_delimited(file: BinaryIO, limits: Limits, separator: str | None = None)
 
     Raises `Refused(DATASET_INVALID)`, saying on which line, when fields do not fit the header or a quote is not closed.
     """
-    table = _Table(file, limits, separator)
-    for batch in in_batches(table.rows()):
-        yield batch_of_texts(table.names, batch)
+    header = _Rows(file, limits)
+    names = header.names(separator)
+    known_texts: set[int] = set()
+
+    def batch_of(block: Block) -> Batch | None:
+        frame = parse(block.data, len(names), header.separator, limits)
+        return None if frame is None else batch_of_columns(names, frame, known_texts)
+
+    # The parser has taken the lines of the header from the file, and not one more.
+    begin = unread = file.tell()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for block, batch in _in_order(pool, blocks(file, begin, limits), batch_of):
+            if batch is None:
+                break
+            unread = block.start + len(block.data)
+            yield batch
+    read_lines = header.line + _lines_between(file, begin, unread)
+    file.seek(unread)
+    rest = _Rows(file, limits, line=read_lines + 1)
+    for rows in in_batches(rest.below(names, header.separator)):
+        yield batch_of_texts(names, rows)
 
 
-class _Table:
-    """A header and the rows below it, of which one at a time is in memory."""
+def _lines_between(file: BinaryIO, begin: int, end: int) -> int:
+    """Counted when a row has to be told with its line; plain rows need no line numbers."""
+    if begin == end or end >= file.seek(0, SEEK_END):
+        return 0
+    file.seek(begin)
+    pieces = (file.read(min(BLOCK_BYTES, end - at)) for at in range(begin, end, BLOCK_BYTES))
+    return sum(piece.count(b"\n") for piece in pieces)
 
-    def __init__(self, file: BinaryIO, limits: Limits, separator: str | None) -> None:
+
+def _in_order(
+    pool: Executor, source: Iterator[Block], work: Callable[[Block], Batch | None]
+) -> Iterator[tuple[Block, Batch | None]]:
+    waiting: deque[tuple[Block, Future[Batch | None]]] = deque()
+    for block in source:
+        waiting.append((block, pool.submit(work, block)))
+        if len(waiting) > _AT_ONCE:
+            first, done = waiting.popleft()
+            yield first, done.result()
+    for first, done in waiting:
+        yield first, done.result()
+
+
+class _Rows:
+    """Rows from where `file` stands, which is at line number `line`; one at a time is in memory."""
+
+    def __init__(self, file: BinaryIO, limits: Limits, *, line: int = 1) -> None:
         self._limits = limits
-        self._line = 0
         self._row_bytes = 0
-        lines = self._lines(file)
-        first = next((line for line in lines if line.strip()), "")
+        self._source = self._lines(file, line)
+        self.line = line - 1
+        self.separator = ""
         csv.field_size_limit(limits.max_row_bytes)
-        self._reader = csv.reader(chain([first], lines), delimiter=separator or csv_separator(first), strict=True)
-        self.names = self._header()
 
-    def _lines(self, file: BinaryIO) -> Iterator[str]:
-        for number, line in byte_lines(file, self._limits):
+    def _lines(self, file: BinaryIO, first: int) -> Iterator[str]:
+        for number, line in byte_lines(file, self._limits, first):
             # A quoted field may go on over lines: what the parser has taken since the last row is one row.
             self._row_bytes += len(line)
-            self._line = number
+            self.line = number
             if self._row_bytes > self._limits.max_row_bytes:
                 raise self._limits.too_wide(number)
             yield decoded(line, number)
 
-    def _header(self) -> Sequence[str]:
-        names = next((row for row, _ in self._parsed()), [])
+    def names(self, separator: str | None) -> Sequence[str]:
+        """The next row, as the names of columns. Without a `separator` it says what separates them."""
+        first = next((line for line in self._source if line.strip()), "")
+        self.separator = separator or csv_separator(first)
+        names = next((row for row, _ in self._parsed(chain([first], self._source), self.separator)), [])
         if not names:
             raise invalid_dataset("The file has no rows")
         self._limits.check_columns(names)
         double = next((name for index, name in enumerate(names) if name in names[:index]), None)
         if double is not None:
-            raise invalid_dataset(f"Line {self._line} names two columns {double!r}", line=self._line)
+            raise invalid_dataset(f"Line {self.line} names two columns {double!r}", line=self.line)
         return names
 
-    def rows(self) -> Iterator[tuple[Sequence[str], int]]:
-        """The rows below the header, with their size in bytes."""
-        width = len(self.names)
-        for row, size in self._parsed():
+    def below(self, names: Sequence[str], separator: str) -> Iterator[tuple[Sequence[str], int]]:
+        """The rows under a header of these names, with their size in bytes."""
+        width = len(names)
+        for row, size in self._parsed(self._source, separator):
             if len(row) != width:
-                message = f"Line {self._line} has {len(row)} fields; the header has {width}"
-                raise invalid_dataset(message, line=self._line)
+                message = f"Line {self.line} has {len(row)} fields; the header has {width}"
+                raise invalid_dataset(message, line=self.line)
             yield row, size
 
-    def _parsed(self) -> Iterator[tuple[list[str], int]]:
+    def _parsed(self, lines: Iterator[str], separator: str) -> Iterator[tuple[list[str], int]]:
         try:
-            for row in self._reader:
+            for row in csv.reader(lines, delimiter=separator, strict=True):
                 if row:
                     yield row, self._row_bytes
                 self._row_bytes = 0
         except csv.Error as error:
             reason = next((plain for part, plain in _PLAIN_REASONS.items() if part in str(error)), str(error))
-            raise invalid_dataset(f"Line {self._line}: {reason}", line=self._line) from None
+            raise invalid_dataset(f"Line {self.line}: {reason}", line=self.line) from None
 
 
 _PLAIN_REASONS = {

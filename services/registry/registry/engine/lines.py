@@ -10,12 +10,12 @@ from registry.domain.refusals import invalid_dataset
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def byte_lines(file: BinaryIO, limits: Limits) -> Iterator[tuple[int, bytes]]:
-    """Each line with its number (1-based), its end included, without a leading byte order mark.
+def byte_lines(file: BinaryIO, limits: Limits, first: int = 1) -> Iterator[tuple[int, bytes]]:
+    """Each line with its number (the next has number `first`), its end included, without a leading byte order mark.
 
     Raises `Refused(DATASET_INVALID)` at a line above `limits.max_row_bytes`.
     """
-    number = 0
+    number = first - 1
     while line := file.readline(limits.max_row_bytes + 1):
         number += 1
         if len(line) > limits.max_row_bytes:
