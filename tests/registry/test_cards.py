@@ -70,7 +70,12 @@ def but(**changes: Any) -> Model:
 
 
 def test_the_metadata_says_what_the_hub_asks_for() -> None:
-    assert metadata(card(MODEL, DATASET)) == {
+    said = metadata(card(MODEL, DATASET))
+    (results,) = said.pop("model-index")[0]["results"]
+    assert results["task"] == {"type": "text-generation"}
+    assert results["dataset"] == {"name": "training|data.csv", "type": "ds_xyz78900"}
+    assert {metric["type"]: metric["value"] for metric in results["metrics"]} == MODEL.metrics
+    assert said == {
         "base_model": "meta-llama/Llama-2-7b-hf",
         "base_model_relation": "adapter",
         "library_name": "peft",

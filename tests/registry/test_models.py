@@ -27,6 +27,7 @@ from contracts.registry import (
     RegisterModel,
 )
 from registry.engine.storage import ObjectStorage
+from registry.freeing import Freeing
 from registry.handlers import Deps, models
 from registry.main import build
 from registry.settings import Settings
@@ -61,7 +62,8 @@ async def test_a_model_is_entered_and_told(export: Export, trainer: Bus, gateway
     entry = export()
     model = await trainer.ask(REGISTER_MODEL, entry)
     assert model.model_id.startswith("model_")
-    assert model.model_dump(include=set(RegisterModel.model_fields)) == entry.model_dump(exclude={"idempotency_key"})
+    hidden = {"idempotency_key", "deploy", "lineage"}
+    assert model.model_dump(include=set(RegisterModel.model_fields)) == entry.model_dump(exclude=hidden)
     assert await gateway.ask(GET_MODEL, GetModel(model_id=model.model_id)) == model
     assert await told(router, model.model_id) == [
         ModelRegistered(
@@ -104,7 +106,8 @@ async def test_the_event_of_a_registry_that_died_after_its_commit_is_told_by_the
     database = await Database.connect(settings.database_url.get_secret_value(), "registry", size=2)
     unused = OutboxRelay(database, router)
     storage = ObjectStorage(Service("registry", settings).object_store())
-    deps = Deps(database=database, relay=unused, inspector=None, storage=storage)  # type: ignore[arg-type]
+    freeing = Freeing(database, storage)
+    deps = Deps(database, unused, None, storage, router, freeing)  # type: ignore[arg-type]
     model = await models.register_model(deps, export())
     await database.close()
     assert await told(router, model.model_id) == []

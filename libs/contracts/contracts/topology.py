@@ -167,6 +167,7 @@ ACCESS = (
     Access(
         "registry",
         serves="registry.v1.>",
+        asks=(orchestrator.GET_LOGS.subject, orchestrator.FIND_JOBS_OF_DATASET.subject),
         publishes=("events.registry.>",),
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
     ),

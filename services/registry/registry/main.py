@@ -4,6 +4,7 @@ from common.outbox import OutboxRelay
 from common.service import Service, run
 from registry.engine.inspector import Bounds, ProcessInspector
 from registry.engine.storage import ObjectStorage
+from registry.freeing import Freeing
 from registry.handlers import HANDLERS, Deps
 from registry.settings import Settings
 from registry.sweeper import Sweeper
@@ -24,13 +25,16 @@ async def build(service: Service, settings: Settings) -> None:
         limits=settings.limits,
     )
     relay = OutboxRelay(database, bus)
+    freeing = Freeing(database, storage)
     deps = Deps(
         database=database,
         relay=relay,
         inspector=ProcessInspector(objects, settings.data_dir / NAME, bounds),
         storage=storage,
+        bus=bus,
+        freeing=freeing,
     )
-    sweeper = Sweeper(database, storage, interval=settings.sweep_interval, age=settings.orphan_age)
+    sweeper = Sweeper(database, storage, freeing, interval=settings.sweep_interval, age=settings.orphan_age)
     service.spawn("relay", relay.run)
     service.spawn("sweeper", sweeper.run)
     await bus.serve(HANDLERS, deps)

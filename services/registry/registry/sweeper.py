@@ -1,4 +1,5 @@
-"""Removes uploads that were never entered: their gateway died before it could register them or take them back.
+"""Removes uploads that were never entered, whose gateway died before it could register them or take them back, and what
+deleted models left.
 
 Any number of replicas may sweep: what they remove is the same, and removing it twice is fine. An upload is entered
 within minutes of being stored or never, so none that is old enough can still become a data set.
@@ -12,6 +13,7 @@ from common.telemetry import Counter, get_logger
 from contracts.base import Refused
 from registry.domain.uploads import expired
 from registry.engine.storage import Storage
+from registry.freeing import Freeing
 from registry.store import datasets
 
 _log = get_logger("sweeper")
@@ -21,8 +23,11 @@ _REMOVED = Counter("registry_orphans_removed_total", "Uploads removed because no
 class Sweeper:
     """Works every `interval`, on uploads older than `age`."""
 
-    def __init__(self, database: Database, storage: Storage, *, interval: timedelta, age: timedelta) -> None:
+    def __init__(
+        self, database: Database, storage: Storage, freeing: Freeing, *, interval: timedelta, age: timedelta
+    ) -> None:
         self._database = database
+        self._freeing = freeing
         self._storage = storage
         self._interval = interval
         self._age = age
@@ -31,6 +36,7 @@ class Sweeper:
         """Sweeps until cancelled. A database or object store that is away is waited for."""
         while True:
             try:
+                await self._freeing.free_waiting()
                 await self.sweep()
             except Refused as refused:
                 _log.warning("sweeper_waits", error=refused.message)

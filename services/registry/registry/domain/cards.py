@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from contracts.registry import Dataset, Model
+from registry.domain.comparing import lower_is_better
+from registry.domain.plots import Point
 
 _METRIC_NAMES: Mapping[str, str] = {
     "loss": "Loss (nats per token)",
@@ -16,18 +18,18 @@ _METRIC_NAMES: Mapping[str, str] = {
 }
 _BASE = "base_"
 _EVALUATED = "eval_"
-_LOWER_IS_BETTER = ("loss", "perplexity")
 
 
-def card(model: Model, dataset: Dataset | None) -> str:
-    """The card of `model`; `dataset` is what it was trained on, where the registry knows it."""
+def card(model: Model, dataset: Dataset | None, curve: Sequence[Point] = ()) -> str:
+    """The card of `model`; `dataset` is what it was trained on, where the registry knows it, `curve` the losses."""
     sections = [
         f"---\n{_metadata(model, dataset)}---",
         f"# {_inline(model.model_name)}",
         _description(model),
-        _training(model),
+        _training(model, curve),
         _data(model, dataset),
         _evaluation(model),
+        *_checks(model),
         _limitations(model),
         _use(model),
     ]
@@ -40,7 +42,7 @@ def card(model: Model, dataset: Dataset | None) -> str:
 def _metadata(model: Model, dataset: Dataset | None) -> str:
     method = model.training_config.get("method")
     adapter = "adapter" in model.exports
-    tags = ["text-generation", "fine-tuned", *([method] if isinstance(method, str) else [])]
+    tags = ["text-generation", "fine-tuned", *([method] if isinstance(method, str) else []), *model.tags]
     lines = [
         f"base_model: {_quoted(model.base_model)}",
         f"base_model_relation: {'adapter' if adapter else 'finetune'}",
@@ -50,7 +52,29 @@ def _metadata(model: Model, dataset: Dataset | None) -> str:
     ]
     if model.dataset_id is not None:
         lines += _listed("datasets", [model.dataset_id])
+    lines += _results(model, dataset)
     return "\n".join(lines) + "\n"
+
+
+def _results(model: Model, dataset: Dataset | None) -> list[str]:
+    """The metrics as the hub reads them, to show and to compare them."""
+    if not model.metrics:
+        return []
+    name = dataset.filename if dataset is not None else model.dataset_id or "held-out rows"
+    lines = [
+        "model-index:",
+        f"- name: {_quoted(model.model_name)}",
+        "  results:",
+        "  - task:",
+        "      type: text-generation",
+        "    dataset:",
+        f"      name: {_quoted(name)}",
+        f"      type: {_quoted(model.dataset_id or 'custom')}",
+        "    metrics:",
+    ]
+    for key, value in model.metrics.items():
+        lines += [f"    - type: {_quoted(key)}", f"      value: {value!r}"]
+    return lines
 
 
 def _listed(key: str, values: Iterable[str]) -> list[str]:
@@ -79,6 +103,8 @@ def _description(model: Model) -> str:
         lines.append(model.description.strip())
     facts = [
         ("Model id", _code(model.model_id)),
+        ("Version", f"{model.version} of {_code(model.model_name)}"),
+        *([("Aliases", ", ".join(_code(alias) for alias in model.aliases))] if model.aliases else []),
         ("Run", _code(model.run_id)),
         ("Registered", model.created_at.strftime("%Y-%m-%d %H:%M UTC")),
         ("Exports", ", ".join(_code(name) for name in model.exports)),
@@ -90,11 +116,39 @@ def _description(model: Model) -> str:
 _METHODS: Mapping[str, str] = {"lora": "LoRA", "qlora": "QLoRA", "full": "full fine-tuning"}
 
 
-def _training(model: Model) -> str:
+def _training(model: Model, curve: Sequence[Point]) -> str:
     rows = [(_code(name), _code(_plain(value))) for name, value in model.training_config.items() if value is not None]
-    return "## Training Configuration\n\n" + (
-        _table(("Parameter", "Value"), rows) if rows else "Nothing was recorded of the training."
+    text = _table(("Parameter", "Value"), rows) if rows else "Nothing was recorded of the training."
+    parts = ["## Training Configuration", text, *_losses(model, curve)]
+    return "\n\n".join(parts)
+
+
+def _losses(model: Model, curve: Sequence[Point]) -> list[str]:
+    if not curve:
+        return []
+    shown = [curve[index * (len(curve) - 1) // 4] for index in range(5)] if len(curve) > 5 else list(curve)
+    rows = [(str(point.step), _told(point.loss), _told(point.eval_loss)) for point in shown]
+    return [
+        "### Loss",
+        f"![Loss by step](/api/v1/models/{model.model_id}/loss.svg)",
+        _table(("Step", "Training loss", "Held-out loss"), rows),
+    ]
+
+
+def _told(loss: float | None) -> str:
+    return "" if loss is None else _number(loss)
+
+
+def _checks(model: Model) -> list[str]:
+    if not model.checks:
+        return []
+    rows = [(_code(check.format), check.quantization or "", f"{check.top1_agreement:.2%}") for check in model.checks]
+    note = (
+        "Each export was loaded again before it was registered, and its logits compared. Below: at how many positions"
+        " of a random text its most probable token is that of the trained model."
     )
+    table = _table(("Export", "Type", "Same most probable token"), rows)
+    return [f"## Exports\n\n{note}\n\n{table}"]
 
 
 def _data(model: Model, dataset: Dataset | None) -> str:
@@ -139,7 +193,7 @@ def _limitations(model: Model) -> str:
     worse = [
         _title(name)
         for name, value, base in _compared(model.metrics)
-        if base is not None and (value >= base if name.endswith(_LOWER_IS_BETTER) else value <= base)
+        if base is not None and (value >= base if lower_is_better(name) else value <= base)
     ]
     if worse:
         points.insert(0, f"On the held-out rows it is no better than its base model by: {_inline(', '.join(worse))}.")
@@ -154,9 +208,10 @@ def _use(model: Model) -> str:
         '  -H "Content-Type: application/json" \\\n'
         f"  -d '{body}'"
     )
+    version = _code(f"{model.model_name}@{model.version}")
     return (
         "## How to Use\n\nAsk it through the platform's OpenAI-compatible API. Its name asks for the newest model of "
-        f"that name, its id ({_code(model.model_id)}) for this one:\n\n```bash\n{command}\n```"
+        f"that name, its id ({_code(model.model_id)}) or {version} for this one:\n\n```bash\n{command}\n```"
     )
 
 

@@ -1,10 +1,10 @@
-"""Models: when two registrations are the same, and where exports lie."""
+"""Models: when two registrations are the same, where exports lie, and what may be done with a model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from contracts.base import RefusalCode, Refused
-from contracts.pipeline import ExportFormat
-from contracts.registry import Model, RegisterModel
+from contracts.pipeline import ExportFormat, GgufType
+from contracts.registry import Model, ModelFile, RegisterModel
 from contracts.topology import ARTIFACTS_BUCKET
 
 
@@ -29,6 +29,13 @@ def check_entry(entry: RegisterModel) -> None:
     ]
     if errors:
         raise Refused(RefusalCode.INVALID, "The model cannot be entered", {"errors": errors})
+
+
+def paths_of(entry: RegisterModel) -> set[str]:
+    """Where what belongs to the model lies: its exports, and what its training left."""
+    folder = f"s3://{ARTIFACTS_BUCKET}/"
+    trained = {step.path for step in entry.lineage if step.kind == "training" and step.path is not None}
+    return {path.rstrip("/") for path in {*entry.exports.values(), *trained} if path.startswith(folder)}
 
 
 def check_exported(counts: Mapping[ExportFormat, int]) -> None:
@@ -56,3 +63,55 @@ def exported_path(model: Model, format: ExportFormat) -> str:  # noqa: A002 - th
         there = ", ".join(model.exports)
         raise Refused(RefusalCode.NOT_FOUND, f"Model {model.model_id} has no export {format!r}; it has: {there}")
     return path
+
+
+def checksummed(files: Iterable[ModelFile], model: Model, format: ExportFormat) -> list[ModelFile]:  # noqa: A002
+    """The files with the checksums that were taken as they were written."""
+    known = {file.name: file.sha256 for file in model.files if file.format == format}
+    return [file.model_copy(update={"sha256": known.get(file.name)}) for file in files]
+
+
+def quantized(files: list[ModelFile], quantization: GgufType | None) -> list[ModelFile]:
+    """Those of one type of GGUF, or all. Raises `Refused(NOT_FOUND)` for a type that was not written."""
+    if quantization is None:
+        return files
+    found = [file for file in files if file.name.endswith(f"-{quantization}.gguf")]
+    if not found:
+        there = ", ".join(file.name for file in files)
+        raise Refused(RefusalCode.NOT_FOUND, f"There is no file of type {quantization}; there are: {there}")
+    return found
+
+
+def names_of(model: Model, newest: str | None) -> list[str]:
+    """What a served model is asked by; `newest` is the id of the newest served model of its name."""
+    names = [model.model_id, f"{model.model_name}@{model.version}"]
+    names += [f"{model.model_name}@{alias}" for alias in model.aliases]
+    return [*names, model.model_name] if newest == model.model_id else names
+
+
+def check_deployable(model: Model) -> None:
+    """Raises `Refused(CONFLICT)` for a model that no engine can load beside others."""
+    if "adapter" not in model.exports:
+        raise Refused(
+            RefusalCode.CONFLICT,
+            f"{model.model_id} has no adapter export, and engines load adapters only: serve its"
+            f" {' or '.join(model.exports)} export with an engine of its own, and attach that",
+        )
+
+
+def check_served(model: Model) -> None:
+    """Raises `Refused(CONFLICT)`: whoever asks by an alias must be answered."""
+    if model.deployment == "none":
+        raise Refused(RefusalCode.CONFLICT, f"{model.model_id} is not deployed; deploy it first")
+    check_deployable(model)
+
+
+def check_unused(model: Model, *, deletes: bool) -> None:
+    """Raises `Refused(CONFLICT)` for a model that somebody may count on."""
+    if model.aliases:
+        names = ", ".join(f"{model.model_name}@{alias}" for alias in model.aliases)
+        hint = "move or remove the alias first, or ask with force=true"
+        raise Refused(RefusalCode.CONFLICT, f"{model.model_id} is {names}; {hint}", {"aliases": model.aliases})
+    if deletes and model.deployment == "requested":
+        hint = "undeploy it first, or ask with force=true"
+        raise Refused(RefusalCode.CONFLICT, f"{model.model_id} is deployed; {hint}")

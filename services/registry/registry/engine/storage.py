@@ -14,6 +14,9 @@ class Storage(Protocol):
     async def files_of(self, export: str) -> list[ModelFile]:
         """The files of an export, which is one object or a folder of them; none when there is nothing."""
 
+    async def remove_all(self, export: str) -> int:
+        """Removes the files of an export; how many bytes they were. Those that are gone are fine."""
+
     async def uploads(self) -> list[Upload]:
         """Everything that was ever uploaded as a data set and is still there."""
 
@@ -30,6 +33,12 @@ class ObjectStorage:
     async def files_of(self, export: str) -> list[ModelFile]:
         path = S3Path.parse(export.rstrip("/"))
         return [_file(info, path) for info in await self._objects.list(path) if _belongs(info, path)]
+
+    async def remove_all(self, export: str) -> int:
+        files = await self.files_of(export)
+        for file in files:
+            await self._objects.remove(S3Path(file.bucket, file.key))
+        return sum(file.size for file in files)
 
     async def uploads(self) -> list[Upload]:
         found = await self._objects.list(S3Path(DATASETS_BUCKET, UPLOAD_PREFIX))

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from common.bus import Handlers
+from common.bus import Bus, Handlers
 from common.database import Database
 from common.outbox import OutboxRelay
 from registry.engine.inspector import Inspector
 from registry.engine.storage import Storage
+from registry.freeing import Freeing
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Deps:
     relay: OutboxRelay
     inspector: Inspector
     storage: Storage
+    bus: Bus
+    freeing: Freeing
 
 
 HANDLERS = Handlers[Deps]()

@@ -1,31 +1,46 @@
-"""Models: entering, finding, describing and handing them out."""
+"""Models: entering, finding, changing, handing out and deleting them."""
 
 import secrets
 
 from common import outbox
+from common.database import Connection
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import ExportFormat
 from contracts.registry import (
+    DELETE_MODEL,
     GET_DOWNLOAD,
     GET_MODEL,
-    GET_MODEL_CARD,
     LIST_MODELS,
     MODEL_REGISTERED,
     REGISTER_MODEL,
+    UPDATE_MODEL,
+    DeleteModel,
     Download,
     GetDownload,
     GetModel,
     ListModels,
     Model,
-    ModelCard,
+    ModelDeleted,
     ModelPage,
     ModelRegistered,
     RegisterModel,
+    UpdateModel,
 )
-from registry.domain.cards import card
-from registry.domain.models import check_entry, check_exported, confirmed, exported_path
+from registry.domain.models import (
+    check_entry,
+    check_exported,
+    check_served,
+    check_unused,
+    checksummed,
+    confirmed,
+    exported_path,
+    paths_of,
+    quantized,
+)
+from registry.domain.references import read_reference
 from registry.handlers.deps import HANDLERS, Deps
-from registry.store import datasets, models
+from registry.handlers.telling import tell
+from registry.store import freeing, models, serving, storable
 
 
 @HANDLERS.on(REGISTER_MODEL)
@@ -34,9 +49,39 @@ async def register_model(deps: Deps, request: RegisterModel) -> Model:
     async with deps.database.connection() as connection:
         model = await models.find_by_key(connection, request.idempotency_key)
     if model is None:
-        check_exported(await _count_files(deps, request))
-        model = await _enter(deps, request)
+        async with deps.database.transaction() as connection:
+            model = await _enter(deps, connection, request)
+        deps.relay.kick()
     return confirmed(model, request)
+
+
+async def _enter(deps: Deps, connection: Connection, request: RegisterModel) -> Model:
+    revision = await serving.take_turn(connection)
+    earlier = await models.find_by_key(connection, request.idempotency_key)
+    if earlier is not None:
+        return earlier
+    paths = paths_of(request)
+    if await freeing.leaving(connection, paths):
+        raise Refused(RefusalCode.UNAVAILABLE, "The exports belonged to a deleted model and are being removed")
+    # In turn with deletions, so that what is counted here stays.
+    check_exported(await _count_files(deps, request))
+    model = await models.add(connection, f"model_{secrets.token_hex(8)}", request, revision)
+    await freeing.own(connection, model.model_id, paths)
+    if request.aliases:
+        check_served(model)
+        for alias in request.aliases:
+            await serving.move_alias(connection, model.model_name, alias, model.model_id, revision)
+        model = await found(connection, model.model_id)
+    event = ModelRegistered(
+        model_id=model.model_id,
+        model_name=model.model_name,
+        base_model=model.base_model,
+        exports=model.exports,
+        chat_template=model.chat_template,
+    )
+    await outbox.add(connection, MODEL_REGISTERED, event, message_id=f"registered.{model.model_id}")
+    await tell(connection, revision)
+    return model
 
 
 async def _count_files(deps: Deps, request: RegisterModel) -> dict[ExportFormat, int]:
@@ -48,55 +93,62 @@ async def _count_files(deps: Deps, request: RegisterModel) -> dict[ExportFormat,
         raise Refused(RefusalCode.UNAVAILABLE, message, refused.metadata) from refused
 
 
-async def _enter(deps: Deps, request: RegisterModel) -> Model:
-    async with deps.database.transaction() as connection:
-        model = await models.add(connection, f"model_{secrets.token_hex(8)}", request)
-        if model is None:
-            earlier = await models.find_by_key(connection, request.idempotency_key)
-            assert earlier is not None  # noqa: S101 - models are never deleted
-            return earlier
-        event = ModelRegistered(
-            model_id=model.model_id,
-            model_name=model.model_name,
-            base_model=model.base_model,
-            exports=model.exports,
-            chat_template=model.chat_template,
-        )
-        await outbox.add(connection, MODEL_REGISTERED, event, message_id=f"registered.{model.model_id}")
-    deps.relay.kick()
-    return model
-
-
 @HANDLERS.on(GET_MODEL)
 async def get_model(deps: Deps, request: GetModel) -> Model:
     async with deps.database.connection() as connection:
-        model = await models.find(connection, request.model_id)
+        return await found(connection, request.model_id)
+
+
+async def found(connection: Connection, reference: str) -> Model:
+    """Raises `Refused(NOT_FOUND)`."""
+    model = await models.find(connection, read_reference(reference))
     if model is None:
-        raise Refused(RefusalCode.NOT_FOUND, f"There is no model {request.model_id}")
+        raise Refused(RefusalCode.NOT_FOUND, f"There is no model {reference}")
     return model
 
 
 @HANDLERS.on(LIST_MODELS)
 async def list_models(deps: Deps, request: ListModels) -> ModelPage:
     async with deps.database.connection() as connection:
-        found, total = await models.newest(connection, request.limit, request.offset, request.base_model)
+        page, total = await models.newest(connection, request)
     return ModelPage(
-        models=found,
+        models=page,
         total=total,
         limit=request.limit,
         offset=request.offset,
-        has_more=request.offset + len(found) < total,
+        has_more=request.offset + len(page) < total,
     )
 
 
-@HANDLERS.on(GET_MODEL_CARD)
-async def get_model_card(deps: Deps, request: GetModel) -> ModelCard:
-    model = await get_model(deps, request)
-    dataset = None
-    if model.dataset_id is not None:
-        async with deps.database.connection() as connection:
-            dataset = await datasets.find(connection, model.dataset_id)
-    return ModelCard(model_id=model.model_id, markdown=card(model, dataset))
+@HANDLERS.on(UPDATE_MODEL)
+async def update_model(deps: Deps, request: UpdateModel) -> Model:
+    if not storable(request.description or ""):
+        errors = [{"field": "description", "message": "holds a zero character"}]
+        raise Refused(RefusalCode.INVALID, "The model cannot be described so", {"errors": errors})
+    async with deps.database.transaction() as connection:
+        model = await found(connection, request.model_id)
+        await models.describe(connection, model.model_id, request.description, request.tags)
+        return await found(connection, model.model_id)
+
+
+@HANDLERS.on(DELETE_MODEL)
+async def delete_model(deps: Deps, request: DeleteModel) -> ModelDeleted:
+    async with deps.database.transaction() as connection:
+        revision = await serving.take_turn(connection)
+        model = await found(connection, request.model_id)
+        if not request.force:
+            check_unused(model, deletes=True)
+        await serving.drop_aliases(connection, model.model_id, revision)
+        paths = await freeing.delete(connection, model.model_id, revision)
+        await tell(connection, revision)
+    deps.relay.kick()
+    try:
+        size = await deps.freeing.free(paths)
+    except Refused as refused:
+        if refused.code is not RefusalCode.STORAGE_FAILED:
+            raise
+        return ModelDeleted(model_id=model.model_id, freed_bytes=0, pending=True)
+    return ModelDeleted(model_id=model.model_id, freed_bytes=size, pending=False)
 
 
 @HANDLERS.on(GET_DOWNLOAD)
@@ -105,4 +157,11 @@ async def get_download(deps: Deps, request: GetDownload) -> Download:
     files = await deps.storage.files_of(exported_path(model, request.format))
     if not files:
         raise Refused(RefusalCode.STORAGE_FAILED, f"The files of {model.model_id} are gone from the object store")
-    return Download(model_id=model.model_id, model_name=model.model_name, format=request.format, files=files)
+    return Download(
+        model_id=model.model_id,
+        model_name=model.model_name,
+        version=model.version,
+        format=request.format,
+        files=quantized(checksummed(files, model, request.format), request.quantization),
+        created_at=model.created_at,
+    )

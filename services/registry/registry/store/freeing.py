@@ -1,0 +1,44 @@
+"""Which objects belong to models, and which are to be removed since they belong to none any more."""
+
+from collections.abc import Collection
+
+from common.database import Connection
+
+
+async def own(connection: Connection, model_id: str, paths: Collection[str]) -> None:
+    await connection.executemany(
+        "INSERT INTO model_paths (path, model_id) VALUES ($1, $2)", [(path, model_id) for path in set(paths)]
+    )
+
+
+async def leaving(connection: Connection, paths: Collection[str]) -> list[str]:
+    """Those of the paths that are being removed."""
+    rows = await connection.fetch("SELECT path FROM freeing WHERE path = ANY($1::text[])", list(paths))
+    return [row["path"] for row in rows]
+
+
+async def delete(connection: Connection, model_id: str, revision: int) -> list[str]:
+    """Marks the model as deleted; the paths that are to be removed, since no other model has them."""
+    await connection.execute(
+        "UPDATE models SET deleted_at = clock_timestamp(), deployment = 'none', revision = $2 WHERE model_id = $1",
+        model_id,
+        revision,
+    )
+    rows = await connection.fetch(
+        "WITH gone AS (DELETE FROM model_paths WHERE model_id = $1 RETURNING path)"
+        " INSERT INTO freeing (path) SELECT path FROM gone"
+        " WHERE NOT EXISTS (SELECT FROM model_paths AS other WHERE other.path = gone.path AND other.model_id <> $1)"
+        " ON CONFLICT DO NOTHING RETURNING path",
+        model_id,
+    )
+    await connection.execute("DELETE FROM loss_curves WHERE model_id = $1", model_id)
+    return [row["path"] for row in rows]
+
+
+async def waiting(connection: Connection) -> list[str]:
+    rows = await connection.fetch("SELECT path FROM freeing ORDER BY since")
+    return [row["path"] for row in rows]
+
+
+async def freed(connection: Connection, path: str) -> None:
+    await connection.execute("DELETE FROM freeing WHERE path = $1", path)
