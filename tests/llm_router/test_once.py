@@ -172,7 +172,7 @@ async def test_what_is_answered_while_the_database_is_away_is_kept_when_it_is_ba
 
 
 async def test_one_whose_maker_died_is_made_by_another(open_house: Open) -> None:
-    house = await open_house()
+    house = await open_house(idempotency_lease_seconds=1)
     key = new_key()
     async with house.database.connection() as connection:
         await connection.execute(

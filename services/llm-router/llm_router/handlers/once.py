@@ -24,7 +24,7 @@ from llm_router.store import kept
 
 _log = get_logger("idempotency")
 _LOOK_SECONDS = 0.2
-_KEEP_AGAIN_SECONDS = 0.1
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _PATIENCE_SECONDS = 2.0
 """How long a caller waits for what it already has to be kept."""
 _SWEEP_SECONDS = 600.0
@@ -91,6 +91,7 @@ class _Claim:
         await asyncio.wait({keeping}, timeout=_PATIENCE_SECONDS)
 
     async def _keep(self, reply: bytes) -> None:
+        pause = _FIRST_PAUSE
         while True:
             try:
                 async with self.deps.database.connection() as connection:
@@ -98,7 +99,8 @@ class _Claim:
                 return
             except Refused as refused:
                 _log.warning("completion_waits", reason=refused.message)
-            await asyncio.sleep(_KEEP_AGAIN_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def renew(self) -> None:
         lease = self.deps.making_seconds

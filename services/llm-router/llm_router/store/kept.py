@@ -24,14 +24,19 @@ async def claim(
     lease: float,
     keep: float,
 ) -> bool:
-    """Whether `holder` may make the completion: nobody has it, nor makes it. Durations in seconds."""
+    """Whether `holder` may make the completion: nobody has it, nor makes it. Durations in seconds.
+
+    While the database is away, nobody can renew a lease or keep what is made: after its start it gives everybody the
+    time of a lease to do so.
+    """
     row = await connection.fetchrow(
         "INSERT INTO kept_completions AS kept (principal, key, fingerprint, holder, held_until, expires_at)"
         " VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5),"
         " clock_timestamp() + make_interval(secs => $6))"
         " ON CONFLICT (principal, key) DO UPDATE SET fingerprint = excluded.fingerprint, reply = NULL,"
         " holder = excluded.holder, held_until = excluded.held_until, expires_at = excluded.expires_at"
-        " WHERE kept.expires_at < clock_timestamp() OR (kept.reply IS NULL AND kept.held_until < clock_timestamp())"
+        " WHERE kept.expires_at < clock_timestamp() OR (kept.reply IS NULL AND kept.held_until < clock_timestamp()"
+        " AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => $5))"
         " RETURNING true",
         principal,
         key,
