@@ -16,7 +16,7 @@ from common.bus import Bus
 from common.settings import ServiceSettings
 from tests.chaos import workers
 from tests.chaos.adversary import Adversary
-from tests.chaos.checks import Verdict, judge
+from tests.chaos.checks import Verdict, bills_match_what_was_served, judge
 from tests.chaos.clients import Client
 from tests.chaos.engine import CountingEngine, serving
 from tests.chaos.history import ENDED, History, Hit
@@ -115,8 +115,7 @@ async def campaign(house: House, settings: Settings, progress: Progress) -> Outc
             await ledger.settle()
             await _told_to_the_end(client, history, settings)
         history.servings = list(engine.servings)
-        await _billed(ledger, history)
-        await ledger.read()
+        await _billed(tap, ledger, history)
     history.crashes = [line for line in house.log_lines if _CRASHES.search(line)][:_MOST_CRASHES]
     progress.phase = "judged"
     return Outcome(settings, deeds, stories, history, judge(history))
@@ -185,18 +184,21 @@ async def _told_to_the_end(client: Client, history: History, settings: Settings)
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _billed(ledger: Ledger, history: History) -> None:
-    """Waits until as many completions are recorded as were served, or no more come."""
-    served = sum(one.ended is not None for one in history.servings)
-    before, since = -1, time.monotonic()
-    while (billed := await ledger.billed()) < served and time.monotonic() - since < _STILL_SECONDS:
-        if billed != before:
-            before, since = billed, time.monotonic()
+async def _billed(tap: Wiretap, ledger: Ledger, history: History) -> None:
+    """Reads the ledger when all interactions are written down; what a router took that died comes again after ten
+    seconds."""
+    deadline = time.monotonic() + _RECORDING_SECONDS
+    while True:
+        waiting = await tap.records()
+        await ledger.read()
+        complete = not waiting and not any(bills_match_what_was_served(history))
+        if complete or time.monotonic() > deadline:
+            break
         await asyncio.sleep(_LOOK_SECONDS)
+    history.left["messages with interactions"] = waiting
 
 
-_STILL_SECONDS = 13.0
-"""Longer than a batch of interactions waits that its router took and did not write."""
+_RECORDING_SECONDS = 30.0
 
 
 @asynccontextmanager

@@ -13,7 +13,10 @@ Check = Callable[[History], Findings]
 
 _CALL_MARGIN = 1.0
 """Seconds after an engine's answer within which the router that asked has read, kept and recorded it."""
+_KEEP_MARGIN = 3.0
+"""Seconds after Postgres or NATS is back within which it has kept what it could not keep before."""
 _CLOCK_MARGIN = 0.05
+_SERVERS = ("postgres", "nats")
 
 
 @dataclass(frozen=True)
@@ -241,16 +244,20 @@ def completions_are_billed_once(history: History) -> Findings:
 
 
 def bills_match_what_was_served(history: History) -> Findings:
-    """Each completion that an engine served is recorded once; one may be missing whose router was hit meanwhile."""
+    """Each completion that an engine served is recorded once; one may be missing whose router was hit meanwhile.
+
+    One whose caller left while its last words were on their way may be recorded as left.
+    """
     billed: defaultdict[str, int] = defaultdict(int)
+    left: defaultdict[str, int] = defaultdict(int)
     for bill in history.bills:
-        billed[bill.tag] += 1
+        (billed if bill.completed else left)[bill.tag] += 1
     served = _served(history)
     for tag in served.keys() | billed.keys():
         lost = sum(_hit_during(history, serving) for serving in served.get(tag, ()))
         number = len(served.get(tag, ()))
         yield _unless(
-            number - lost <= billed[tag] <= number,
+            number - lost <= billed[tag] + left[tag] and billed[tag] <= number,
             f"{tag} was served {number} times, {lost} of them in a crash, and is recorded {billed[tag]} times",
         )
 
@@ -273,9 +280,16 @@ def _runs_that_ask(history: History, tag: str) -> int:
 
 
 def _hit_during(history: History, serving: Serving) -> bool:
+    """Whether a router was hit while one of them alone knew of this completion.
+
+    That is until it has kept and recorded it, which it cannot while Postgres or NATS is away.
+    """
     assert serving.ended is not None
-    ended = serving.ended + _CALL_MARGIN
-    return any(_is_a_routers(hit) and hit.began <= ended and hit.ended >= serving.began for hit in history.hits)
+    known = serving.ended + _CALL_MARGIN
+    for hit in sorted(history.hits, key=lambda hit: hit.began):
+        if hit.target in _SERVERS and hit.began <= known:
+            known = max(known, hit.ended + _KEEP_MARGIN)
+    return any(_is_a_routers(hit) and hit.began <= known and hit.ended >= serving.began for hit in history.hits)
 
 
 def _is_a_routers(hit: Hit) -> bool:

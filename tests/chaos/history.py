@@ -116,10 +116,11 @@ class Finish:
 
 @dataclass(frozen=True)
 class Bill:
-    """An interaction that is recorded as completed."""
+    """An interaction that is recorded; one that has not `completed` was left or failed before its end was heard."""
 
     interaction_id: str
     tag: str
+    completed: bool = True
 
 
 @dataclass(frozen=True)

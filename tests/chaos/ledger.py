@@ -30,9 +30,10 @@ _STEPS = """
     FROM orchestrator.steps ORDER BY run, position
 """
 _JOBS = "SELECT id, run_id, idempotency_key, status FROM orchestrator.runs WHERE kind = 'job' ORDER BY id"
-_BILLS = (
-    "SELECT interaction_id, input_text FROM llm_router.interactions WHERE status = 'completed' AND route = 'workflow'"
-)
+_BILLS = """
+    SELECT interaction_id, input_text, status FROM llm_router.interactions
+    WHERE status IN ('completed', 'cancelled') AND route = 'workflow'
+"""
 _LEFT = {
     "steps that go on in a run that has ended": """
         SELECT count(*) FROM orchestrator.steps JOIN orchestrator.runs ON runs.id = run
@@ -86,19 +87,12 @@ class Ledger:
             history.runs = [_run(row, steps.get(row["number"], [])) for row in await connection.fetch(_RUNS)]
             history.jobs = [_job(row, steps.get(row["id"], [])) for row in await connection.fetch(_JOBS)]
             history.bills = [
-                Bill(row["interaction_id"], tag_of(row["input_text"])) for row in await connection.fetch(_BILLS)
+                Bill(row["interaction_id"], tag_of(row["input_text"]), row["status"] == "completed")
+                for row in await connection.fetch(_BILLS)
             ]
         finally:
             await connection.close()
         history.left = await self._left()
-
-    async def billed(self) -> int:
-        """How many completions are recorded by now."""
-        connection = await asyncpg.connect(self._url)
-        try:
-            return len(await connection.fetch(_BILLS))
-        finally:
-            await connection.close()
 
     async def _left(self) -> dict[str, int]:
         connection = await asyncpg.connect(self._url)

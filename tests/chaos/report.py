@@ -79,9 +79,10 @@ def _runs(outcome: Outcome) -> Table:
 def _verdicts(outcome: Outcome) -> Table:
     history = outcome.history
     served = sum(serving.ended is not None for serving in history.servings)
+    billed = sum(bill.completed for bill in history.bills)
     table = Table(
         title="What was checked",
-        caption=f"{served:,} completions served, {len(history.bills):,} recorded; {len(history.told):,} messages told",
+        caption=f"{served:,} completions served, {billed:,} recorded; {len(history.told):,} messages told",
     )
     for column in ("check", "looked at", "verdict"):
         table.add_column(column, justify="right" if column == "looked at" else "left")

@@ -162,6 +162,21 @@ def test_a_crash_of_a_router_in_a_call_excuses_a_second_completion_and_a_lost_re
         assert bool(_named(verdicts, "bills match what was served").complaints) is not holds
 
 
+def test_a_completion_that_could_not_be_kept_is_lost_with_its_router() -> None:
+    history = sound()
+    history.servings.append(Serving(4, "k1/one", 20.0, 20.5))
+    history.hits = [Hit(1, "kill", "postgres", 10.4, 15.0), Hit(2, "kill", "llm_router-0", 14.0, 18.0)]
+    assert not _named(judge(history), "completions are billed once").complaints
+    history.hits.pop()
+    assert _named(judge(history), "completions are billed once").complaints
+
+
+def test_a_completion_whose_caller_left_in_the_last_moment_may_be_recorded_as_left() -> None:
+    history = sound()
+    history.bills[0] = replace(history.bills[0], completed=False)
+    assert not _named(judge(history), "bills match what was served").complaints
+
+
 def test_a_seed_says_what_is_done_to_whom_and_when() -> None:
     deeds = plan(7, 120, Fleet())
     assert deeds == plan(7, 120, Fleet())

@@ -87,6 +87,11 @@ class Wiretap:
             return f"not purged: {error!r}"
         return "purged"
 
+    async def records(self) -> int:
+        """How many messages with interactions nobody has written down yet. Raises NatsError, TimeoutError."""
+        info = await self._client.jetstream(timeout=2).stream_info(router.INTERACTIONS_RECORDED.stream)
+        return info.state.messages
+
     async def repeat(self, what: str, dice: random.Random) -> str:
         """Says some of what was heard again, in a random order; how much."""
         recent = [heard for heard in self._heard[what] if time.monotonic() - heard.at < _MEMORY_SECONDS]
