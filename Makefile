@@ -9,7 +9,7 @@ WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-vllm test-only lint format sdk bench bench-gateway bench-workflows fuzz soak chaos lock clean
+.PHONY: help setup run demo test test-vllm test-only lint format sdk bench bench-gateway bench-workflows bench-burst fuzz soak chaos lock clean
 
 help: ## list these habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench-gateway: $(READY) $(VENV)-litellm $(VENV)-tensorzero ## measure beside oth
 
 bench-workflows: $(READY) $(VENV)-dbos ## measure durable runs beside DBOS Transact on the same Postgres, in one run
 	@$(BIN)/python -m tests.bench.workflows --dbos $(VENV)-dbos $(ARGS)
+
+bench-burst: $(READY) ## measure 10,000 runs at once over the whole path, and how soon cancelling takes effect
+	@$(BIN)/python -m tests.bench.workflows.burst $(ARGS)
 
 $(VENV)-%: requirements/bench-%.txt
 	@echo "Installing $* into $@ (once) ..."

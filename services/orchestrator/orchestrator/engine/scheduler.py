@@ -102,7 +102,7 @@ class Scheduler:
 
     async def _start(self, schedule_id: int, principal: Principal) -> bool:
         """Raises `Refused(INVALID)` for a schedule that is never due again."""
-        async with self._deps.database.transaction() as connection:
+        async with self._deps.turnstile.through(principal.id), self._deps.database.transaction() as connection:
             schedule = await schedules.claim(connection, schedule_id, self._now())
             if schedule is None:
                 return False

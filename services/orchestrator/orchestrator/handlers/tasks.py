@@ -103,7 +103,7 @@ async def _answer(deps: Deps, new: NewTask, system: str) -> TaskRecord:
 async def _plan(deps: Deps, new: NewTask, system: str, found: Structure) -> TaskRecord:
     policy = deps.policy
     plan = task_plan(found, max_attempts=policy.task_attempts, timeout_seconds=policy.task_step_timeout)
-    async with deps.database.transaction() as connection:
+    async with deps.turnstile.through(new.owner), deps.database.transaction() as connection:
         run = await runs.insert(connection, _submission(new, system), plan, hint_pause=None)
         assert run is not None  # noqa: S101 - its id is new
         await tasks.insert(connection, new, run=run.id)

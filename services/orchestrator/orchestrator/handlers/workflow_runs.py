@@ -85,7 +85,7 @@ async def fork_workflow(deps: Deps, request: ForkWorkflow) -> ExecutionStarted:
 async def _start(deps: Deps, new: NewWorkflowRun, message: str) -> ExecutionStarted:
     """Raises `Refused(CONFLICT)` when the key of the call was used for another run."""
     workflow_run.check_startable(new)
-    async with deps.database.transaction() as connection:
+    async with deps.turnstile.through(current().owner), deps.database.transaction() as connection:
         made = await enter(deps, connection, new)
     if isinstance(made, int):
         entered(deps, new)

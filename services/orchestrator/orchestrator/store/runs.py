@@ -31,7 +31,8 @@ _INSERT = f"""
         entered.id, planned.position, planned.name, planned.kind, $3, planned.config, planned.needs, planned.ancestors,
         coalesce(planned.max_attempts, $9), coalesce(planned.timeout_seconds, $10),
         planned.status, planned.waits_for, planned.approval, nullif(planned.kept_parts, 'null'),
-        CASE WHEN planned.status = 'ready' THEN line.start + planned.position END,
+        CASE WHEN planned.status = 'ready'
+            THEN line.start - 1 + row_number() OVER (PARTITION BY planned.status ORDER BY planned.position) END,
         CASE WHEN planned.status = 'ready' THEN line.now END,
         CASE WHEN planned.status = 'ready' THEN coalesce(line.now + make_interval(secs => $11), 'infinity') END,
         CASE WHEN planned.status = 'completed' THEN line.now END,

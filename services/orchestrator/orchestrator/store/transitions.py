@@ -13,7 +13,7 @@ from orchestrator.domain.policy import Policy
 _RECORD = """
     WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
     changed AS MATERIALIZED (
-        SELECT *, row_number() OVER (PARTITION BY owner ORDER BY ordinal) AS place
+        SELECT *, row_number() OVER (PARTITION BY owner, status ORDER BY ordinal) AS place
         FROM unnest(
             $1::bigint[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::boolean[],
             $7::double precision[], $8::double precision[], $9::boolean[], $10::jsonb[], $11::jsonb[]
@@ -39,7 +39,7 @@ _RECORD = """
         attempt = changed.attempt,
         waits_for = changed.waits_for,
         approval = changed.approval,
-        turn = CASE WHEN changed.status = 'ready' THEN lines.start + changed.place ELSE steps.turn END,
+        turn = CASE WHEN changed.status = 'ready' THEN lines.start + changed.place - 1 ELSE steps.turn END,
         claimable_at = CASE WHEN changed.status = 'ready' THEN clock.now + make_interval(secs => changed.delay) END,
         -- A step that may be claimed at once is hinted at now, and one that may not as soon as it may.
         hint_at = CASE
@@ -68,7 +68,8 @@ _SPLIT = """
     SELECT
         whole.run, made.position, whole.position, made.name, whole.kind, whole.owner, made.config, '{}',
         whole.ancestors, whole.max_attempts, whole.timeout_seconds, made.status, made.waits_for,
-        CASE WHEN made.status = 'ready' THEN line.start + row_number() OVER (ORDER BY made.position) END,
+        CASE WHEN made.status = 'ready'
+            THEN line.start - 1 + row_number() OVER (PARTITION BY made.status ORDER BY made.position) END,
         CASE WHEN made.status = 'ready' THEN line.now END,
         CASE WHEN made.status = 'ready' THEN coalesce(line.now + make_interval(secs => $4), 'infinity') END,
         CASE WHEN made.status = 'completed' THEN line.now END,
