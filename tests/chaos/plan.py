@@ -56,6 +56,7 @@ class _Card:
 _DECK = (
     *(_Card("kill", "orchestrator") for _ in range(3)),
     *(_Card("stop", "orchestrator", 2.5, 6.0) for _ in range(3)),
+    _Card("stop", "orchestrator", 11.0, 14.0),
     *(_Card("kill", "llm_router") for _ in range(2)),
     *(_Card("stop", "llm_router", 2.5, 9.0) for _ in range(2)),
     _Card("kill", "gateway"),
@@ -71,7 +72,8 @@ _DECK = (
     *(_Card("repeat", what) for what in ("hints", "events", "questions", "records") for _ in range(2)),
 )
 """Dealt to the last before it is shuffled again, so that also a short run meets most of it. Stops of orchestrators
-outlast their lease, and the longer ones of routers the silence after which their callers give them up."""
+outlast their lease, and one the turn of a relay; the longer ones of routers outlast the silence after which their
+callers give them up."""
 
 
 def plan(seed: int, seconds: float, fleet: Fleet, *, pause: float = 2.0) -> list[Deed]:

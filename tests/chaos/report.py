@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 
 from tests.chaos.campaign import Outcome, Progress
-from tests.chaos.history import Hit
+from tests.chaos.history import ENDED, History, Hit
 
 _LINE_SECONDS = 10.0
 _MOST_SHOWN = 10
@@ -63,17 +63,28 @@ def _deeds(outcome: Outcome) -> Table:
 def _runs(outcome: Outcome) -> Table:
     history = outcome.history
     table = Table(title="What callers wanted, and what became of it")
-    for column in ("story", "runs", "completed", "failed", "cancelled", "else"):
+    for column in ("story", "runs", "completed", "failed", "cancelled", "else", "longest, s"):
         table.add_column(column, justify="left" if column == "story" else "right")
     ends: dict[str, Counter[str]] = {}
+    took: dict[str, float] = {}
+    lengths = _lengths(history)
     for row in history.runs:
-        number = int(row.key.split("-")[2])
-        ends.setdefault(outcome.stories[number].__name__, Counter())[row.status] += 1
+        story = outcome.stories[int(row.key.split("-")[2])].__name__
+        ends.setdefault(story, Counter())[row.status] += 1
+        took[story] = max(took.get(story, 0.0), lengths.get(row.run_id, 0.0))
     ends["jobs"] = Counter(job.status for job in history.jobs)
     for story, states in sorted(ends.items()):
         known = [states[state] for state in ("completed", "failed", "cancelled")]
-        table.add_row(story, str(states.total()), *map(str, known), str(states.total() - sum(known)))
+        longest = f"{took[story]:.1f}" if story in took else ""
+        table.add_row(story, str(states.total()), *map(str, known), str(states.total() - sum(known)), longest)
     return table
+
+
+def _lengths(history: History) -> dict[int, float]:
+    """Seconds from when a caller knew of a run to when anybody saw its end."""
+    accepted = {one.run_id: one.at for one in reversed(history.accepted)}
+    ended = {sight.run_id: sight.at for sight in reversed(history.sights) if sight.status in ENDED}
+    return {run_id: ended[run_id] - at for run_id, at in accepted.items() if run_id in ended}
 
 
 def _verdicts(outcome: Outcome) -> Table:
