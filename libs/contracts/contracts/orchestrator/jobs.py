@@ -152,6 +152,24 @@ class AdjustmentAccepted(Message):
     number: int
 
 
+class FindJobsOfDataset(Message):
+    dataset_id: str = Field(pattern=r"^ds_[a-z0-9]{8,32}$")
+
+
+class JobOfDataset(Message):
+    """A job that reads a data set. `goes_on`: it has not ended, and may need it still."""
+
+    job_id: str
+    run_id: str
+    goes_on: bool
+
+
+class JobsOfDataset(Message):
+    """Those that go on first, then the newest; 100 at most."""
+
+    jobs: list[JobOfDataset]
+
+
 class TemplateAgent(Message):
     agent_name: str
     agent_class: str
@@ -184,6 +202,7 @@ SUBMIT_JOB = Rpc(
 GET_JOB = Rpc("orchestrator.v1.jobs.get", GetJob, Job, refusals=(RefusalCode.NOT_FOUND,))
 GET_JOB_OUTPUTS = Rpc("orchestrator.v1.jobs.outputs", GetJob, JobOutputs, refusals=(RefusalCode.NOT_FOUND,))
 LIST_JOBS = Rpc("orchestrator.v1.jobs.list", ListJobs, JobPage)
+FIND_JOBS_OF_DATASET = Rpc("orchestrator.v1.jobs.of_dataset", FindJobsOfDataset, JobsOfDataset)
 LIST_JOB_TEMPLATES = Rpc("orchestrator.v1.jobs.templates", Empty, JobTemplates)
 RETRY_JOB = Rpc(
     "orchestrator.v1.jobs.retry",

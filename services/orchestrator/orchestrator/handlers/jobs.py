@@ -12,11 +12,14 @@ from common.tracing import inject
 from contracts import orchestrator, registry
 from contracts.base import Empty, RefusalCode, Refused
 from contracts.orchestrator import (
+    FindJobsOfDataset,
     GetJob,
     Job,
     JobAccepted,
+    JobOfDataset,
     JobOutputs,
     JobPage,
+    JobsOfDataset,
     JobTemplates,
     ListJobs,
     RetryJob,
@@ -139,6 +142,15 @@ async def list_jobs(deps: Deps, request: ListJobs) -> JobPage:
             offset=request.offset,
         )
     return JobPage.of([job.job(one, with_result=False) for one in found], total, request)
+
+
+@HANDLERS.on(orchestrator.FIND_JOBS_OF_DATASET)
+async def find_jobs_of_dataset(deps: Deps, request: FindJobsOfDataset) -> JobsOfDataset:
+    async with deps.database.connection() as connection:
+        found = await jobs.of_dataset(connection, request.dataset_id)
+    return JobsOfDataset(
+        jobs=[JobOfDataset(job_id=job.job_id_of(run_id), run_id=run_id, goes_on=goes_on) for run_id, goes_on in found]
+    )
 
 
 async def _known(deps: Deps, job_id: str) -> JobRecord:

@@ -54,6 +54,17 @@ _COUNT = "SELECT count(*) FROM runs {chosen}"
 _PAGE = _JOBS + _CHOSEN + " ORDER BY id DESC LIMIT $5 OFFSET $6"
 
 
+_OF_DATASET = """
+    SELECT run_id, status = 'active' AS goes_on FROM runs
+    WHERE kind = $1 AND id IN (
+        SELECT run FROM steps
+        WHERE kind = 'DatasetAgent'
+            AND (config ->> 'dataset_id' = $2 OR starts_with(config ->> 'file_path', 's3://datasets/' || $2 || '/'))
+    )
+    ORDER BY status = 'active' DESC, id DESC LIMIT 100
+"""
+
+
 async def find(connection: Connection, submission: Submission) -> JobRecord | None:
     """The job that `submission` repeats: that of the owner's key, else that of the run id."""
     rows = await connection.fetch(
@@ -83,6 +94,12 @@ async def page(
     total = await connection.fetchval(_COUNT.format(chosen=_CHOSEN.format(of_status=of_status)), *chosen)
     rows = await connection.fetch(_PAGE.format(of_status=of_status), *chosen, limit, offset)
     return await _with_steps(connection, rows), total
+
+
+async def of_dataset(connection: Connection, dataset_id: str) -> list[tuple[str, bool]]:
+    """The runs that read the data set, and whether they go on: those first, then the newest."""
+    rows = await connection.fetch(_OF_DATASET, KIND, dataset_id)
+    return [(row["run_id"], row["goes_on"]) for row in rows]
 
 
 async def run_ids_like(connection: Connection, root: str) -> list[str]:
