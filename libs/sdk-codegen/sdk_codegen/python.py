@@ -19,15 +19,16 @@ _ANSWERED: Mapping[str, str] = {
     "null": "None",
     "any": "Any",
     "moment": "datetime",
+    "day": "date",
     "bytes": "bytes",
 }
-_ASKED: Mapping[str, str] = {**_ANSWERED, "moment": "datetime | str"}
+_ASKED: Mapping[str, str] = {**_ANSWERED, "moment": "datetime | str", "day": "date | str"}
 
 
 def answers(description: Description) -> str:
     """The module of models."""
     head = (
-        "from datetime import datetime",
+        "from datetime import date, datetime",
         "from typing import Annotated, Any, Literal, TypeAlias\n",
         "from pydantic import Field\n",
         "from llm_platform.schemas.record import OrNewer, Record",
@@ -37,7 +38,7 @@ def answers(description: Description) -> str:
 
 def requests(description: Description) -> str:
     """The module of typed dictionaries."""
-    head = ("from datetime import datetime", "from typing import Any, Literal, NotRequired, TypedDict")
+    head = ("from datetime import date, datetime", "from typing import Any, Literal, NotRequired, TypedDict")
     return _module("What the platform may be asked.", head, description.requests, "TypedDict", _item, _asked)
 
 

@@ -9,12 +9,15 @@ Json = dict[str, Any]
 
 _PREFIX = "#/components/schemas/"
 _ANSWERED = re.compile(r"2\d\d|101")
+_METHODS = {"get": "", "delete": "Delete"}
+_SEEN_TO = ("limit", "offset", "cursor", "after", "last_event_id", "ticket")
+"""What the clients' own pages and streams put into queries."""
 _SCALARS = ("string", "integer", "number", "boolean", "null")
 
 
 @dataclass(frozen=True)
 class Scalar:
-    """A value of JSON; `moment` is a date and time, `bytes` a file, `any` whatever there is."""
+    """A value of JSON; `moment` is a date and time, `day` a date, `bytes` a file, `any` whatever there is."""
 
     kind: str
 
@@ -87,8 +90,21 @@ def read(document: Json) -> Description:
     inline = {schema["title"]: schema for schema in bodies if "title" in schema and "$ref" not in schema}
     return Description(
         answers=_shapes({name: schemas[name] for name in answers}),
-        requests=_shapes({**{name: schemas[name] for name in asked}, **inline}),
+        requests=_shapes({**{name: schemas[name] for name in asked}, **inline, **_queries(document["paths"])}),
     )
+
+
+def _queries(paths: Json) -> dict[str, Json]:
+    """What a GET or DELETE may be asked in its query, as an object: `JobsQuery` of `GET /api/v1/jobs`."""
+    found: dict[str, Json] = {}
+    for path, item in paths.items():
+        for method, operation in item.items():
+            fields = [p for p in operation["parameters"] if p["in"] == "query" and p["name"] not in _SEEN_TO]
+            if method in _METHODS and fields:
+                words = [word for word in path.split("/") if word not in ("", "api", "v1", "llm") and word[0] != "{"]
+                name = _METHODS[method] + "".join(word.capitalize() for word in words) + "Query"
+                found[name] = {"properties": {field["name"]: field["schema"] for field in fields}}
+    return found
 
 
 def class_name(schema: str) -> str:
@@ -178,6 +194,8 @@ def type_of(schema: Json) -> Type:  # noqa: PLR0911 - one for each kind
             return _one_of([type_of(part) for part in parts])
         case {"type": "string", "format": "date-time"}:
             return Scalar("moment")
+        case {"type": "string", "format": "date"}:
+            return Scalar("day")
         case {"type": "string", "format": "binary"}:
             return Scalar("bytes")
         case {"type": "array"}:

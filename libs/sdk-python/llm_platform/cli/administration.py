@@ -12,6 +12,8 @@ from llm_platform.schemas.requests import NewApiKey
 
 keys = typer.Typer(help="API keys, for administrators.", no_args_is_help=True)
 
+Grouping = Literal["day", "model", "key", "day,model", "day,key", "model,key", "day,model,key"]
+
 
 def register(app: typer.Typer) -> None:
     app.command()(login)
@@ -91,7 +93,7 @@ def revoke_key(context: typer.Context, key_id: str) -> None:
 
 def usage(
     context: typer.Context,
-    by: Annotated[str, typer.Option(help="Any of day, model, key, with commas between")] = "day,model",
+    by: Annotated[Grouping, typer.Option(help="What to sum up by")] = "day,model",
     since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
     until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
     model: Annotated[str | None, typer.Option()] = None,
@@ -102,7 +104,6 @@ def usage(
     rows = here.client.usage.rows(
         group_by=by, model=model, key=key, since=since and since.date(), until=until and until.date()
     )
-    grouped = [name.strip() for name in by.split(",")]
     here.output.table(
-        rows, *grouped, "requests", "errors", "prompt_tokens", "completion_tokens", "cost", "mean_duration"
+        rows, *by.split(","), "requests", "errors", "prompt_tokens", "completion_tokens", "cost", "mean_duration"
     )

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +12,8 @@ from llm_platform.errors import JobFailed
 
 pipeline = typer.Typer(help="Fine-tuning pipelines.", no_args_is_help=True)
 jobs = typer.Typer(help="Pipeline jobs.", no_args_is_help=True)
+
+Status = Literal["pending", "running", "paused", "completed", "failed", "cancelled"]
 
 
 def register(app: typer.Typer) -> None:
@@ -79,7 +81,7 @@ def _tell_end(here: Session, job_id: str) -> None:
 @jobs.command("list")
 def list_jobs(
     context: typer.Context,
-    status: Annotated[str | None, typer.Option()] = None,
+    status: Annotated[Status | None, typer.Option()] = None,
     limit: Annotated[int, typer.Option(min=1)] = 20,
 ) -> None:
     """List jobs, newest first."""

@@ -13,6 +13,8 @@ models = typer.Typer(help="Trained models.", no_args_is_help=True)
 def register(app: typer.Typer) -> None:
     app.add_typer(models, name="models")
     app.command()(download)
+    app.command()(deploy)
+    app.command()(undeploy)
 
 
 @models.command("list")
@@ -56,3 +58,22 @@ def download(
     with here.output.bar(f"Downloading {model}") as progress:
         files = here.client.models.download(model, path, format=format, progress=progress)
     here.output.table([{"file": str(file), "bytes": file.stat().st_size} for file in files], "file", "bytes")
+
+
+def deploy(
+    context: typer.Context,
+    model: str,
+    alias: Annotated[str | None, typer.Option(help="Let it be asked as name@alias too")] = None,
+) -> None:
+    """Have a model loaded, to be asked under its name."""
+    here = session(context)
+    deployment = here.client.models.deploy(model)
+    if alias is not None:
+        here.client.models.set_alias(model, alias)
+    here.output.show(deployment)
+
+
+def undeploy(context: typer.Context, model: str) -> None:
+    """Take a model away from those that can be asked."""
+    here = session(context)
+    here.output.show(here.client.models.undeploy(model))

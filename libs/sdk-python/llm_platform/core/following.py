@@ -15,6 +15,7 @@ _SILENCE = 60.0
 _LEAST = 10
 """Attempts in a row to come back: a platform that restarts takes some seconds."""
 
+_END = "end"
 _UNKNOWN, _FORGOTTEN = 4401, 4410
 
 
@@ -37,7 +38,7 @@ def follow(request: Request, retries: Retries, after: str | None = None) -> Flow
             reader = EventReader()
             while data := (yield from Read()):
                 for event in reader.feed(data):
-                    if event.event == "end":
+                    if event.event == _END:
                         return
                     after, lost = event.id or after, 0
                     yield event
@@ -51,7 +52,7 @@ def follow(request: Request, retries: Retries, after: str | None = None) -> Flow
 
 
 def watch(path: str, query: Mapping[str, str], retries: Retries, after: int | None = None) -> Flow[dict[str, Any]]:
-    """Each message of a WebSocket once and in order, over any number of connections. It has no end of its own.
+    """Each message of a WebSocket once and in order, over any number of connections, to one that says `end`, if any.
 
     Without `after`, messages are those from now on. Raises `ConnectionFailed`, `EventsLost`, `Unauthenticated`.
     """
@@ -63,8 +64,10 @@ def watch(path: str, query: Mapping[str, str], retries: Retries, after: int | No
             yield from Dial(path, {**query, **place})
             while isinstance(message := (yield from Hear()), str):
                 told = json.loads(message)
-                after, lost = told["id"], 0
+                after, lost = told.get("id", after), 0
                 yield told
+                if told.get("type") == _END:
+                    return
             _judge(message)
         except (ConnectionFailed, Unavailable, RateLimited):
             if lost >= retries.most:

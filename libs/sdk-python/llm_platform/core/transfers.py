@@ -5,10 +5,13 @@ import mimetypes
 import os
 import secrets
 import tarfile
-from collections.abc import Callable, Iterator
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from email.message import Message
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote
 
 from llm_platform.core.effects import Answer, Body, Do, Read, Request, Sleep, Steps
@@ -105,7 +108,8 @@ def fetch(request: Request, folder: Path, retries: Retries, progress: Progress |
                 continue
             return partial.whole()
     except BaseException:
-        partial.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.path.unlink()
         raise
 
 
@@ -119,6 +123,7 @@ class _Partial:
         self._total: int | None = None
         self._name = "download"
         self._media = ""
+        self._digest = ""
         self._progress = progress
 
     def wanted(self) -> dict[str, str]:
@@ -135,6 +140,7 @@ class _Partial:
             self._total = int(length) if length is not None else None
         self.tag = answer.headers.get("etag", "") if answer.headers.get("accept-ranges") == "bytes" else ""
         self._media = answer.headers.get("content-type", "")
+        self._digest = answer.headers.get("repr-digest", "")
         self._name = _file_name(answer.headers.get("content-disposition", "")) or self._name
 
     def add(self, data: bytes) -> None:
@@ -148,8 +154,10 @@ class _Partial:
         if self._total is not None and self.size != self._total:
             raise ChecksumMismatch(f"{self.size} bytes have come of {self._total}")
         with self.path.open("rb") as reader:
-            digest = hashlib.file_digest(reader, "sha256").hexdigest()
-        return Fetched(self.path, self._name, self._media, digest)
+            digest = hashlib.file_digest(reader, "sha256")
+        if self._digest and self._digest != f"sha-256=:{b64encode(digest.digest()).decode()}:":
+            raise ChecksumMismatch(f"{self._name} has arrived as something else")
+        return Fetched(self.path, self._name, self._media, digest.hexdigest())
 
 
 def _file_name(disposition: str) -> str:
@@ -161,21 +169,48 @@ def _file_name(disposition: str) -> str:
     return name.replace("\\", "/").rsplit("/", 1)[-1]
 
 
-def unpack(archive: Path, folder: Path) -> list[Path]:
-    """Unpacks a tar into `folder`, without the one folder that all its files are in. Raises `UnexpectedAnswer`."""
-    written = []
+def unpack(archive: Path, folder: Path) -> dict[str, str]:
+    """Unpacks a tar into `folder`, without the one folder that all its files are in; their names and SHA-256.
+
+    Raises `UnexpectedAnswer`.
+    """
+    digests: dict[str, str] = {}
+    for name, reader in _files(archive):
+        target = folder / name
+        if not target.resolve().is_relative_to(folder.resolve()):
+            raise UnexpectedAnswer(f"The archive holds {name!r}, which is not below its folder")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as writer:
+            digests[name] = _copied(reader, writer)
+    return digests
+
+
+def digests_of(archive: Path) -> dict[str, str]:
+    """The names and SHA-256 of the files in a tar. Raises `UnexpectedAnswer`."""
+    return {name: _copied(reader, None) for name, reader in _files(archive)}
+
+
+def compare(arrived: Mapping[str, str], sent: Mapping[str, str]) -> None:
+    """By name and SHA-256. What nobody knows the digest of passes. Raises `ChecksumMismatch`."""
+    wrong = [name for name, digest in arrived.items() if sent.get(name, digest) != digest]
+    if wrong or (sent and sent.keys() - arrived.keys()):
+        raise ChecksumMismatch(f"Not as they were sent: {', '.join(wrong or sorted(sent.keys() - arrived.keys()))}")
+
+
+def _files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with tarfile.open(archive, mode="r:") as tar:
         for member in tar:
-            _, _, inner = member.name.partition("/")
-            target = folder / (inner or member.name)
-            if not member.isfile() or not target.resolve().is_relative_to(folder.resolve()):
-                raise UnexpectedAnswer(f"The archive holds {member.name!r}, which is no file below its folder")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            reader = tar.extractfile(member)
+            reader = tar.extractfile(member) if member.isfile() else None
             if reader is None:
-                raise UnexpectedAnswer(f"The archive's {member.name!r} cannot be read")
-            with target.open("wb") as writer:
-                while piece := reader.read(_PIECE):
-                    writer.write(piece)
-            written.append(target)
-    return written
+                raise UnexpectedAnswer(f"The archive holds {member.name!r}, which is no file")
+            yield member.name.partition("/")[2] or member.name, reader
+
+
+def _copied(reader: IO[bytes], writer: IO[bytes] | None) -> str:
+    """The SHA-256 of what is read, and written if there is a place for it."""
+    digest = hashlib.sha256()
+    while piece := reader.read(_PIECE):
+        if writer is not None:
+            writer.write(piece)
+        digest.update(piece)
+    return digest.hexdigest()

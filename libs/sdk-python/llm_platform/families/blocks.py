@@ -14,11 +14,9 @@ class Blocks(Family[R]):
     """`client.blocks`"""
 
     @operation
-    def list(
-        self, *, folder: str | None = None, tag: str | None = None, search: str | None = None
-    ) -> Steps[list[answers.Block]]:
+    def list(self, **filters: Unpack[requests.BlocksQuery]) -> Steps[list[answers.Block]]:
         """All blocks, or those of a folder, with a tag, or whose title or content holds a text."""
-        return self._get(_BASE, list[answers.Block], folder=folder, tag=tag, search=search)
+        return self._get(_BASE, list[answers.Block], **filters)
 
     @operation
     def create(self, **fields: Unpack[requests.CreateBlock]) -> Steps[answers.Block]:
@@ -36,9 +34,14 @@ class Blocks(Family[R]):
         return self._put(at(_BASE, block_id), answers.Block, fields)
 
     @operation
-    def delete(self, block_id: int, *, force: bool = False) -> Steps[answers.Told]:
+    def delete(self, block_id: int, **how: Unpack[requests.DeleteBlocksQuery]) -> Steps[answers.Told]:
         """Deletes a block; `force` takes it out of the payloads that use it."""
-        return self._delete(at(_BASE, block_id), answers.Told, force=force)
+        return self._delete(at(_BASE, block_id), answers.Told, **how)
+
+    @operation
+    def restore(self, block_id: int, version: int) -> Steps[answers.Block]:
+        """Makes an earlier version the newest."""
+        return self._post(at(_BASE, block_id, "versions", version, "restore"), answers.Block)
 
     @flow
     def versions(self, block_id: int, *, limit: int | None = None) -> Flow[answers.BlockVersion]:

@@ -1,6 +1,7 @@
 """Data sets (document E)."""
 
 from pathlib import Path
+from typing import Unpack
 
 from llm_platform.core.binding import Family, R, flow, operation
 from llm_platform.core.effects import Flow, Request, Steps
@@ -8,7 +9,7 @@ from llm_platform.core.requests import at, read
 from llm_platform.core.retrying import exchange
 from llm_platform.core.transfers import FileName, Progress, Source
 from llm_platform.errors import ChecksumMismatch
-from llm_platform.schemas import answers
+from llm_platform.schemas import answers, requests
 
 _BASE = "/api/v1/datasets"
 
@@ -38,9 +39,9 @@ class Datasets(Family[R]):
         return dataset
 
     @flow
-    def list(self, *, limit: int | None = None) -> Flow[answers.Dataset]:
+    def list(self, *, limit: int | None = None, **filters: Unpack[requests.DatasetsQuery]) -> Flow[answers.Dataset]:
         """Data sets, newest first."""
-        return self._pages(_BASE, answers.DatasetPage, lambda page: page.items, limit)
+        return self._pages(_BASE, answers.DatasetPage, lambda page: page.items, limit, **filters)
 
     @operation
     def get(self, dataset_id: str) -> Steps[answers.Dataset]:
@@ -48,6 +49,6 @@ class Datasets(Family[R]):
         return self._get(at(_BASE, dataset_id), answers.Dataset)
 
     @operation
-    def preview(self, dataset_id: str, *, limit: int = 10) -> Steps[answers.DatasetPreview]:
-        """Its first rows, at most 100."""
-        return self._get(at(_BASE, dataset_id, "preview"), answers.DatasetPreview, limit=limit)
+    def preview(self, dataset_id: str, *, limit: int = 10, offset: int = 0) -> Steps[answers.DatasetPreview]:
+        """Some of its rows, at most 100."""
+        return self._get(at(_BASE, dataset_id, "preview"), answers.DatasetPreview, limit=limit, offset=offset)

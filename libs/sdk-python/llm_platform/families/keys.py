@@ -19,9 +19,9 @@ class Keys(Family[R]):
         return self._post(_BASE, answers.CreatedApiKey, fields)
 
     @flow
-    def list(self, *, limit: int | None = None, include_revoked: bool = False) -> Flow[answers.ApiKey]:
+    def list(self, *, limit: int | None = None, **filters: Unpack[requests.KeysQuery]) -> Flow[answers.ApiKey]:
         """Keys, without their secrets."""
-        return self._pages(_BASE, answers.ApiKeyPage, lambda page: page.items, limit, include_revoked=include_revoked)
+        return self._pages(_BASE, answers.ApiKeyPage, lambda page: page.items, limit, **filters)
 
     @operation
     def get(self, key_id: str) -> Steps[answers.ApiKey]:

@@ -14,9 +14,9 @@ class Payloads(Family[R]):
     """`client.payloads`"""
 
     @operation
-    def list(self, *, search: str | None = None, block_id: int | None = None) -> Steps[list[answers.Payload]]:
+    def list(self, **filters: Unpack[requests.PayloadsQuery]) -> Steps[list[answers.Payload]]:
         """All payloads, or those whose name holds a text, or that use a block."""
-        return self._get(_BASE, list[answers.Payload], search=search, block_id=block_id)
+        return self._get(_BASE, list[answers.Payload], **filters)
 
     @operation
     def create(self, **fields: Unpack[requests.CreatePayload]) -> Steps[answers.SavedPayload]:
@@ -34,9 +34,19 @@ class Payloads(Family[R]):
         return self._put(at(_BASE, payload_id), answers.SavedPayload, fields)
 
     @operation
-    def delete(self, payload_id: int, *, force: bool = False) -> Steps[answers.Told]:
+    def delete(self, payload_id: int, **how: Unpack[requests.DeletePayloadsQuery]) -> Steps[answers.Told]:
         """Deletes a payload; `force` takes it out of the workflows that use it."""
-        return self._delete(at(_BASE, payload_id), answers.Told, force=force)
+        return self._delete(at(_BASE, payload_id), answers.Told, **how)
+
+    @operation
+    def preview(self, payload_id: int, **fields: Unpack[requests.PreviewPayload]) -> Steps[answers.PayloadPreview]:
+        """The prompt that it would send, without asking any model."""
+        return self._post(at(_BASE, payload_id, "preview"), answers.PayloadPreview, fields)
+
+    @operation
+    def restore(self, payload_id: int, version: int) -> Steps[answers.SavedPayload]:
+        """Makes an earlier version the newest."""
+        return self._post(at(_BASE, payload_id, "versions", version, "restore"), answers.SavedPayload)
 
     @flow
     def versions(self, payload_id: int, *, limit: int | None = None) -> Flow[answers.PayloadVersion]:

@@ -1,8 +1,10 @@
 """The platform itself: how it is, and who asks."""
 
+from typing import Unpack
+
 from llm_platform.core.binding import Family, R, operation
 from llm_platform.core.effects import Steps
-from llm_platform.schemas import answers
+from llm_platform.schemas import answers, requests
 
 
 class Platform(Family[R]):
@@ -19,9 +21,9 @@ class Platform(Family[R]):
         return self._get("/ready", answers.Readiness)
 
     @operation
-    def metrics(self, *, window: float | None = None) -> Steps[answers.ServerMetrics]:
+    def metrics(self, **over: Unpack[requests.MetricsQuery]) -> Steps[answers.ServerMetrics]:
         """Its metrics over the last `window` seconds (document D)."""
-        return self._get("/api/v1/metrics", answers.ServerMetrics, window=window)
+        return self._get("/api/v1/metrics", answers.ServerMetrics, **over)
 
     @operation
     def me(self) -> Steps[answers.Me]:

@@ -18,10 +18,10 @@ class Runs(Family[R]):
 
     @operation
     def list(
-        self, *, limit: int | None = None, status: str | None = None, workflow_id: int | None = None
+        self, *, limit: int | None = None, **filters: Unpack[requests.RunsQuery]
     ) -> Steps[list[answers.WorkflowRun]]:
         """Runs, newest first; 50 without a limit."""
-        return self._get(_BASE, list[answers.WorkflowRun], limit=limit, status=status, workflow_id=workflow_id)
+        return self._get(_BASE, list[answers.WorkflowRun], limit=limit, **filters)
 
     @operation
     def get(self, run_id: int) -> Steps[answers.WorkflowRunWithInputs]:
@@ -37,6 +37,13 @@ class Runs(Family[R]):
     def responses(self, run_id: int) -> Steps[answers.ResponseArray]:
         """What was answered in a run."""
         return self._get(at(_BASE, run_id, "responses"), answers.ResponseArray)
+
+    @flow
+    def items(
+        self, run_id: int, *, limit: int | None = None, **filters: Unpack[requests.RunsItemsQuery]
+    ) -> Flow[answers.RunItem]:
+        """What became of the single items of its payloads' `for_each`."""
+        return self._pages(at(_BASE, run_id, "items"), answers.RunItemPage, lambda page: page.items, limit, **filters)
 
     @operation
     def wait(self, run_id: int, *, timeout: float = 600.0, every: float = 0.5) -> Steps[answers.RunWithResponses]:

@@ -21,9 +21,9 @@ class Tasks(Family[R]):
         return self._post(_BASE, answers.Task, fields, once=True)
 
     @flow
-    def list(self, *, limit: int | None = None, status: str | None = None) -> Flow[answers.TaskSummary]:
+    def list(self, *, limit: int | None = None, **filters: Unpack[requests.TasksQuery]) -> Flow[answers.TaskSummary]:
         """Tasks, newest first."""
-        return self._pages(_BASE, answers.TaskPage, lambda page: page.items, limit, status=status)
+        return self._pages(_BASE, answers.TaskPage, lambda page: page.items, limit, **filters)
 
     @operation
     def get(self, task_id: str) -> Steps[answers.Task]:

@@ -1,11 +1,11 @@
 """What was asked and what it cost."""
 
-from datetime import date, datetime
+from typing import Unpack
 
 from llm_platform.core.binding import Family, R, flow, operation
 from llm_platform.core.effects import Flow, Steps
 from llm_platform.core.requests import at
-from llm_platform.schemas import answers
+from llm_platform.schemas import answers, requests
 
 _USAGE = "/api/v1/llm/usage"
 _INTERACTIONS = "/api/v1/llm/interactions"
@@ -16,54 +16,15 @@ class Usage(Family[R]):
     """`client.usage`"""
 
     @flow
-    def rows(
-        self,
-        *,
-        group_by: str = "day,model",
-        model: str | None = None,
-        key: str | None = None,
-        since: date | None = None,
-        until: date | None = None,
-        limit: int | None = None,
-    ) -> Flow[answers.UsageRow]:
-        """Requests, tokens and cost, summed up by `day`, `model` and `key` or some of these."""
-        return self._pages(
-            _USAGE,
-            answers.UsagePage,
-            lambda page: page.items,
-            limit,
-            group_by=group_by,
-            model=model,
-            key=key,
-            since=since,
-            until=until,
-        )
+    def rows(self, *, limit: int | None = None, **filters: Unpack[requests.UsageQuery]) -> Flow[answers.UsageRow]:
+        """Requests, tokens and cost, summed up; `group_by` is `day,model` or any of `day`, `model` and `key`."""
+        return self._pages(_USAGE, answers.UsagePage, lambda page: page.items, limit, **filters)
 
     @flow
     def interactions(
-        self,
-        *,
-        model: str | None = None,
-        status: str | None = None,
-        engine: str | None = None,
-        route: str | None = None,
-        key: str | None = None,
-        trace_id: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = None,
+        self, *, limit: int | None = None, **filters: Unpack[requests.InteractionsQuery]
     ) -> Flow[answers.KeptInteraction]:
         """Every completion with its input and output, newest first; of the caller, an admin's of all."""
-        filters = {
-            "model": model,
-            "status": status,
-            "engine": engine,
-            "route": route,
-            "key": key,
-            "trace_id": trace_id,
-            "since": since,
-            "until": until,
-        }
         cursor: str | None = None
         seen = 0
         while limit is None or seen < limit:

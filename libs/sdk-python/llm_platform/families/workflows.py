@@ -16,9 +16,9 @@ class Workflows(Family[R]):
     """`client.workflows`"""
 
     @operation
-    def list(self, *, search: str | None = None, payload_id: int | None = None) -> Steps[list[answers.Workflow]]:
+    def list(self, **filters: Unpack[requests.WorkflowsQuery]) -> Steps[list[answers.Workflow]]:
         """All workflows, or those whose name holds a text, or that use a payload."""
-        return self._get(_BASE, list[answers.Workflow], search=search, payload_id=payload_id)
+        return self._get(_BASE, list[answers.Workflow], **filters)
 
     @operation
     def create(self, **fields: Unpack[requests.CreateWorkflow]) -> Steps[answers.SavedWorkflow]:
@@ -45,6 +45,11 @@ class Workflows(Family[R]):
         """Its versions, newest first."""
         path = at(_BASE, workflow_id, "versions")
         return self._pages(path, answers.WorkflowVersionPage, lambda page: page.items, limit)
+
+    @operation
+    def restore(self, workflow_id: int, version: int) -> Steps[answers.SavedWorkflow]:
+        """Makes an earlier version the newest."""
+        return self._post(at(_BASE, workflow_id, "versions", version, "restore"), answers.SavedWorkflow)
 
     @operation
     def export(self, workflow_id: int) -> Steps[answers.WorkflowDocument]:

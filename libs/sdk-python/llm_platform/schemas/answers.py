@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -96,6 +96,16 @@ class AdjustmentAccepted(Record):
 
     job_id: str
     number: int
+
+
+class Alias(Record):
+    """`previous` is the model that it named before."""
+
+    model_name: str
+    alias: str
+    model_id: str | None
+    version: int | None
+    previous: str | None
 
 
 class Answered(Record):
@@ -359,9 +369,15 @@ class CreatedWebhook(Record):
 
 
 class Dataset(Record):
+    """A file that was uploaded: version `version` of its name. `size_bytes` and `sha256` are those of the file
+    itself, which may be compressed.
+    """
+
     dataset_id: str
     filename: str
+    version: int = 1
     format: Annotated[Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"], OrNewer]
+    compression: Annotated[Literal["gzip", "zstd"], OrNewer] | None = None
     size_bytes: int
     sha256: str
     s3_path: str
@@ -438,6 +454,15 @@ class Diagnostics(Record):
     model: str
     prompt_version: int
     simulated: bool
+
+
+class Difference(Record):
+    """A value of two models. Of a metric `change` is the second less the first, and `better` says which one is."""
+
+    name: str
+    values: list[Any]
+    change: float | None = None
+    better: str | None = None
 
 
 class Edge(Record):
@@ -910,6 +935,17 @@ class LengthStats(Record):
     max_length: int
 
 
+class LineageStep(Record):
+    """One link between a served model and the rows it was made of; `path` is where its artifact lies."""
+
+    kind: Annotated[
+        Literal["served", "model", "export", "evaluation", "training", "preprocessing", "dataset", "file"], OrNewer
+    ]
+    name: str
+    path: str | None = None
+    details: dict[str, Any] | None = None
+
+
 class ListedModel(Record):
     """A model as OpenAI's API lists it."""
 
@@ -1035,11 +1071,45 @@ class Model(Record):
     checks: list[ExportCheck] = []
 
 
+class ModelComparison(Record):
+    """What sets two models apart; what they share is left out, but metrics are all there."""
+
+    models: list[Any]
+    metrics: list[Difference]
+    training_config: list[Difference]
+    other: list[Difference]
+
+
+class ModelDeleted(Record):
+    """`freed_bytes` of the object store are free; with `pending` the rest follows as soon as the store is back."""
+
+    model_id: str
+    freed_bytes: int
+    pending: bool
+
+
+class ModelDeployment(Record):
+    """`names` are those that the model is asked by from now on."""
+
+    model_id: str
+    model_name: str
+    version: int
+    status: Annotated[Literal["deployed", "undeployed"], OrNewer]
+    names: list[str]
+
+
 class ModelInfo(Record):
     """What an instance says of itself, as far as it does."""
 
     model: str | None
     version: str | None
+
+
+class ModelLineage(Record):
+    """From what is asked for back to the rows, link by link."""
+
+    model_id: str
+    steps: list[LineageStep]
 
 
 class ModelPage(Record):
@@ -1332,10 +1402,20 @@ class PreprocessingOutput(Record):
 
 
 class PresignedDownload(Record):
-    """A URL that needs no key until it expires, `expires_in` seconds from now."""
+    """URLs that need no key until they expire, `expires_in` seconds from now. `url` is that of an only file."""
 
-    url: str
+    url: str | None
     expires_in: int
+    files: list[PresignedFile]
+
+
+class PresignedFile(Record):
+    """One file of an export, under its name there."""
+
+    name: str
+    url: str
+    size: int
+    sha256: str | None
 
 
 class Prices(Record):
@@ -2146,7 +2226,7 @@ class UsageRow(Record):
     knows.
     """
 
-    day: str | None = None
+    day: date | None = None
     model: str | None = None
     key: str | None = None
     requests: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, NotRequired, TypedDict
 
 
@@ -20,6 +20,12 @@ class AnswerApproval(TypedDict):
     """Without `payload`, the first that waits."""
 
     payload: NotRequired[int | str | None]
+
+
+class BlocksQuery(TypedDict):
+    folder: NotRequired[str | None]
+    tag: NotRequired[str | None]
+    search: NotRequired[str | None]
 
 
 class Budget(TypedDict):
@@ -281,6 +287,25 @@ class DatasetUpload(TypedDict):
     format: NotRequired[Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"] | None]
 
 
+class DatasetsQuery(TypedDict):
+    filename: NotRequired[str | None]
+    search: NotRequired[str | None]
+    format: NotRequired[Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"] | None]
+    sha256: NotRequired[str | None]
+
+
+class DeleteBlocksQuery(TypedDict):
+    force: NotRequired[bool]
+
+
+class DeleteModelsQuery(TypedDict):
+    force: NotRequired[bool]
+
+
+class DeletePayloadsQuery(TypedDict):
+    force: NotRequired[bool]
+
+
 class Edge(TypedDict):
     """`to_agent` starts when `from_agent` has finished."""
 
@@ -383,6 +408,49 @@ class InstanceConfig(TypedDict):
     max_length: NotRequired[int]
 
 
+class InteractionsQuery(TypedDict):
+    model: NotRequired[str | None]
+    status: NotRequired[Literal["completed", "failed", "cancelled"] | None]
+    engine: NotRequired[str | None]
+    route: NotRequired[str | None]
+    key: NotRequired[str | None]
+    trace_id: NotRequired[str | None]
+    since: NotRequired[datetime | str | None]
+    until: NotRequired[datetime | str | None]
+
+
+class JobsQuery(TypedDict):
+    status: NotRequired[Literal["pending", "running", "paused", "completed", "failed", "cancelled"] | None]
+    owner: NotRequired[str | None]
+    created_after: NotRequired[datetime | str | None]
+    created_before: NotRequired[datetime | str | None]
+
+
+class KeysQuery(TypedDict):
+    include_revoked: NotRequired[bool]
+
+
+class LogsHistoryQuery(TypedDict):
+    before: NotRequired[int | None]
+    order: NotRequired[Literal["asc", "desc"]]
+    level: NotRequired[Literal["INFO", "WARN", "ERROR", "METRIC"] | None]
+    agent: NotRequired[str | None]
+
+
+class LogsMetricsQuery(TypedDict):
+    agent: NotRequired[str | None]
+    points: NotRequired[int]
+
+
+class LogsStreamQuery(TypedDict):
+    level: NotRequired[Literal["INFO", "WARN", "ERROR", "METRIC"] | None]
+    agent: NotRequired[str | None]
+
+
+class MetricsQuery(TypedDict):
+    window: NotRequired[float]
+
+
 class ModelSettings(TypedDict):
     """Of the model that is asked for by this name. `fallbacks` are asked in this order when it cannot answer.
 
@@ -397,6 +465,23 @@ class ModelSettings(TypedDict):
     fallbacks: NotRequired[list[str]]
     context_size: NotRequired[int | None]
     capabilities: NotRequired[list[str] | None]
+
+
+class ModelsDownloadQuery(TypedDict):
+    format: NotRequired[Literal["adapter", "merged", "gguf"]]
+    quantization: NotRequired[Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"] | None]
+    presigned: NotRequired[bool]
+
+
+class ModelsQuery(TypedDict):
+    base_model: NotRequired[str | None]
+    model_name: NotRequired[str | None]
+    tag: NotRequired[str | None]
+    alias: NotRequired[str | None]
+    dataset_id: NotRequired[str | None]
+    run_id: NotRequired[str | None]
+    format: NotRequired[Literal["adapter", "merged", "gguf"] | None]
+    deployed: NotRequired[bool | None]
 
 
 class NewApiKey(TypedDict):
@@ -439,6 +524,11 @@ class Node(TypedDict):
 
 class OptimizeSeo(TypedDict):
     keywords: list[str]
+
+
+class PayloadsQuery(TypedDict):
+    search: NotRequired[str | None]
+    block_id: NotRequired[int | None]
 
 
 class PipelineConfig(TypedDict):
@@ -552,6 +642,19 @@ class RetryJob(TypedDict):
     configs: NotRequired[dict[str, Any]]
 
 
+class RunsItemsQuery(TypedDict):
+    payload: NotRequired[int | str | None]
+    status: NotRequired[Literal["pending", "running", "completed", "failed", "cancelled"] | None]
+
+
+class RunsQuery(TypedDict):
+    status: NotRequired[Literal["running", "paused", "completed", "failed", "cancelled"] | None]
+    workflow_id: NotRequired[int | None]
+    trigger: NotRequired[Literal["api", "schedule", "webhook", "rerun", "fork"] | None]
+    trigger_id: NotRequired[int | None]
+    before: NotRequired[int | None]
+
+
 class SaveTemplate(TypedDict):
     """Settings to keep for a source field. With a `template_name` that the field has not, they become a new
     template; without one they change the template that was saved last, or become the first.
@@ -590,6 +693,10 @@ class SubmitJob(TypedDict):
     global_config: NotRequired[GlobalConfig | None]
 
 
+class TasksQuery(TypedDict):
+    status: NotRequired[Literal["Planned", "Processing", "Completed", "Failed", "Cancelled"] | None]
+
+
 class TestPrompt(TypedDict):
     """Document B's test: the prompt, then the input. Without `model_name` the configured model answers."""
 
@@ -613,6 +720,12 @@ class TextFormat(TypedDict):
 class TextOptions(TypedDict):
     format: NotRequired[TextFormat | None]
     verbosity: NotRequired[Literal["low", "medium", "high"] | None]
+
+
+class UndeployModel(TypedDict):
+    """`force` also ends serving a model that has an alias."""
+
+    force: NotRequired[bool]
 
 
 class UpdateAction(TypedDict):
@@ -680,6 +793,13 @@ class UpdateInstance(TypedDict):
     auth_token: NotRequired[str | None]
     enabled: NotRequired[bool | None]
     config: NotRequired[InstanceConfig | None]
+
+
+class UpdateModel(TypedDict):
+    """Changes what is said of a model; what is not given stays."""
+
+    description: NotRequired[str | None]
+    tags: NotRequired[list[str] | None]
 
 
 class UpdatePayload(TypedDict):
@@ -752,6 +872,14 @@ class UpdateWorkflow(TypedDict):
     inputs: NotRequired[dict[str, Any] | None]
 
 
+class UsageQuery(TypedDict):
+    group_by: NotRequired[Literal["day", "model", "key", "day,model", "day,key", "model,key", "day,model,key"]]
+    model: NotRequired[str | None]
+    key: NotRequired[str | None]
+    since: NotRequired[date | str | None]
+    until: NotRequired[date | str | None]
+
+
 class WorkflowDocument(TypedDict):
     """A workflow with all that it needs, to be kept in a file and imported elsewhere."""
 
@@ -762,3 +890,12 @@ class WorkflowDocument(TypedDict):
     workflow: list[int]
     payloads: list[ExportedPayload]
     blocks: list[ExportedBlock]
+
+
+class WorkflowsQuery(TypedDict):
+    search: NotRequired[str | None]
+    payload_id: NotRequired[int | None]
+
+
+class WsQuery(TypedDict):
+    run_id: NotRequired[int | None]

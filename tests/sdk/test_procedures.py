@@ -1,0 +1,269 @@
+"""What calls are made of, without any network: events, retries, streams that are taken up again, files."""
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_platform import errors
+from llm_platform.core.answering import answer
+from llm_platform.core.effects import (
+    Answer,
+    Closed,
+    Dial,
+    Do,
+    Effect,
+    Ended,
+    Hear,
+    Open,
+    Read,
+    Request,
+    Send,
+    Sleep,
+    begin,
+    fail,
+    resume,
+)
+from llm_platform.core.following import follow, watch
+from llm_platform.core.retrying import IDEMPOTENCY_HEADER, Retries, exchange
+from llm_platform.core.server_sent import EventReader
+from llm_platform.core.transfers import fetch, unpack
+
+LOST = errors.ConnectionFailed("lost")
+UNREACHED = errors.NotSent("unreached")
+GOOD = Answer(200, {}, b"{}")
+
+
+class World:
+    """Does what procedures want by a script: of each kind of effect, what it comes to, one after another."""
+
+    def __init__(self, **script: Iterable[Any]) -> None:
+        self._script = {name.capitalize(): list(results) for name, results in script.items()}
+        self.done: list[Effect[Any]] = []
+
+    def run(self, procedure: Any) -> tuple[list[Any], Any]:
+        """What it yielded and what it came to."""
+        items: list[Any] = []
+        wanted = begin(procedure)
+        while not isinstance(wanted, Ended):
+            if not isinstance(wanted, Effect):
+                items.append(wanted)
+                wanted = resume(procedure, None)
+                continue
+            self.done.append(wanted)
+            result = self._perform(wanted)
+            wanted = fail(procedure, result) if isinstance(result, Exception) else resume(procedure, result)
+        return items, wanted.value
+
+    def of(self, kind: type[Effect[Any]]) -> list[Any]:
+        return [effect for effect in self.done if isinstance(effect, kind)]
+
+    def _perform(self, effect: Effect[Any]) -> Any:
+        match effect:
+            case Do(work):
+                return work()
+            case Sleep():
+                return None
+            case _:
+                return self._script[type(effect).__name__].pop(0)
+
+
+# Events
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_events_are_read_wherever_the_bytes_are_cut(size: int) -> None:
+    sent = (
+        ': a comment\r\nretry: 2000\r\n\r\nid: 7\r\ndata: {"a":\r\ndata: "ö"}\r\n\r\n'
+        "event: end\ndata:x\n\nid: 8\rdata: last\r\rdata: unfinished"
+    ).encode()
+    reader = EventReader()
+    events = [event for place in range(0, len(sent), size) for event in reader.feed(sent[place : place + size])]
+    assert [(event.event, event.data, event.id) for event in events] == [
+        ("message", '{"a":\n"ö"}', "7"),
+        ("end", "x", "7"),
+        ("message", "last", "8"),
+    ]
+
+
+# Retries
+
+
+def test_what_makes_something_is_named_once_for_all_attempts() -> None:
+    world = World(send=[UNREACHED, Answer(503, {"retry-after": "2"}), GOOD])
+    world.run(exchange(Request("POST", "/x", once=True), Retries()))
+    keys = {send.request.headers[IDEMPOTENCY_HEADER] for send in world.of(Send)}
+    assert len(keys) == 1
+    assert world.of(Sleep)[1].seconds >= 2
+
+
+@pytest.mark.parametrize(
+    ("request_", "first", "again"),
+    [
+        (Request("GET", "/x"), LOST, True),
+        (Request("PUT", "/x"), Answer(503, {}), True),
+        (Request("GET", "/x"), Answer(500, {}), False),
+        (Request("POST", "/x"), UNREACHED, True),
+        (Request("POST", "/x"), LOST, False),
+        (Request("POST", "/x"), Answer(503, {}), False),
+        (Request("POST", "/x"), Answer(429, {"retry-after": "1"}), True),
+        (Request("POST", "/x", once=True), LOST, True),
+        (Request("GET", "/x"), Answer(429, {"retry-after": "86400"}), False),
+        (Request("GET", "/x"), Answer(429, {"x-should-retry": "false"}), False),
+        (Request("GET", "/x"), Answer(404, {}), False),
+    ],
+)
+def test_only_what_cannot_be_done_twice_is_sent_again(request_: Request, first: Any, again: bool) -> None:
+    world = World(send=[first, GOOD])
+    if again:
+        assert world.run(exchange(request_, Retries()))[1] is GOOD
+    else:
+        with pytest.raises(errors.PlatformError):
+            world.run(exchange(request_, Retries()))
+    assert len(world.of(Send)) == 1 + again
+
+
+def test_attempts_and_pauses_are_bounded() -> None:
+    world = World(send=[LOST] * 10)
+    with pytest.raises(errors.ConnectionFailed):
+        world.run(exchange(Request("GET", "/x"), Retries(most=4, first_pause=1.0, longest_pause=3.0)))
+    assert len(world.of(Send)) == 5
+    assert all(0 <= sleep.seconds <= 3 for sleep in world.of(Sleep))
+
+
+# Streams
+
+
+def events(*numbers: int) -> bytes:
+    return b"".join(b'id: %d\ndata: {"id": %d}\n\n' % (number, number) for number in numbers)
+
+
+END = b"event: end\ndata: {}\n\n"
+
+
+def test_a_stream_goes_on_where_it_broke_off() -> None:
+    world = World(
+        open=[GOOD, UNREACHED, GOOD, GOOD], read=[events(1, 2) + b"id: 3\nda", LOST, events(3), b"", events(4) + END]
+    )
+    seen, _ = world.run(follow(Request("GET", "/x"), Retries()))
+    assert [event.id for event in seen] == ["1", "2", "3", "4"]
+    assert [open_.request.headers.get("Last-Event-ID") for open_ in world.of(Open)] == [None, "2", "2", "3"]
+
+
+def test_a_stream_that_breaks_for_ever_is_given_up() -> None:
+    world = World(open=[GOOD] * 50, read=[LOST] * 50)
+    with pytest.raises(errors.ConnectionFailed):
+        world.run(follow(Request("GET", "/x"), Retries()))
+    assert len(world.of(Open)) == 11
+
+
+def test_a_stream_that_is_refused_is_not_asked_for_again() -> None:
+    world = World(open=[Answer(404, {}, b'{"error": "no"}')])
+    with pytest.raises(errors.NotFound):
+        world.run(follow(Request("GET", "/x"), Retries()))
+
+
+def test_a_socket_goes_on_where_it_broke_off_until_that_is_forgotten() -> None:
+    heard = [json.dumps({"id": 5}), Closed(4408, "too slow"), json.dumps({"id": 6}), LOST, Closed(4410, "not kept")]
+    world = World(dial=[None] * 3, hear=heard)
+    seen: list[Any] = []
+    with pytest.raises(errors.EventsLost):
+        world.run(_noting(watch("/ws", {"run_id": "1"}, Retries()), seen.append))
+    assert [message["id"] for message in seen] == [5, 6]
+    assert [dial.query.get("last_event_id") for dial in world.of(Dial)] == [None, "5", "6"]
+
+
+def _noting(procedure: Any, note: Callable[[Any], None]) -> Any:
+    wanted = begin(procedure)
+    while not isinstance(wanted, Ended):
+        if isinstance(wanted, Effect):
+            try:
+                wanted = resume(procedure, (yield wanted))
+            except errors.PlatformError as error:
+                wanted = fail(procedure, error)
+        else:
+            note(wanted)
+            wanted = resume(procedure, None)
+
+
+def test_a_socket_of_a_key_that_does_not_hold_any_more_stays_closed() -> None:
+    world = World(dial=[None], hear=[Closed(4401, "revoked")])
+    with pytest.raises(errors.Unauthenticated, match="revoked"):
+        world.run(watch("/ws", {}, Retries()))
+    assert len(world.of(Hear)) == 1
+
+
+@pytest.mark.parametrize("rest", [LOST, b""])
+def test_a_chat_that_breaks_off_is_an_error_and_not_an_end(rest: Any) -> None:
+    world = World(open=[GOOD], read=[b'data: {"n": 1}\n\n', rest])
+    seen: list[Any] = []
+    with pytest.raises(errors.StreamBroken, match="ask anew"):
+        world.run(_noting(answer("/x", {}, Retries(), json.loads), seen.append))
+    assert seen == [{"n": 1}]
+    assert len(world.of(Open)) == 1, "what has begun is not begun again"
+
+
+def test_a_chat_that_is_whole_may_lose_its_connection() -> None:
+    world = World(open=[GOOD], read=[b'data: {"n": 1}\n\ndata: [DONE]\n\n', LOST])
+    assert world.run(answer("/x", {}, Retries(), json.loads))[0] == [{"n": 1}]
+
+
+def test_a_chat_that_has_not_begun_is_asked_for_again() -> None:
+    world = World(open=[LOST, GOOD], read=[b"data: [DONE]\n\n", b""])
+    assert world.run(answer("/x", {}, Retries(), json.loads))[0] == []
+
+
+def test_an_error_within_a_chat_is_raised() -> None:
+    world = World(open=[GOOD], read=[b'data: {"error": {"message": "the engine failed", "code": "engine_failed"}}\n\n'])
+    with pytest.raises(errors.ServerFailed, match="the engine failed"):
+        world.run(answer("/x", {}, Retries(), json.loads))
+    assert len(world.of(Read)) == 1
+
+
+# Files
+
+WHOLE = {"etag": '"a"', "accept-ranges": "bytes", "content-length": "10", "content-type": "application/x-tar"}
+PART = {"etag": '"a"', "accept-ranges": "bytes", "content-length": "4"}
+
+
+def test_a_download_goes_on_at_the_byte_where_it_broke_off(tmp_path: Path) -> None:
+    through: list[tuple[int, int | None]] = []
+    world = World(open=[Answer(200, WHOLE), Answer(206, PART)], read=[b"012345", LOST, b"6789", b""])
+    _, fetched = world.run(
+        fetch(Request("GET", "/x"), tmp_path, Retries(), lambda done, total: through.append((done, total)))
+    )
+    assert fetched.path.read_bytes() == b"0123456789"
+    assert through == [(6, 10), (10, 10)]
+    asked = world.of(Open)[1].request.headers
+    assert (asked["Range"], asked["If-Range"]) == ("bytes=6-", '"a"')
+
+
+def test_a_download_of_something_else_begins_anew(tmp_path: Path) -> None:
+    world = World(
+        open=[Answer(200, WHOLE), Answer(200, {**WHOLE, "content-length": "3"})], read=[b"012345", LOST, b"abc", b""]
+    )
+    _, fetched = world.run(fetch(Request("GET", "/x"), tmp_path, Retries(), None))
+    assert fetched.path.read_bytes() == b"abc"
+
+
+def test_a_download_that_cannot_go_on_leaves_nothing_behind(tmp_path: Path) -> None:
+    world = World(open=[Answer(200, {"content-length": "10"})], read=[b"0123", LOST])
+    with pytest.raises(errors.ConnectionFailed):
+        world.run(fetch(Request("GET", "/x"), tmp_path, Retries(), None))
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_archive_that_would_leave_its_folder_is_refused(tmp_path: Path) -> None:
+    import io  # noqa: PLC0415 - this test alone
+    import tarfile  # noqa: PLC0415 - this test alone
+
+    archive = tmp_path / "bad.tar"
+    with tarfile.open(archive, "w") as tar:
+        info = tarfile.TarInfo("folder/../../../escaped")
+        info.size = 1
+        tar.addfile(info, io.BytesIO(b"x"))
+    with pytest.raises(errors.UnexpectedAnswer):
+        unpack(archive, tmp_path / "into")
+    assert not (tmp_path.parent / "escaped").exists()
