@@ -1,5 +1,6 @@
 """Downloads: one file as it is, several as a tar that is made while it is sent, or a URL of the object store."""
 
+import hashlib
 import io
 import tarfile
 import tracemalloc
@@ -135,10 +136,40 @@ async def test_a_url_of_the_object_store_needs_no_key(
         assert await response.read() == b"weights"
 
 
-async def test_an_archive_has_no_url(gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path) -> None:
-    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"a": b"1", "b": b"2"}))
-    status, body, _ = await gateway.call("GET", PATH + "?presigned=true")
-    assert (status, body["metadata"]["errors"][0]["field"]) == (400, "presigned")
+async def test_each_file_of_several_has_a_url(
+    gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"a": b"1", "b/c": b"22"}))
+    body = await gateway.get(PATH + "?presigned=true")
+    assert body["url"] is None
+    assert [(file["name"], file["size"]) for file in body["files"]] == [("a", 1), ("b/c", 2)]
+    async with aiohttp.ClientSession() as anyone, anyone.get(body["files"][1]["url"]) as response:
+        assert await response.read() == b"22"
+
+
+async def test_an_archive_brings_the_checksums_of_its_files(
+    gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    download = await export(objects, folder, {"a": b"1", "b": b"22"})
+    known = [
+        file.model_copy(update={"sha256": hashlib.sha256(content).hexdigest()})
+        for file, content in zip(download.files, (b"1", b"22"), strict=True)
+    ]
+    peers.answer(GET_DOWNLOAD, download.model_copy(update={"files": known}))
+    data, response = await fetch(gateway, PATH)
+    assert response.content_length == len(data)
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        sums = tar.extractfile("mine-adapter/SHA256SUMS").read().decode()  # type: ignore[union-attr]
+    assert sums == "".join(f"{file.sha256}  {file.name}\n" for file in known)
+
+
+async def test_a_gguf_file_is_named_by_its_model_and_type(
+    gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"model-Q8_0.gguf": b"GGUF"}))
+    _, response = await fetch(gateway, PATH + "?format=gguf&quantization=Q8_0")
+    assert response.headers["Content-Disposition"].endswith("mine-Q8_0.gguf")
+    assert peers.asked(GET_DOWNLOAD).quantization == "Q8_0"
 
 
 @pytest.mark.parametrize("query", ["?format=onnx", "?presigned=perhaps"])

@@ -1,6 +1,7 @@
 """A router on real NATS, Postgres and S3, with engines that tests control and a registry that answers from memory."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,10 +22,10 @@ from common.objects import Objects, S3Path
 from common.service import running as running_service
 from common.settings import ServiceSettings
 from contracts import registry
-from contracts.base import Empty, RefusalCode, Refused
+from contracts.base import Empty, Refused
 from contracts.engines import LIST_ENGINES, Engine, ListEngines
 from contracts.gateway import Role
-from contracts.registry import GetModel, ListModels, Model, ModelPage, ModelRegistered, ModelSummary
+from contracts.registry import GetServing, ServableAlias, ServableModel, Serving, ServingChanged
 from contracts.router import (
     CHAT_COMPLETE,
     CHAT_STREAM,
@@ -67,74 +68,65 @@ async def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> Non
 
 @dataclass
 class Registry:
-    """The registry's two answers that the router asks for, and its event."""
+    """The registry's answer to what is served, and its event."""
 
     bus: Bus
-    models: dict[str, Model] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
+    models: dict[str, ServableModel] = field(default_factory=dict)
+    aliases: dict[tuple[str, str], ServableAlias] = field(default_factory=dict)
+    revision: int = field(default_factory=time.time_ns)
+    """Beyond all that earlier tests have told: events are kept."""
+    asked: int = 0
 
-    def put(self, name: str, *, base_model: str, adapter: str, chat_template: str | None = None) -> Model:
+    def put(self, name: str, *, base_model: str, adapter: str, chat_template: str | None = None) -> ServableModel:
         """Enters a model without telling anybody."""
-        model = Model(
+        self.revision += 1
+        model = ServableModel(
+            revision=self.revision,
             model_id=f"model_{uuid.uuid4().hex[:12]}",
-            run_id="run",
             model_name=name,
-            description="",
+            version=1 + sum(known.model_name == name for known in self.models.values()),
             base_model=base_model,
-            dataset_id=None,
-            training_config={},
-            metrics={},
             exports={"adapter": adapter},
             chat_template=chat_template,
             created_at=datetime.now(UTC),
+            served=True,
+            wanted=False,
         )
         self.models[model.model_id] = model
         return model
 
-    async def tell(self, model: Model) -> None:
-        """Publishes the event of its registration."""
-        event = ModelRegistered(
-            model_id=model.model_id,
-            model_name=model.model_name,
-            base_model=model.base_model,
-            exports=model.exports,
-            chat_template=model.chat_template,
+    async def serve(self, model: ServableModel, *, served: bool, wanted: bool = False) -> None:
+        """Deploys or undeploys a model, and tells of it."""
+        self.revision += 1
+        changes = {"served": served, "wanted": wanted, "revision": self.revision}
+        self.models[model.model_id] = model.model_copy(update=changes)
+        await self.tell()
+
+    async def move(self, name: str, alias: str, model_id: str | None) -> None:
+        """Has the alias name another model, and tells of it."""
+        self.revision += 1
+        self.aliases[name, alias] = ServableAlias(
+            revision=self.revision, model_name=name, alias=alias, model_id=model_id
         )
-        await self.bus.publish(registry.MODEL_REGISTERED, event, message_id=model.model_id)
+        await self.tell()
+
+    async def tell(self) -> None:
+        """Publishes the event that something has changed."""
+        event = ServingChanged(revision=self.revision)
+        await self.bus.publish(registry.SERVING_CHANGED, event, message_id=uuid.uuid4().hex)
 
 
 REGISTRY_ANSWERS = Handlers[Registry]()
 
 
-@REGISTRY_ANSWERS.on(registry.GET_MODEL)
-async def get_model(known: Registry, request: GetModel) -> Model:
-    known.asked.append(request.model_id)
-    for model in reversed(known.models.values()):
-        if request.model_id in (model.model_id, model.model_name):
-            return model
-    raise Refused(RefusalCode.NOT_FOUND, "There is no such model")
-
-
-@REGISTRY_ANSWERS.on(registry.LIST_MODELS)
-async def list_models(known: Registry, request: ListModels) -> ModelPage:
-    page = list(known.models.values())[request.offset : request.offset + request.limit]
-    return ModelPage(
-        models=[
-            ModelSummary(
-                model_id=model.model_id,
-                run_id=model.run_id,
-                model_name=model.model_name,
-                base_model=model.base_model,
-                created_at=model.created_at,
-                metrics={},
-                exports=list(model.exports),
-            )
-            for model in page
-        ],
-        total=len(known.models),
-        limit=request.limit,
-        offset=request.offset,
-        has_more=request.offset + request.limit < len(known.models),
+@REGISTRY_ANSWERS.on(registry.GET_SERVING)
+async def get_serving(known: Registry, request: GetServing) -> Serving:
+    known.asked += 1
+    return Serving(
+        revision=known.revision,
+        models=[model for model in known.models.values() if model.revision > request.after],
+        aliases=[alias for alias in known.aliases.values() if alias.revision > request.after],
+        has_more=False,
     )
 
 

@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from contracts.base import RefusalCode, Refused
-from contracts.registry import Model
+from contracts.registry import ServableModel
 from contracts.router import CHAT_COMPLETE, CHAT_STREAM
 from llm_router.domain.engines import DeclaredEngine
 from tests.llm_router import upstream as faults
@@ -22,14 +22,14 @@ DORA = (
 """What vLLM 0.32 says, with status 500."""
 
 
-async def trained(house: House, count: int = 1, **model: str) -> list[Model]:
+async def trained(house: House, count: int = 1, **model: str) -> list[ServableModel]:
     """That many models on the base `m`, which nobody was told of yet."""
     return [
         house.registry.put(f"helper-{i}", base_model="m", adapter=house.put_adapter(), **model) for i in range(count)
     ]
 
 
-async def loaded(upstream: Upstream, *models: Model) -> None:
+async def loaded(upstream: Upstream, *models: ServableModel) -> None:
     """Returns once the engine holds exactly these adapters."""
 
     async def holds_them() -> bool:

@@ -102,7 +102,7 @@ async def test_a_trained_model_is_served_by_the_local_engine_beside_its_base(
         house.objects.put_directory(prefix, adapter)
         # Trainers may name a base by its path.
         model = house.registry.put("fox", base_model=str(tiny.folder), adapter=str(prefix))
-        await house.registry.tell(model)
+        await house.registry.tell()
 
         prompt = tiny.chat_ids(QUESTION)
         expected, base = tiny.greedy(prompt, 12, adapter), tiny.greedy(prompt, 12)

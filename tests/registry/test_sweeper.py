@@ -12,6 +12,7 @@ from common.objects import Objects, S3Path
 from common.service import Service
 from contracts.base import RefusalCode, Refused
 from registry.engine.storage import ObjectStorage
+from registry.freeing import Freeing
 from registry.settings import Settings
 from registry.sweeper import Sweeper
 from tests.registry.conftest import Enter, Upload
@@ -27,7 +28,8 @@ async def database(settings: Settings, service: Service) -> AsyncIterator[Databa
 
 
 def sweeper(database: Database, service: Service, age: timedelta) -> Sweeper:
-    return Sweeper(database, ObjectStorage(service.object_store()), interval=HOUR, age=age)
+    storage = ObjectStorage(service.object_store())
+    return Sweeper(database, storage, Freeing(database, storage), interval=HOUR, age=age)
 
 
 def is_there(objects: Objects, path: str) -> bool:

@@ -130,7 +130,7 @@ ACCESS = (
     Access(
         "llm_router",
         serves="router.v1.>",
-        asks=(registry.GET_MODEL.subject, registry.LIST_MODELS.subject, registry.GET_SERVING.subject),
+        asks=(registry.GET_SERVING.subject,),
         publishes=("events.router.>", router.INTERACTIONS_RECORDED.filter),
         consumes=(ROUTER_INTERACTIONS,),
         follows=("EVENTS",),

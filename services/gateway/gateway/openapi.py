@@ -20,7 +20,7 @@ from gateway.domain.text import Completion
 from gateway.domain.trial import TrialDelta, TrialResult
 from gateway.edge import cookies
 from gateway.errors import FORMS, OUTCOMES, LlmError, OpenAiError
-from gateway.routes.pipeline import PresignedDownload
+from gateway.routes.models import PresignedDownload
 from gateway.routes.table import IDEMPOTENCY_HEADER, STYLE_HEADER, Family, Route, Special, Tag
 
 Json = dict[str, Any]

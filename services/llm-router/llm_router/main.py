@@ -21,8 +21,8 @@ from llm_router.engine.pool import EnginePool, PoolLimits
 from llm_router.engine.prices import PriceList
 from llm_router.engine.protocol import Engine, Timeouts
 from llm_router.engine.recorder import Recorder
+from llm_router.engine.serving import Serving
 from llm_router.engine.tokens import TokenVault
-from llm_router.engine.trained import TrainedModels
 from llm_router.engine.vllm import VllmEngine
 from llm_router.handlers import HANDLERS, Deps, configuration, interactions, models, once
 from llm_router.settings import RouterSettings
@@ -54,8 +54,9 @@ async def build(service: Service, settings: RouterSettings) -> None:
     adapters = Adapters(files, catalogue, settings.adapters_per_engine, settings.model_load_timeout)
     service.stack.push_async_callback(adapters.close)
     prices = PriceList(pool)
-    trained = TrainedModels(bus)
-    router_models = Models(catalogue, pool, trained)
+    serving = Serving(bus, catalogue, pool, adapters)
+    service.stack.push_async_callback(serving.close)
+    router_models = Models(catalogue, pool, serving)
     allowances = Allowances(database, bus, BUDGET_WANTED, strict=True, idle_seconds=settings.budget_idle_seconds)
     service.stack.push_async_callback(allowances.close)
     budgets = Budgets(allowances, prices.prices_of)
@@ -67,7 +68,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
         catalogue=catalogue,
         pool=pool,
         models=router_models,
-        trained=trained,
+        serving=serving,
         completions=Completions(router_models, catalogue, pool, adapters, recorder, budgets, prices, patience),
         vault=vault,
         prices=prices,
@@ -82,8 +83,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.spawn("outbox", deps.relay.run)
     service.spawn("engines", pool.run)
     service.spawn("configuration", partial(configuration.follow, deps))
-    service.spawn("trained_models", partial(models.follow_registered, deps))
-    service.spawn("registry", partial(models.learn_all, deps))
+    service.spawn("serving", partial(models.follow_serving, deps))
     service.spawn("numbering", partial(models.keep_numbering, deps))
     service.spawn("kept_completions", partial(once.sweep, deps))
     service.spawn("recorder", recorder.run)

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 from contracts.router import ProviderType
-from llm_router.domain.catalogue import Catalogue, TrainedModel
+from llm_router.domain.catalogue import Catalogue
 from llm_router.domain.engines import UNKNOWN_CONTEXT, EngineSpec, ModelCard
+from llm_router.domain.trained import TrainedModel
 
 MORNING = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -11,9 +11,10 @@ import pytest
 
 from contracts.base import RefusalCode
 from contracts.router import ProviderType
-from llm_router.domain.catalogue import Catalogue, Route, TrainedModel
+from llm_router.domain.catalogue import Catalogue, Route
 from llm_router.domain.engines import EngineSpec, ModelCard
 from llm_router.domain.failures import EngineFailure, FailureKind
+from llm_router.domain.trained import TrainedModel
 from llm_router.engine.openai import OpenAIEngine
 from llm_router.engine.pool import EnginePool, Lease, PoolLimits
 from llm_router.engine.protocol import Timeouts

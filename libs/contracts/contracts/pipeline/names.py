@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 DatasetFormat = Literal["csv", "tsv", "json", "jsonl", "parquet", "txt"]
 
@@ -31,6 +31,24 @@ GgufType = Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 """A name that is safe as a subject token, a path segment and a file name."""
+
+LATEST = "latest"
+
+
+def _no_reserved_name(alias: str) -> str:
+    if alias == LATEST:
+        raise ValueError(f"{LATEST!r} always is the newest version, and cannot be moved")
+    return alias
+
+
+AliasName = Annotated[
+    str,
+    Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$"),
+    AfterValidator(_no_reserved_name),
+]
+"""`production`, `staging`, …: a name that may be moved from one version to another. `latest` always is the newest."""
+
+TagName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$")]
 
 ModelReference = Annotated[str, Field(min_length=1, max_length=300)]
 """A Hugging Face id, a name under the models directory, or a path inside it."""

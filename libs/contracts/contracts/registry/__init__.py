@@ -17,7 +17,6 @@ from contracts.registry.datasets import (
     RegisterDataset,
 )
 from contracts.registry.models import (
-    LATEST,
     COMPARE_MODELS,
     DELETE_MODEL,
     DEPLOY_MODEL,
@@ -36,7 +35,6 @@ from contracts.registry.models import (
     UNDEPLOY_MODEL,
     UPDATE_MODEL,
     Alias,
-    AliasName,
     CompareModels,
     DeleteModel,
     Deployment,
@@ -66,13 +64,11 @@ from contracts.registry.models import (
     Serving,
     ServingChanged,
     SetAlias,
-    TagName,
     UndeployModel,
     UpdateModel,
 )
 
 __all__ = [
-    "LATEST",
     "COMPARE_MODELS",
     "DELETE_MODEL",
     "DEPLOY_MODEL",
@@ -95,7 +91,6 @@ __all__ = [
     "UNDEPLOY_MODEL",
     "UPDATE_MODEL",
     "Alias",
-    "AliasName",
     "CompareModels",
     "Dataset",
     "DatasetAnalysis",
@@ -135,7 +130,6 @@ __all__ = [
     "Serving",
     "ServingChanged",
     "SetAlias",
-    "TagName",
     "UndeployModel",
     "UpdateModel",
 ]

@@ -1,31 +1,22 @@
 """Models: what the registry is asked of them and tells."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from contracts.base import Event, EventBody, Message, RefusalCode, Rpc, Timestamp
 from contracts.pages import PageRequest
-from contracts.pipeline import ExportCheck, ExportedFile, ExportFormat, GgufType, ModelReference, Name
-
-LATEST = "latest"
-
-
-def _no_reserved_name(alias: str) -> str:
-    if alias == LATEST:
-        raise ValueError(f"{LATEST!r} always is the newest version, and cannot be moved")
-    return alias
-
-
-AliasName = Annotated[
-    str,
-    Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$"),
-    AfterValidator(_no_reserved_name),
-]
-"""`production`, `staging`, …: a name that may be moved from one version to another. `latest` always is the newest."""
-
-TagName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$")]
+from contracts.pipeline import (
+    AliasName,
+    ExportCheck,
+    ExportedFile,
+    ExportFormat,
+    GgufType,
+    ModelReference,
+    Name,
+    TagName,
+)
 
 Deployment = Literal["automatic", "requested", "none"]
 """Whether a model is served: since it was registered, because somebody had it deployed, or not."""

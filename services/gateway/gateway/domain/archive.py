@@ -45,11 +45,14 @@ class Stretch:
 Piece = bytes | Stretch
 
 
-def archive(members: Sequence[Member]) -> list[Piece]:
-    """What the archive is made of, in order."""
+def archive(members: Sequence[Member], *texts: tuple[str, str]) -> list[Piece]:
+    """What the archive is made of, in order; `texts` are small files more, name and content."""
     pieces: list[Piece] = []
     for index, member in enumerate(members):
         pieces += [member.header(), Stretch(index, 0, member.size), member.padding()]
+    for name, text in texts:
+        member = Member(name, len(text.encode()))
+        pieces += [member.header(), text.encode(), member.padding()]
     return [*pieces, _END]
 
 

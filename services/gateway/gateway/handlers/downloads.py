@@ -19,40 +19,50 @@ from gateway.deps import Deps
 from gateway.domain.archive import Member, Piece, Stretch, archive, cut, size_of
 from gateway.edge.reading import read_request
 from gateway.edge.responses import json_response
-from gateway.errors import invalid_fields
-from gateway.routes.pipeline import DownloadModel, PresignedDownload
+from gateway.routes.models import DownloadModel, PresignedDownload, PresignedFile
 from gateway.routes.table import Route
 
 
 async def download_model(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
     asked = cast(DownloadModel, await read_request(request, route))
-    download = await deps.bus.ask(GET_DOWNLOAD, GetDownload(model_id=asked.model_id, format=asked.format))
+    wanted = GetDownload(model_id=asked.model_id, format=asked.format, quantization=asked.quantization)
+    download = await deps.bus.ask(GET_DOWNLOAD, wanted)
     if not download.files:
         raise Refused(RefusalCode.STORAGE_FAILED, f"The {asked.format} export of {asked.model_id} has no files")
     if asked.presigned:
         return await _presign(deps, download)
     if len(download.files) == 1:
-        return await send_file(deps, request, download.files[0])
+        (file,) = download.files
+        name = f"{download.model_name}{file.name.removeprefix('model')}" if asked.format == "gguf" else None
+        return await send_file(deps, request, file, name=name)
     return await _send_archive(deps, request, download)
 
 
 async def _presign(deps: Deps, download: Download) -> web.StreamResponse:
-    if len(download.files) != 1:
-        raise invalid_fields([("presigned", f"the {download.format} export has several files: download the archive")])
     seconds = deps.settings.presigned_seconds
-    url = await deps.objects.presign_get(_path(download.files[0]), timedelta(seconds=seconds))
-    return json_response(PresignedDownload(url=url, expires_in=seconds))
+    expires = timedelta(seconds=seconds)
+    urls = await asyncio.gather(*(deps.objects.presign_get(_path(file), expires) for file in download.files))
+    files = [
+        PresignedFile(name=file.name, url=url, size=file.size, sha256=file.sha256)
+        for file, url in zip(download.files, urls, strict=True)
+    ]
+    return json_response(PresignedDownload(url=urls[0] if len(urls) == 1 else None, expires_in=seconds, files=files))
 
 
-async def send_file(deps: Deps, request: web.Request, file: ModelFile) -> web.StreamResponse:
-    """A file as it is, or the part of it that is asked for."""
-    name = file.name.rsplit("/", 1)[-1]
+async def send_file(
+    deps: Deps, request: web.Request, file: ModelFile, *, name: str | None = None
+) -> web.StreamResponse:
+    """A file as it is, or the part of it that is asked for; under its own name if it is given no other."""
+    name = name or file.name.rsplit("/", 1)[-1]
     return await _send(deps, request, _Content(name, "application/octet-stream", [file], [Stretch(0, 0, file.size)]))
 
 
 async def _send_archive(deps: Deps, request: web.Request, download: Download) -> web.StreamResponse:
     folder = f"{download.model_name}-{download.format}"
-    pieces = archive([Member(f"{folder}/{file.name}", file.size) for file in download.files])
+    members = [Member(f"{folder}/{file.name}", file.size) for file in download.files]
+    sums = "".join(f"{file.sha256}  {file.name}\n" for file in download.files if file.sha256 is not None)
+    # As `sha256sum --check` reads it.
+    pieces = archive(members, (f"{folder}/SHA256SUMS", sums)) if sums else archive(members)
     return await _send(deps, request, _Content(f"{folder}.tar", "application/x-tar", download.files, pieces))
 
 

@@ -2,25 +2,10 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from contracts.router import ProviderType
 from llm_router.domain.engines import UNKNOWN_CONTEXT, EngineSpec, ModelCard
-
-
-@dataclass(frozen=True)
-class TrainedModel:
-    """A model of the registry that is served as an adapter on its base.
-
-    `adapter` is the `s3://` prefix of its files; None while only its summary is known.
-    """
-
-    model_id: str
-    name: str
-    base_model: str
-    registered_at: datetime
-    adapter: str | None = None
-    chat_template: str | None = None
+from llm_router.domain.trained import Trained, TrainedModel
 
 
 @dataclass(frozen=True)
@@ -66,8 +51,7 @@ class Catalogue:
 
     def __init__(self) -> None:
         self._listings: dict[str, _Listing] = {}
-        self._trained: dict[str, TrainedModel] = {}
-        self._newest: dict[str, TrainedModel] = {}
+        self._trained = Trained()
         self._routes: dict[str, Route] = {}
         self._refusals: dict[str, dict[str, str]] = {}
         """Why an engine will not load an adapter: by engine, then by model id."""
@@ -91,14 +75,25 @@ class Catalogue:
 
     def put_trained(self, model: TrainedModel) -> None:
         """Adds a model, or completes one of which only the summary was known."""
-        known = self._trained.get(model.model_id)
-        if known is not None and known.adapter is not None and model.adapter is None:
-            return
-        self._trained[model.model_id] = model
-        newest = self._newest.get(model.name)
-        if newest is None or newest.model_id == model.model_id or newest.registered_at <= model.registered_at:
-            self._newest[model.name] = model
+        self._trained.put(model)
         self._routes.clear()
+
+    def withdraw_trained(self, model_id: str) -> None:
+        """Nobody may ask for the model any more, whether or not an engine still holds it."""
+        self._trained.withdraw(model_id)
+        self._routes.clear()
+
+    def put_alias(self, name: str, alias: str, model_id: str | None) -> None:
+        """From now on `name@alias` leads to that model, or to none."""
+        self._trained.put_alias(name, alias, model_id)
+        self._routes.clear()
+
+    def alias(self, name: str, alias: str) -> str | None:
+        """The id of the model that `name@alias` leads to."""
+        return self._trained.alias(name, alias)
+
+    def trained(self, model_id: str) -> TrainedModel | None:
+        return self._trained.get(model_id)
 
     def knows_trained(self, model_id: str) -> bool:
         """Whether the model is known with all that serving it needs."""
@@ -129,9 +124,9 @@ class Catalogue:
         return self._refusals.get(engine, {}).get(model_id)
 
     def adapters(self, engine: str) -> list[str]:
-        """The ids of the trained models that are loaded on the engine."""
+        """The ids of the trained models that are loaded on the engine, also of those that are served no more."""
         listing = self._listings.get(engine)
-        return [name for name in listing.cards if name in self._trained] if listing is not None else []
+        return [name for name in listing.cards if self._trained.is_adapter(name)] if listing is not None else []
 
     def loaded_adapters(self) -> set[str]:
         """The ids of the trained models that are loaded on any engine."""
@@ -174,12 +169,10 @@ class Catalogue:
         entries: dict[str, Entry] = {}
         for listing in self._listings.values():
             for card in listing.cards.values():
-                if card.name not in self._trained and card.name not in entries:
+                if not self._trained.is_adapter(card.name) and card.name not in entries:
                     entries[card.name] = self._engine_entry(card)
-        for model in sorted(self._newest.values(), key=lambda m: m.name):
-            entries.setdefault(model.name, self._trained_entry(model.name, model))
-        for model in sorted(self._trained.values(), key=lambda m: m.registered_at):
-            entries[model.model_id] = self._trained_entry(model.model_id, model)
+        for name, model in self._trained.names():
+            entries.setdefault(name, self._trained_entry(name, model))
         return list(entries.values())
 
     def _engine_entry(self, card: ModelCard) -> Entry:
@@ -198,11 +191,13 @@ class Catalogue:
     def _find(self, name: str) -> Route | None:
         if (trained := self._trained.get(name)) is not None:
             return self._adapter_route(name, trained)
+        if self._trained.is_withdrawn(name):
+            return None
         if engines := self._serving(name):
             return Route(name, name, engines)
-        if (trained := self._newest.get(name)) is not None:
+        if (trained := self._trained.named(name)) is not None:
             return self._adapter_route(name, trained)
-        if any(model.base_model == name for model in self._trained.values()):
+        if self._trained.has_base(name):
             # A base that no engine lists, such as one on the Hugging Face hub: a local engine loads it when asked.
             return Route(name, name, self._local())
         return None

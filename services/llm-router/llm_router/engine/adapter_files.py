@@ -12,8 +12,8 @@ from pathlib import Path
 from common.objects import ObjectStore, S3Path
 from common.telemetry import get_logger
 from contracts.base import RefusalCode, Refused
-from llm_router.domain.catalogue import TrainedModel
 from llm_router.domain.failures import EngineFailure, FailureKind
+from llm_router.domain.trained import TrainedModel
 
 _log = get_logger("adapter_files")
 _NEEDED = ("adapter_config.json", "adapter_model.safetensors")

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from common.telemetry import get_logger
-from llm_router.domain.catalogue import Catalogue, TrainedModel
+from llm_router.domain.catalogue import Catalogue
 from llm_router.domain.failures import EngineFailure, FailureKind
+from llm_router.domain.trained import TrainedModel
 from llm_router.engine.adapter_files import AdapterFiles
 from llm_router.engine.pool import Member
 
@@ -41,6 +42,11 @@ class Adapters:
         if (why := self._catalogue.refusal(member.name, model.model_id)) is not None:
             raise EngineFailure(FailureKind.MODEL_LOAD, why, engine=member.name)
         await self._once(("load", member.name, model.model_id), self._load(member, model))
+
+    async def unload_idle(self, member: Member, model_id: str) -> None:
+        """Takes the adapter off the engine, unless a request is being answered by it."""
+        if member.adapters.idle([model_id]):
+            await self._once(("unload", member.name, model_id), self._unload(member, model_id))
 
     async def close(self) -> None:
         tasks = list(self._running.values())

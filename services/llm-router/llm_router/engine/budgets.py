@@ -65,9 +65,13 @@ class Budgets:
         self._prices_of = prices_of
 
     def permit(self, name: str, route: Route) -> None:
-        """Raises `Refused(FORBIDDEN)` unless the caller may ask the model, by the name it was asked by or its own."""
+        """Raises `Refused(FORBIDDEN)` unless the caller may ask the model, by the name it was asked by or its own.
+
+        Whoever may ask a trained model by its name may ask its versions and aliases too.
+        """
         principal = current().principal
-        if principal is not None and not (principal.may_ask(name) or principal.may_ask(route.name)):
+        family = route.adapter.name if route.adapter is not None else route.name
+        if principal is not None and not any(principal.may_ask(known) for known in (name, route.name, family)):
             raise Refused(
                 RefusalCode.FORBIDDEN, f"This key may not ask the model {name!r}", {"param": "model", "model": name}
             )

@@ -13,7 +13,7 @@ from llm_router.domain.configuration import Default, Selection, default_of
 from llm_router.domain.failures import EngineFailure, FailureKind, model_disabled, model_not_found
 from llm_router.domain.model_settings import ModelSettings
 from llm_router.engine.pool import EnginePool
-from llm_router.engine.trained import TrainedModels
+from llm_router.engine.serving import Serving
 
 _MISS_SECONDS = 1.0
 _MOST_MISSES = 10_000
@@ -22,10 +22,10 @@ _MOST_MISSES = 10_000
 class Models:
     """What names mean now. `selection` and `settings` of models are what this replica has read last."""
 
-    def __init__(self, catalogue: Catalogue, pool: EnginePool, trained: TrainedModels) -> None:
+    def __init__(self, catalogue: Catalogue, pool: EnginePool, serving: Serving) -> None:
         self._catalogue = catalogue
         self._pool = pool
-        self._trained = trained
+        self._serving = serving
         self._misses: dict[str, float] = {}
         self.selection = Selection()
         self.settings: Mapping[str, ModelSettings] = {}
@@ -54,8 +54,8 @@ class Models:
         route = self._catalogue.resolve(name)
         if route is None and name == DEFAULT_MODEL:
             return await self._default_route()
-        if route is None or (route.adapter is not None and route.adapter.adapter is None):
-            route = await self._look_up(name, route)
+        if route is None:
+            route = await self._look_up(name)
         if route is None:
             raise model_not_found(name, self._catalogue.names())
         if not self.is_enabled(route.model):
@@ -92,20 +92,17 @@ class Models:
             return replace(route, engines=(default.engine.name,))
         return route
 
-    async def _look_up(self, name: str, known: Route | None) -> Route | None:
+    async def _look_up(self, name: str) -> Route | None:
         if time.monotonic() - self._misses.get(name, -_MISS_SECONDS) < _MISS_SECONDS:
             return None
-        wanted = known.adapter.model_id if known is not None and known.adapter is not None else name
         try:
-            _, found = await asyncio.gather(self._pool.refresh(), self._trained.find(wanted))
+            await asyncio.gather(self._pool.refresh(), self._serving.catch_up())
         except Refused as refused:
             if refused.code not in (RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT):
                 raise
             raise EngineFailure(
                 FailureKind.CONNECTION, f"The registry cannot be asked for {name!r} at the moment", retry_after=1.0
             ) from None
-        if found is not None:
-            self._catalogue.put_trained(found)
         if (route := self._catalogue.resolve(name)) is None:
             if len(self._misses) >= _MOST_MISSES:
                 self._misses.clear()

@@ -14,8 +14,8 @@ from llm_router.engine.completions import Completions
 from llm_router.engine.models import Models
 from llm_router.engine.pool import EnginePool
 from llm_router.engine.prices import PriceList
+from llm_router.engine.serving import Serving
 from llm_router.engine.tokens import TokenVault
-from llm_router.engine.trained import TrainedModels
 from llm_router.store.engines import EngineRow
 from llm_router.store.models import ModelNumber
 
@@ -34,7 +34,7 @@ class Deps:
     catalogue: Catalogue
     pool: EnginePool
     models: Models
-    trained: TrainedModels
+    serving: Serving
     completions: Completions
     vault: TokenVault
     prices: PriceList

@@ -6,18 +6,18 @@ from typing import Literal
 from common.context import current
 from common.telemetry import get_logger
 from contracts.base import Empty, Refused
-from contracts.registry import MODEL_REGISTERED
+from contracts.registry import SERVING_CHANGED
 from contracts.router import DEFAULT_MODEL, LIST_SERVED_MODELS, ServedModel, ServedModels
 from llm_router.domain.capabilities import capabilities_of
 from llm_router.domain.catalogue import Entry
 from llm_router.domain.model_settings import ModelSettings
-from llm_router.engine.trained import registered
 from llm_router.handlers.deps import HANDLERS, Deps
 from llm_router.store import models as store
 from llm_router.store.models import ModelNumber
 
 _log = get_logger("models")
 _RETRY_SECONDS = 1.0
+_CATCH_UP_SECONDS = 30.0
 _NUMBERING_SECONDS = 2.0
 _NOTHING_SAID = ModelSettings()
 
@@ -39,6 +39,8 @@ def _may_be_asked(deps: Deps, entry: Entry) -> bool:
         return True
     default = deps.models.default()
     names = [entry.name, entry.model_id, DEFAULT_MODEL if default and default.model == entry.name else None]
+    if entry.model_id is not None and (trained := deps.catalogue.trained(entry.model_id)) is not None:
+        names.append(trained.name)
     return any(principal.may_ask(name) for name in names if name is not None)
 
 
@@ -61,22 +63,33 @@ async def keep_numbering(deps: Deps) -> None:
         await asyncio.sleep(_NUMBERING_SECONDS)
 
 
-async def follow_registered(deps: Deps) -> None:
-    """Serves every model from the moment it is registered. Starts with those of the past, as far as they are kept."""
-    async for delivered in deps.bus.follow(MODEL_REGISTERED, after=0):
-        model = registered(delivered.body)
-        if model is not None and not deps.catalogue.knows_trained(model.model_id):
-            deps.catalogue.put_trained(model)
-            _log.info("model_served", model_id=model.model_id, model=model.name, base_model=model.base_model)
+async def follow_serving(deps: Deps) -> None:
+    """Serves every model from the moment it is registered, and until it is undeployed or deleted."""
+    await _catch_up(deps)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_follow_events(deps))
+        group.create_task(_catch_up_now_and_then(deps))
 
 
-async def learn_all(deps: Deps) -> None:
-    """Asks the registry once for all models, also those whose events are gone; waits for it if need be."""
+async def _follow_events(deps: Deps) -> None:
+    # From the beginning, so that none is missed between the first look and this; those that are known cost nothing.
+    async for delivered in deps.bus.follow(SERVING_CHANGED, after=0):
+        if delivered.body.revision > deps.serving.revision:
+            await _catch_up(deps)
+
+
+async def _catch_up_now_and_then(deps: Deps) -> None:
+    """In case that an event was lost."""
+    while True:
+        await asyncio.sleep(_CATCH_UP_SECONDS)
+        await _catch_up(deps)
+
+
+async def _catch_up(deps: Deps) -> None:
+    """Waits for the registry if need be."""
     while True:
         try:
-            async for model in deps.trained.all():
-                deps.catalogue.put_trained(model)
-            return
+            return await deps.serving.catch_up()
         except Refused as refused:
             _log.info("registry_not_there", reason=refused.message)
         await asyncio.sleep(_RETRY_SECONDS)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contracts.registry import LATEST
+from contracts.pipeline import LATEST
 
 _AT = "@"
 

@@ -1,0 +1,178 @@
+"""Aliases and deployments: told once, known to all replicas, and no request fails while one moves."""
+
+import asyncio
+import uuid
+from contextlib import aclosing
+
+import pytest
+
+from common.context import Call, Principal, calling
+from contracts.base import RefusalCode
+from contracts.registry import ServableModel
+from contracts.router import CHAT_STREAM
+from tests.llm_router import upstream as faults
+from tests.llm_router.conftest import House, Open, chat, soon
+
+
+def put(house: House, name: str) -> ServableModel:
+    return house.registry.put(name, base_model="m", adapter=house.put_adapter())
+
+
+@pytest.fixture
+def name() -> str:
+    return f"helper-{uuid.uuid4().hex[:8]}"
+
+
+async def asked(house: House, reference: str) -> str:
+    """The id of the model that answers to that name."""
+    await house.ask(reference)
+    answered: str = house.upstreams[0].requests[-1]["model"]
+    return answered
+
+
+async def leads(house: House, reference: str, model: ServableModel) -> None:
+    """Returns once all replicas answer with that model: several questions in a row, so each has been asked."""
+
+    async def does() -> bool:
+        return all([await asked(house, reference) == model.model_id for _ in range(8)])
+
+    await soon(does)
+
+
+async def test_a_model_is_asked_by_version_and_alias(open_house: Open, name: str) -> None:
+    house = await open_house(provider="vllm")
+    first, second = put(house, name), put(house, name)
+    await house.registry.move(name, "production", first.model_id)
+    assert await asked(house, f"{name}@1") == first.model_id
+    assert await asked(house, f"{name}@latest") == second.model_id
+    assert await asked(house, f"{name}@production") == first.model_id
+    assert await asked(house, name) == second.model_id
+    assert (await house.ask(f"{name}@production")).model == f"{name}@production"
+    listed = await house.models()
+    assert listed[f"{name}@production"].model_id == first.model_id
+    for nobody in (f"{name}@staging", f"{name}@3", f"{name}@"):
+        assert (await house.refusal(nobody)).code is RefusalCode.NOT_FOUND
+
+
+async def test_no_request_fails_or_waits_while_an_alias_moves(open_house: Open, name: str) -> None:
+    """Callers ask all the time, of two replicas, while the alias goes back and forth between two versions."""
+    house = await open_house(provider="vllm", replicas=2)
+    versions = [put(house, name), put(house, name)]
+    await house.registry.move(name, "production", versions[0].model_id)
+    await leads(house, f"{name}@production", versions[0])
+    answered: list[str] = []
+    done = asyncio.Event()
+
+    async def call() -> None:
+        while not done.is_set():
+            answered.append((await house.ask(f"{name}@production")).content)
+
+    callers = [asyncio.create_task(call()) for _ in range(6)]
+    for turn in range(1, 5):
+        target = versions[turn % 2]
+        await house.registry.move(name, "production", target.model_id)
+        await leads(house, f"{name}@production", target)
+    done.set()
+    await asyncio.gather(*callers)
+    assert len(answered) > 20
+    assert set(answered) == {"One two three"}
+
+
+async def test_an_alias_moves_only_once_its_model_is_loaded(open_house: Open, name: str) -> None:
+    house = await open_house(provider="vllm")
+    first, second = put(house, name), put(house, name)
+    await house.registry.move(name, "production", first.model_id)
+    await leads(house, f"{name}@production", first)
+    house.upstreams[0].load_answers.append((500, "CUDA out of memory. Tried to allocate 20.00 MiB"))
+    await house.registry.move(name, "production", second.model_id)
+
+    async def was_tried() -> bool:
+        return house.upstreams[0].loads[-1]["lora_name"] == second.model_id
+
+    await soon(was_tried)
+    assert await asked(house, f"{name}@production") == first.model_id
+    await leads(house, f"{name}@production", second)
+
+
+async def test_a_deployed_model_is_loaded_before_it_is_asked(open_house: Open, name: str) -> None:
+    house = await open_house(provider="vllm")
+    model = put(house, name)
+    await house.registry.tell()
+    await house.discovered(name)
+    assert house.upstreams[0].loads == []
+    await house.registry.serve(model, served=True, wanted=True)
+
+    async def is_loaded() -> bool:
+        return model.model_id in house.upstreams[0].names()
+
+    await soon(is_loaded)
+
+
+async def test_an_undeployed_model_cannot_be_asked_and_leaves_the_engines(open_house: Open, name: str) -> None:
+    house = await open_house(provider="vllm", replicas=2)
+    first, second = put(house, name), put(house, name)
+    assert await asked(house, second.model_id) == second.model_id
+    await house.registry.serve(second, served=False)
+
+    async def is_gone() -> bool:
+        return second.model_id not in house.upstreams[0].names()
+
+    await soon(is_gone)
+    for reference in (second.model_id, f"{name}@2"):
+        for _ in range(4):
+            assert (await house.refusal(reference)).code is RefusalCode.NOT_FOUND
+    await leads(house, name, first)
+    await house.registry.serve(second, served=True)
+    await leads(house, name, second)
+
+
+async def test_an_answer_that_has_begun_is_ended_by_a_model_that_is_undeployed(open_house: Open, name: str) -> None:
+    house = await open_house(provider="vllm")
+    model = put(house, name)
+    house.upstreams[0].faults.append(faults.hang_after_a_word)
+    async with aclosing(house.bus.stream(CHAT_STREAM, chat(model.model_id, "Hello"))) as answer:
+        await anext(answer)
+        await house.registry.serve(model, served=False)
+
+        async def is_unknown() -> bool:
+            return model.model_id not in await house.models()
+
+        await soon(is_unknown)
+        assert house.upstreams[0].unloads == []
+    await house.upstreams[0].left.wait()
+
+    async def is_unloaded() -> bool:
+        return house.upstreams[0].unloads == [model.model_id]
+
+    await soon(is_unloaded)
+
+
+async def test_a_removed_alias_leads_nowhere_and_one_whose_model_is_gone_moves_at_once(
+    open_house: Open, name: str
+) -> None:
+    house = await open_house(provider="vllm")
+    first, second = put(house, name), put(house, name)
+    await house.registry.move(name, "production", first.model_id)
+    await leads(house, f"{name}@production", first)
+    await house.registry.serve(first, served=False)
+    await house.registry.move(name, "production", second.model_id)
+    await leads(house, f"{name}@production", second)
+    await house.registry.move(name, "production", None)
+
+    async def is_refused() -> bool:
+        return f"{name}@production" not in await house.models()
+
+    await soon(is_refused)
+    assert (await house.refusal(f"{name}@production")).code is RefusalCode.NOT_FOUND
+
+
+async def test_a_key_for_a_name_may_ask_its_versions_and_aliases(open_house: Open, name: str) -> None:
+    house = await open_house(provider="vllm")
+    model = put(house, name)
+    await house.registry.move(name, "production", model.model_id)
+    principal = Principal(id="key_1", name="test", role="member", models=(name,))
+    with calling(Call(principal=principal)):
+        for reference in (name, f"{name}@1", f"{name}@production", model.model_id):
+            assert (await house.ask(reference)).content
+        assert (await house.refusal("m")).code is RefusalCode.FORBIDDEN
+        assert f"{name}@production" in await house.models()
