@@ -8,8 +8,7 @@ from contracts.orchestrator import JobAction, StepAdjustment
 from orchestrator.domain.records import Claim
 
 _INSERT = """
-    INSERT INTO job_steering (run, number, action, actor, agent_name, learning_rate)
-    SELECT $1, coalesce(max(number), 0) + 1, $2, $3, $4, $5 FROM job_steering WHERE run = $1
+    INSERT INTO job_steering (run, action, actor, agent_name, learning_rate) VALUES ($1, $2, $3, $4, $5)
     RETURNING number
 """
 
@@ -25,7 +24,7 @@ _PAUSED = """
 
 _SINCE = """
     SELECT held.id, number, learning_rate, actor
-    FROM unnest($1::bigint[], $2::integer[]) AS held (id, adjusted)
+    FROM unnest($1::bigint[], $2::bigint[]) AS held (id, adjusted)
     JOIN steps USING (id) JOIN job_steering ON job_steering.run = steps.run
     WHERE action = 'adjust' AND number > adjusted AND (agent_name IS NULL OR agent_name = steps.name)
     ORDER BY held.id, number
