@@ -265,6 +265,24 @@ async def test_an_item_is_tried_again_by_itself(caller: Bus, router: Router) -> 
     assert [item.attempts for item in await items_of(caller, run_id)] == [1, 2]
 
 
+async def test_to_wait_for_a_busy_engine_is_no_attempt(caller: Bus, router: Router) -> None:
+    busy = {"type": "overloaded", "temporary": True}
+
+    async def busy_for_long(content: str) -> str:
+        if len(router.asked) <= 5:
+            # As the router says it when no engine was free in time.
+            raise Refused(RefusalCode.ENGINE_UNAVAILABLE, "No engine was free", busy)
+        if len(router.asked) == 6:
+            raise Refused(RefusalCode.ENGINE_UNAVAILABLE, "Full", {**busy, "engine": "e"})
+        return content
+
+    router.answer = busy_for_long
+    made = await workflow(caller, {"name": "e", "says": "{item}", "for_each": "x", "retries": 1})
+    run_id = await start(caller, made, x="a")
+    assert (await ended(caller, run_id)).status == "completed"
+    assert [item.attempts for item in await items_of(caller, run_id)] == [2]
+
+
 async def test_no_items_are_no_question(caller: Bus, router: Router) -> None:
     run_id = await start(caller, await workflow(caller, {"name": "e", "says": "{item}", "for_each": "x"}), x=[])
     assert (await ended(caller, run_id)).status == "completed"
@@ -421,6 +439,8 @@ async def test_runs_are_listed_newest_first_and_by_status(caller: Bus, router: R
     run_ids = [(await ended(caller, await start(caller, made))).id for _ in range(3)]
     newest = (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(limit=2))).runs
     assert [run.id for run in newest] == run_ids[:0:-1]
+    older = (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(before=run_ids[1]))).runs
+    assert [run.id for run in older] == run_ids[:1]
     assert (await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(status="failed"))).runs == []
     assert len((await caller.ask(LIST_WORKFLOW_RUNS, ListWorkflowRuns(status="completed"))).runs) == 3
 

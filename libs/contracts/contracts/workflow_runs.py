@@ -115,13 +115,14 @@ class RunResponse(Message):
 
 
 class ListWorkflowRuns(Message):
-    """The newest runs of the caller's, an admin's of all."""
+    """The newest of the caller's runs, for an admin of all; with `before` those older than the run of that id."""
 
     limit: int = Field(default=50, ge=1, le=1000)
     status: RunStatus | None = None
     workflow_id: Id | None = None
     trigger: Trigger | None = None
     trigger_id: Id | None = None
+    before: Id | None = None
 
 
 class WorkflowRunList(Message):

@@ -1,6 +1,6 @@
 """`make bench-burst`: a user's 10,000 runs at once over the whole path, another's ten behind them, and cancelling.
 
-Gateway, orchestrator, router and an engine that answers at once are processes of their own on this machine, as
+Gateway, orchestrator, router and an engine that answers in a tenth of a second are processes of their own, as
 `make run` starts them, each commit synced to disk. A run has one payload. The callers share the cores with all of it.
 """
 
@@ -27,7 +27,14 @@ from tests.llm_router.upstream import Upstream, running
 _FEW = 10
 _CALLERS = 32
 _PATIENCE = 1800.0
-_ENVIRONMENT = {**FREE_PORTS, "PLATFORM_USER_REQUESTS_PER_MINUTE": "100000000", "PLATFORM_LOG_LEVEL": "WARNING"}
+_LATENCY = 0.1
+"""Seconds that the engine takes for an answer: slower than runs are accepted, so that they have to queue."""
+_ENVIRONMENT = {
+    **FREE_PORTS,
+    "PLATFORM_USER_REQUESTS_PER_MINUTE": "100000000",
+    "PLATFORM_LOG_LEVEL": "WARNING",
+    "PLATFORM_SIMULATED_LATENCY": str(_LATENCY),
+}
 _TOKEN = b'data: {"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":" a"}]}\n\n'
 
 
@@ -72,7 +79,7 @@ def _options() -> argparse.Namespace:
 async def _measured(platform: Platform, runs: int, rounds: int) -> tuple[Burst, list[Cancelled]]:
     async with Api(platform.url, platform.admin_key) as admin:
         instances: Any = await admin.get("/api/llm/instances")
-        port = instances[0]["port"]
+        port = next(one["port"] for one in instances if one["name"].startswith("Simulated"))
         made = await _workflow(admin, {"llm_port": port})
         async with _member(platform, admin, "many") as many, _member(platform, admin, "few") as few:
             burst = await _burst(many, few, admin, made, runs)
@@ -135,8 +142,9 @@ async def _seconds(work: Callable[[], Awaitable[object]]) -> float:
 
 async def _until(caller: Api, run_id: int, status: str) -> None:
     async with asyncio.timeout(_PATIENCE):
-        while (await caller.get(f"/api/runs/{run_id}"))["status"] != status:  # noqa: ASYNC110 - it is another process
+        while (run := await caller.get(f"/api/runs/{run_id}"))["status"] == "running":  # noqa: ASYNC110 - another process knows
             await asyncio.sleep(0.02)
+    assert run["status"] == status, run["error"]
 
 
 # Cancelling

@@ -39,7 +39,10 @@ RUNS = (
         workflow_runs.LIST_WORKFLOW_RUNS,
         tag=Tag.RUNS,
         summary="List runs",
-        description="Newest first.",
+        description=(
+            "The caller's own, newest first; an admin sees all. `trigger` is what started them, `trigger_id` which"
+            " schedule or webhook; `before` is the id of a run that they are older than."
+        ),
         view=view(RunArray, run_array),
     ),
     asks("GET", _RUN, workflow_runs.GET_WORKFLOW_RUN, tag=Tag.RUNS, summary="Get a run"),

@@ -179,11 +179,12 @@ def split(run: Run, step: Step, parts: Sequence[Part], at_once: int) -> Transiti
     return Transition(run, (whole,), whole, made=tuple(made))
 
 
-def release(run: Run, step: Step) -> Transition:
-    """The worker gives a held step back unfinished: it is ready at once, as if this attempt had not been."""
+def release(run: Run, step: Step, delay: float = 0.0) -> Transition:
+    """The worker gives a held step back unfinished: it is ready after `delay` seconds, as if this attempt had not
+    been."""
     if run.status != "active":
         return _alone(run, replace(step, status="cancelled"))
-    return _alone(run, replace(step, status=_claimable(run, step), attempt=step.attempt - 1))
+    return _alone(run, replace(step, status=_claimable(run, step), attempt=step.attempt - 1, delay=delay))
 
 
 def cancel(run: Run) -> Transition:

@@ -30,6 +30,11 @@ def expire(run: Run, step: Step, policy: Policy, chance: float) -> Transition:
     return fail(run, step, LEASE_ENDED, retryable=True, delay=policy.pause_after_silence(chance))
 
 
+def postpone(run: Run, step: Step, policy: Policy, chance: float) -> Transition:
+    """What the held step needs was taken: it is ready again soon, and this attempt has not been one."""
+    return release(run, step, delay=policy.pause_after_silence(chance))
+
+
 def overrun(run: Run, step: Step, timeout_seconds: float) -> Transition:
     """An attempt took too long, as the next would."""
     return fail(run, step, deadline_passed(timeout_seconds), retryable=False, delay=0)

@@ -36,19 +36,27 @@ class Split:
     at_once: int
 
 
+@dataclass(frozen=True)
+class Postponed:
+    """No engine was free for the step in time. The engines work, and it goes back into the line: that is no attempt,
+    or a burst that takes engines longer than they are waited for would fail."""
+
+
 Done = dict[str, Any] | Split | StepFailed
 Work = Callable[[Deps, Claim], Awaitable[Done]]
 """Does one step and returns its output, or what it is split into. Raises `Refused` for what is expected to go wrong;
 returns it as a failure where it knows more about it."""
-Result = Done | StepCancelled | StepReleased
+Result = Done | Postponed | StepCancelled | StepReleased
 
 _LATER = frozenset(
     {RefusalCode.UNAVAILABLE, RefusalCode.ENGINE_UNAVAILABLE, RefusalCode.TIMEOUT, RefusalCode.RATE_LIMITED}
 )
 _PAUSE = 0.5
-_LONGEST_SILENCE = 1.5
+_LONGEST_SILENCE = 1.0
 """Seconds after which a running step hears at the latest that its run was cancelled."""
 _LAST_TRIES = 3
+_BUSY = "overloaded"
+"""The type of the router's refusal, which names the engine where that itself has refused."""
 _log = get_logger("step_worker")
 
 
@@ -180,6 +188,8 @@ class StepWorker:
     def _transition(self, run: Run, step: Step, result: Result) -> Transition:
         if isinstance(result, dict):
             return machine.succeed(run, step, mended(result))
+        if isinstance(result, Postponed):
+            return outcomes.postpone(run, step, self._deps.policy, self._deps.chance())
         if isinstance(result, Split):
             return machine.split(run, step, result.parts, result.at_once)
         return outcomes.finish(run, step, result, self._deps.policy, self._deps.chance())
@@ -218,6 +228,8 @@ class StepWorker:
         try:
             return await self._work[claim.kind](self._deps, claim)
         except Refused as refusal:
+            if refusal.metadata.get("type") == _BUSY and "engine" not in refusal.metadata:
+                return Postponed()
             temporary = bool(refusal.metadata.get("temporary", refusal.code in _LATER))
             return StepFailed(
                 code=refusal.code, message=refusal.message, metadata=refusal.metadata, retryable=temporary

@@ -33,7 +33,8 @@ _SELECT = """
 _PAGE = """
     WHERE {of_status} AND ($1::bigint IS NULL OR workflow_id = $1) AND ($2::text IS NULL OR runs.owner = $2)
         AND ($3::text IS NULL OR trigger = $3) AND ($4::bigint IS NULL OR trigger_id = $4)
-    ORDER BY workflow_runs.id DESC LIMIT $5
+        AND ($5::bigint IS NULL OR workflow_runs.id < $5)
+    ORDER BY workflow_runs.id DESC LIMIT $6
 """
 
 _OF_STATUS: dict[RunStatus | None, str] = {
@@ -106,7 +107,7 @@ async def newest(connection: Connection, asked: ListWorkflowRuns, *, owner: str 
     """Those that were asked for, of that owner, of all where there is None."""
     page = _PAGE.format(of_status=_OF_STATUS[asked.status])
     rows = await connection.fetch(
-        _SELECT + page, asked.workflow_id, owner, asked.trigger, asked.trigger_id, asked.limit
+        _SELECT + page, asked.workflow_id, owner, asked.trigger, asked.trigger_id, asked.before, asked.limit
     )
     return [WorkflowRunRecord(**row) for row in rows]
 
