@@ -2,12 +2,14 @@
 
 import logging
 import sys
+from bisect import bisect_left
 from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
+import prometheus_client
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
 from common.context import current
 from common.tracing import trace_ids
@@ -16,6 +18,21 @@ __all__ = ["SECONDS", "Counter", "Gauge", "Histogram", "configure_logging", "get
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 """Buckets for durations, from a bus hop to a long completion."""
+
+
+class Counter(prometheus_client.Counter):
+    """The library's, without its checks of every single count: with them each costs three times as much."""
+
+    def inc(self, amount: float = 1, exemplar: dict[str, str] | None = None) -> None:
+        self._value.inc(amount)
+
+
+class Histogram(prometheus_client.Histogram):
+    """The library's, without its checks of every single value, nor its walk along the buckets."""
+
+    def observe(self, amount: float, exemplar: dict[str, str] | None = None) -> None:
+        self._sum.inc(amount)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(1)
 
 
 def configure_logging(service: str, level: str = "INFO") -> None:

@@ -44,13 +44,12 @@ def observing(admit_stray: Callable[[web.Request], Awaitable[object]]) -> Middle
         request_id = request[REQUEST_ID] = request_id_of(request)
         route = _route_of(request)
         method = request.method if request.method in _METHODS else "OTHER"
-        attributes = {"http.request.method": method, "http.route": route, "url.path": _told_path(request, route)}
         status = _CLIENT_GONE
         started = time.perf_counter()
         in_flight += 1
         with (
             calling(Call(request_id=request_id)),
-            hop(f"{method} {route}", SpanKind.SERVER, headers=request.headers, attributes=attributes) as span,
+            hop(f"{method} {route}", SpanKind.SERVER, headers=request.headers) as span,
         ):
             try:
                 response = await _answer(request, handler, admit_stray)
@@ -143,6 +142,9 @@ def _told_path(request: web.Request, route: str) -> str:
 
 def _tell(request: web.Request, span: Span, method: str, route: str, status: int, seconds: float) -> None:
     if span.is_recording():
+        span.set_attributes(
+            {"http.request.method": method, "http.route": route, "url.path": _told_path(request, route)}
+        )
         span.set_attribute("http.response.status_code", status)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             span.set_status(StatusCode.ERROR)

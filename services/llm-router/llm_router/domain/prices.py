@@ -10,6 +10,7 @@ from llm_router.domain.engines import EngineSpec
 FREE = Prices(input=Decimal(0), output=Decimal(0))
 _OWN_MACHINES: frozenset[ProviderType] = frozenset(("vllm", "ollama", "llamacpp", "koboldai", "local", "simulated"))
 """Engines that a team runs itself: its tokens cost nothing unless it says so."""
+_NOTHING = Decimal(0)
 _MILLION = Decimal(1_000_000)
 _PLACES = Decimal("1e-12")
 
@@ -30,9 +31,11 @@ def own_prices(spec: EngineSpec, of_models: Mapping[str, Prices], *names: str) -
 
 def cost(prices: Prices, usage: Usage) -> Decimal:
     """USD."""
+    if prices is FREE:
+        return _NOTHING
     return in_usd(prices.input * usage.prompt_tokens + prices.output * usage.completion_tokens)
 
 
 def in_usd(millionths: Decimal) -> Decimal:
     """From prices for a million tokens times tokens to dollars, exact to 12 places."""
-    return (millionths / _MILLION).quantize(_PLACES).normalize() if millionths else Decimal(0)
+    return (millionths / _MILLION).quantize(_PLACES).normalize() if millionths else _NOTHING
