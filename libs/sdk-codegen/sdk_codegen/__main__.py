@@ -8,7 +8,7 @@ import orjson
 
 from gateway.openapi import document
 from gateway.routes import ROUTES
-from sdk_codegen import python
+from sdk_codegen import python, typescript
 from sdk_codegen.reading import read
 
 _LIBS = Path(__file__).resolve().parents[2]
@@ -17,10 +17,13 @@ _LIBS = Path(__file__).resolve().parents[2]
 def made() -> dict[Path, str]:
     """Every file that is made, and what belongs in it."""
     description = read(orjson.loads(document(ROUTES)))
-    schemas = _LIBS / "sdk-python/llm_platform/schemas"
+    in_python, in_typescript = _LIBS / "sdk-python/llm_platform/schemas", _LIBS / "sdk-js/src/schemas"
     return {
-        schemas / "answers.py": python.answers(description),
-        schemas / "requests.py": python.requests(description),
+        in_python / "answers.py": python.answers(description),
+        in_python / "requests.py": python.requests(description),
+        in_typescript / "answers.ts": typescript.answers(description),
+        in_typescript / "requests.ts": typescript.requests(description),
+        in_typescript / "shapes.ts": typescript.shapes(description),
     }
 
 

@@ -1,0 +1,107 @@
+/**
+ * Everything that can go wrong:
+ *
+ *     PlatformError
+ *     ├── ConnectionFailed     no answer came, or it was cut off
+ *     ├── StreamBroken         an answer broke off where it cannot be taken up again
+ *     ├── EventsLost           what was missed is not kept any more
+ *     ├── JobFailed            a job that was waited for has ended otherwise
+ *     └── ApiError             the platform refused: status, code, metadata, requestId
+ *         ├── InvalidRequest 400  ├── Unauthenticated 401  ├── Forbidden 403  ├── NotFound 404
+ *         ├── Conflict 409        ├── RateLimited 429      └── ServerFailed 5xx
+ */
+
+/** Whatever this client throws. */
+export class PlatformError extends Error {
+  constructor(message?: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = new.target.name;
+  }
+}
+
+/** No answer came, or it was cut off. */
+export class ConnectionFailed extends PlatformError {}
+
+/** An answer broke off where it cannot be taken up again: what came before stays, what is missing is unknown. */
+export class StreamBroken extends PlatformError {}
+
+/** What was missed meanwhile is not kept any more: look at the things themselves, and watch from now on. */
+export class EventsLost extends PlatformError {}
+
+/** A job that was waited for has failed or was cancelled. */
+export class JobFailed extends PlatformError {}
+
+/** The platform refused the request. `code` is the family's own, or `http_<status>` where its form has none. */
+export class ApiError extends PlatformError {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    readonly metadata: Readonly<Record<string, unknown>> = {},
+    readonly requestId: string | null = null,
+    /** Seconds from now after which it may go better, where the platform said so. */
+    readonly retryAfter: number | null = null,
+  ) {
+    super(message);
+  }
+}
+
+export class InvalidRequest extends ApiError {}
+export class Unauthenticated extends ApiError {}
+export class Forbidden extends ApiError {}
+export class NotFound extends ApiError {}
+export class Conflict extends ApiError {}
+export class RateLimited extends ApiError {}
+export class ServerFailed extends ApiError {}
+
+const BY_STATUS: Readonly<Record<number, typeof ApiError>> = {
+  400: InvalidRequest,
+  401: Unauthenticated,
+  403: Forbidden,
+  404: NotFound,
+  409: Conflict,
+  413: InvalidRequest,
+  429: RateLimited,
+};
+
+/** The error that an answer tells, in whichever family's form. */
+export async function refusal(response: Response): Promise<ApiError> {
+  const text = await response.text().catch(() => "");
+  const [code, message, metadata] = read(response.status, text);
+  const kind = BY_STATUS[response.status] ?? (response.status >= 500 ? ServerFailed : ApiError);
+  const { headers } = response;
+  return new kind(response.status, code, message, metadata, headers.get("x-request-id"), retryAfter(headers));
+}
+
+/** The error that a stream tells after its answer has begun well. */
+export function told(body: unknown): ApiError {
+  const [code, message, metadata] = read(200, JSON.stringify(body));
+  return new ServerFailed(200, code, message, metadata);
+}
+
+export function retryAfter(headers: Headers): number | null {
+  const seconds = Number.parseFloat(headers.get("retry-after") ?? "");
+  return Number.isFinite(seconds) ? Math.max(0, seconds) : null;
+}
+
+type Told = [code: string, message: string, metadata: Record<string, unknown>];
+
+function read(status: number, text: string): Told {
+  const unknown: Told = [`http_${status}`, text.slice(0, 500) || `The platform answered ${status}`, {}];
+  let body: any;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return unknown;
+  }
+  const error = body?.error;
+  if (typeof error === "string" && typeof body.message === "string") return [error, body.message, body.metadata ?? {}];
+  if (body?.status === "error" && typeof error === "object") {
+    const code = Array.isArray(body.errors) ? body.errors[0]?.code : error.type;
+    const whole = body.message.includes(error.message) ? body.message : `${body.message}: ${error.message}`;
+    return [String(code ?? error.type), whole, { ...error, errors: body.errors }];
+  }
+  if (typeof error?.message === "string") return [error.code ?? error.type ?? `http_${status}`, error.message, error];
+  const sentence = typeof error === "string" ? error : body?.detail;
+  return typeof sentence === "string" ? [`http_${status}`, sentence, {}] : unknown;
+}

@@ -1,0 +1,80 @@
+/** Streams that are taken up again where they broke off, and those that cannot be. */
+
+import { ConnectionFailed, RateLimited, ServerFailed, StreamBroken, told } from "./errors.js";
+import { bytesOf, pause, type Asked, type Http } from "./http.js";
+import { fromWire } from "./naming.js";
+import { EventReader, type ServerSent } from "./serverSent.js";
+
+const LEAST = 10;
+
+/** Attempts in a row to come back: a platform that restarts takes some seconds. Who wants no retries gets none. */
+export function patience(http: Http): number {
+  return http.maxRetries && Math.max(http.maxRetries, LEAST);
+}
+
+/** Whether it is worth coming back after that. */
+export function passes(error: unknown): boolean {
+  return error instanceof ConnectionFailed || error instanceof ServerFailed || error instanceof RateLimited;
+}
+
+/** Each event once and in order, to the one that says `end`, over any number of connections. */
+export async function* follow(http: Http, path: string, asked: Asked & { after?: string | number | undefined } = {}): AsyncGenerator<ServerSent> {
+  let last = asked.after === undefined ? null : String(asked.after);
+  for (let lost = 0; ; lost++) {
+    try {
+      const headers = { Accept: "text/event-stream", ...(last === null ? {} : { "Last-Event-ID": last }) };
+      const response = await http.send("GET", path, { ...asked, headers });
+      const reader = new EventReader();
+      for await (const bytes of bytesOf(response)) {
+        for (const event of reader.feed(bytes)) {
+          if (event.event === "end") return;
+          last = event.id ?? last;
+          lost = 0;
+          yield event;
+        }
+      }
+      if (lost >= patience(http)) throw new ConnectionFailed("The stream ends again and again before its end");
+    } catch (error) {
+      if (asked.signal?.aborted) return;
+      if (!passes(error) || lost >= patience(http)) throw error;
+    }
+    await pause(lost, null);
+  }
+}
+
+/** An answer that is told while it is made: it can begin again only before its first byte. Throws `StreamBroken`. */
+export async function* answer<T>(
+  http: Http,
+  path: string,
+  body: unknown,
+  kind: string,
+  into: string,
+  isLast: (item: T) => boolean = () => false,
+): AsyncGenerator<T> {
+  const response = await http.send("POST", path, { body, kind, once: true, headers: { Accept: "text/event-stream" } });
+  const reader = new EventReader();
+  let isWhole = false;
+  try {
+    for await (const bytes of bytesOf(response)) {
+      for (const { event, data } of reader.feed(bytes)) {
+        if (data === "[DONE]") {
+          isWhole = true;
+          continue;
+        }
+        const read: unknown = JSON.parse(data);
+        refuseErrors(event, read);
+        const item = fromWire<T>(read, into);
+        isWhole ||= isLast(item);
+        yield item;
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof ConnectionFailed)) throw error;
+  }
+  if (!isWhole) throw new StreamBroken("The answer broke off before its end. It cannot be taken up again: ask anew.");
+}
+
+function refuseErrors(event: string, body: unknown): void {
+  const { error, status } = (body ?? {}) as { error?: unknown; status?: unknown };
+  if ((event === "message" || event === "error") && error && (status === "error" || typeof error === "object")) throw told(body);
+}
