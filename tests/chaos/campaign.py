@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 import aiohttp
+from pydantic import SecretStr
 
 from common.bus import Bus
 from common.settings import ServiceSettings
@@ -212,7 +213,9 @@ async def _client(house: House, history: History) -> AsyncIterator[Client]:
 @asynccontextmanager
 async def _workers(house: House, history: History, seed: int) -> AsyncIterator[None]:
     found = house.endpoints["trainer"]
-    settings = ServiceSettings(nats_url=found.nats_url, nats_user=found.nats_user, nats_password=found.nats_password)
+    settings = ServiceSettings(
+        nats_url=found.nats_url, nats_user=found.nats_user, nats_password=SecretStr(found.nats_password)
+    )
     bus = await Bus.connect(settings, "trainer")
     numbers = count(1)
     async with AsyncExitStack() as stack:

@@ -51,11 +51,11 @@ def every_accepted_run_ends(history: History) -> Findings:
 
 def every_run_ends_as_it_should(history: History) -> Findings:
     """Nothing that the adversary does is a reason to fail: whatever it breaks is tried again."""
-    for row in (*history.runs, *history.jobs):
-        wanted = history.expected.get(row.key)
+    for key, status in _states(history):
+        wanted = history.expected.get(key)
         yield _unless(
-            wanted is not None and row.status in wanted,
-            f"{row.key} ended as {row.status} and not as {' or '.join(sorted(wanted or {'a run somebody asked for'}))}",
+            wanted is not None and status in wanted,
+            f"{key} ended as {status} and not as {' or '.join(sorted(wanted or {'a run that somebody asked for'}))}",
         )
 
 
@@ -66,11 +66,16 @@ def starts_under_one_key_make_one_run(history: History) -> Findings:
     for key, job_id in history.jobs_accepted:
         told[key].add(job_id)
     kept: defaultdict[str, int] = defaultdict(int)
-    for row in (*history.runs, *history.jobs):
-        kept[row.key] += 1
+    for key, _ in _states(history):
+        kept[key] += 1
     for key, ids in told.items():
         yield _unless(len(ids) == 1, f"{key} was answered with {sorted(map(str, ids))}")
         yield _unless(kept[key] == 1, f"{key} made {kept[key]} runs")
+
+
+def _states(history: History) -> list[tuple[str, str]]:
+    """Key and state of every run and every job."""
+    return [*((row.key, row.status) for row in history.runs), *((row.key, row.status) for row in history.jobs)]
 
 
 def an_end_is_for_good(history: History) -> Findings:

@@ -25,7 +25,7 @@ from tests.chaos.history import (
 )
 from tests.chaos.plan import Fleet, plan
 
-Spoil = Callable[[History], None]
+Spoil = Callable[[History], object]
 
 
 def sound() -> History:

@@ -16,6 +16,7 @@ _HEARTBEAT = 3.0
 _SILENCE = 6.0
 """Seconds without a word, of which the gateway says one every two, after which a follower takes it for dead."""
 _LONGEST_STAY = 15.0
+_CLOSING = aiohttp.ClientWSTimeout(ws_close=1.0)
 
 
 class Watcher:
@@ -65,9 +66,6 @@ class Watcher:
         self._history.told.append(told)
         if told.type in LAST_EVENTS:
             self.ended.add(told.run_id)
-
-
-_CLOSING = aiohttp.ClientWSTimeout(ws_close=1.0)  # type: ignore[call-arg,unused-ignore]
 
 
 async def follow(client: Client, history: History, seed: int, run_id: int) -> None:
