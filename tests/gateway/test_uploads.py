@@ -69,6 +69,12 @@ async def test_a_file_is_kept_and_entered_as_document_e_says(
     await objects.remove(S3Path.parse(asked.s3_path))
 
 
+async def test_a_file_that_is_there_already_is_not_kept_twice(gateway: Gateway, peers: Peers) -> None:
+    peers.answer(REGISTER_DATASET, lambda request: dataset("ds_theonebefore", sha256=request.sha256 or ""))
+    status, body = await send(gateway, form())
+    assert (status, body["dataset_id"]) == (201, "ds_theonebefore")
+
+
 @pytest.mark.parametrize("order", [["format", "file"], ["file", "format"]])
 async def test_the_format_may_come_before_or_after(
     order: list[str], gateway: Gateway, peers: Peers, objects: ObjectStore

@@ -88,11 +88,12 @@ def objects(access: Access) -> Objects:
 
 @pytest.fixture
 def upload(objects: Objects) -> Upload:
-    """Stores a file as the gateway does; what to tell the registry of it."""
+    """Stores a file as the gateway does, by default under a name of its own; what to tell the registry of it."""
 
-    def of(data: bytes | str, filename: str = "data.csv", format_: DatasetFormat | None = None) -> RegisterDataset:
+    def of(data: bytes | str, filename: str = "", format_: DatasetFormat | None = None) -> RegisterDataset:
         content = data.encode() if isinstance(data, str) else data
         dataset_id = f"ds_{uuid.uuid4().hex[:16]}"
+        filename = filename or f"{dataset_id}.csv"
         path = S3Path("datasets", f"{dataset_id}/{filename}")
         objects.put_reader(path, io.BytesIO(content), len(content))
         return RegisterDataset(
@@ -111,7 +112,7 @@ def upload(objects: Objects) -> Upload:
 def enter(upload: Upload, gateway: Bus) -> Enter:
     """Stores a file and has it registered."""
 
-    async def of(data: bytes | str, filename: str = "data.csv", format_: DatasetFormat | None = None) -> Dataset:
+    async def of(data: bytes | str, filename: str = "", format_: DatasetFormat | None = None) -> Dataset:
         return await gateway.ask(REGISTER_DATASET, upload(data, filename, format_))
 
     return of

@@ -1,26 +1,36 @@
 """Data sets over the bus: entered once, found, listed and looked into."""
 
 import asyncio
+import gzip
 import os
 import re
 import time
+import uuid
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from importlib import resources
 from pathlib import Path
 
 import orjson
 import polars as pl
 import pytest
 
-from common.bus import Bus
+from common.bus import Bus, Handlers
 from common.database import Database
 from common.objects import Objects, S3Path
 from common.service import Service, running
+from common.settings import ServiceSettings
 from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import FIND_JOBS_OF_DATASET, FindJobsOfDataset, JobOfDataset, JobsOfDataset
 from contracts.registry import (
+    DELETE_DATASET,
     GET_DATASET,
+    GET_DATASET_LINEAGE,
     LIST_DATASETS,
     PREVIEW_DATASET,
     REGISTER_DATASET,
+    REGISTER_MODEL,
+    DeleteDataset,
     GetDataset,
     ListDatasets,
     PreviewDataset,
@@ -28,7 +38,7 @@ from contracts.registry import (
 from registry.domain.limits import Limits
 from registry.main import build
 from registry.settings import Settings
-from tests.registry.conftest import Enter, Upload
+from tests.registry.conftest import Access, Enter, Export, Upload
 
 pytestmark = pytest.mark.usefixtures("service")
 CSV = "text,label\nhello,1\nhi,2\n"
@@ -156,6 +166,103 @@ async def test_an_unknown_data_set_is_told_so(gateway: Bus, dataset_id: str) -> 
         assert (await refused(question)).code is RefusalCode.NOT_FOUND
 
 
+async def test_a_file_of_a_known_name_is_its_next_version_and_the_same_content_the_one_there_is(
+    upload: Upload, gateway: Bus
+) -> None:
+    name = f"{uuid.uuid4().hex}.csv"
+    first, second = [await gateway.ask(REGISTER_DATASET, upload(text, name)) for text in (CSV, CSV + "x,3\n")]
+    assert (first.version, second.version) == (1, 2)
+    again = upload(CSV, name)
+    assert await gateway.ask(REGISTER_DATASET, again) == first
+    unknown = upload(CSV, name).model_copy(update={"sha256": None})
+    assert await gateway.ask(REGISTER_DATASET, unknown) == first
+    assert (await gateway.ask(REGISTER_DATASET, upload(CSV, name, "txt"))).version == 3
+    listed = await gateway.ask(LIST_DATASETS, ListDatasets(filename=name, sha256=first.sha256.upper(), format="csv"))
+    assert listed.items == [first]
+    assert (await gateway.ask(LIST_DATASETS, ListDatasets(search=name[3:20].upper()))).total == 3
+
+
+async def test_versions_that_come_at_once_are_numbered_without_gaps(upload: Upload, gateway: Bus) -> None:
+    name = f"{uuid.uuid4().hex}.csv"
+    texts = [f"text\nrow {number % 3}\n" for number in range(9)]
+    entered = await asyncio.gather(*(gateway.ask(REGISTER_DATASET, upload(text, name)) for text in texts))
+    assert sorted({dataset.version for dataset in entered}) == [1, 2, 3]
+    assert len({(dataset.version, dataset.sha256) for dataset in entered}) == 3
+
+
+async def test_the_checksum_of_an_upload_is_found_out_where_it_is_not_told(upload: Upload, gateway: Bus) -> None:
+    request = upload(CSV, f"{uuid.uuid4().hex}.csv")
+    dataset = await gateway.ask(REGISTER_DATASET, request.model_copy(update={"sha256": None}))
+    assert dataset.sha256 == request.sha256
+
+
+async def test_a_preview_goes_on_behind_the_kept_rows(enter: Enter, gateway: Bus) -> None:
+    dataset = await enter(gzip.compress(b"text,n\n" + b"".join(b"row,%d\n" % i for i in range(300))), "many.csv.gz")
+    assert (dataset.format, dataset.compression, dataset.rows) == ("csv", "gzip", 300)
+    for offset, limit, numbers in ((98, 4, range(98, 102)), (290, 100, range(290, 300)), (300, 1, ())):
+        asked = PreviewDataset(dataset_id=dataset.dataset_id, offset=offset, limit=limit)
+        page = await gateway.ask(PREVIEW_DATASET, asked)
+        assert [row["n"] for row in page.samples] == [str(number) for number in numbers]
+
+
+class _Jobs:
+    """Stands for the orchestrator, which knows who reads a data set."""
+
+    def __init__(self) -> None:
+        self.jobs: list[JobOfDataset] = []
+
+
+_JOBS = Handlers[_Jobs]()
+
+
+@_JOBS.on(FIND_JOBS_OF_DATASET)
+async def _find(known: _Jobs, request: FindJobsOfDataset) -> JobsOfDataset:
+    return JobsOfDataset(jobs=known.jobs)
+
+
+@pytest.fixture
+async def jobs(access: Access) -> AsyncIterator[_Jobs]:
+    bus = await Bus.connect(ServiceSettings(**access("orchestrator")), "orchestrator")
+    known = _Jobs()
+    await bus.serve(_JOBS, known)
+    yield known
+    await bus.close()
+
+
+async def test_a_data_set_that_is_needed_is_not_deleted_unless_forced(
+    jobs: _Jobs, enter: Enter, export: Export, gateway: Bus, trainer: Bus, objects: Objects
+) -> None:
+    dataset = await enter(CSV, f"{uuid.uuid4().hex}.csv")
+    model = await trainer.ask(REGISTER_MODEL, export(dataset_id=dataset.dataset_id))
+    jobs.jobs = [
+        JobOfDataset(job_id="job_now", run_id="now", goes_on=True),
+        JobOfDataset(job_id="job_then", run_id="then", goes_on=False),
+    ]
+    lineage = await gateway.ask(GET_DATASET_LINEAGE, GetDataset(dataset_id=dataset.dataset_id))
+    assert (lineage.runs, [m.model_id for m in lineage.models]) == (jobs.jobs, [model.model_id])
+    assert [version.dataset_id for version in lineage.versions] == [dataset.dataset_id]
+    refusal = await refused(gateway.ask(DELETE_DATASET, DeleteDataset(dataset_id=dataset.dataset_id)))
+    assert (refusal.code, refusal.metadata) == (
+        RefusalCode.CONFLICT,
+        {"jobs": ["job_now"], "models": [model.model_id]},
+    )
+    deleted = await gateway.ask(DELETE_DATASET, DeleteDataset(dataset_id=dataset.dataset_id, force=True))
+    assert deleted.freed_bytes == len(CSV)
+    assert objects.list(S3Path("datasets", dataset.dataset_id)) == []
+    gone = await refused(gateway.ask(GET_DATASET, GetDataset(dataset_id=dataset.dataset_id)))
+    assert gone.code is RefusalCode.NOT_FOUND
+
+
+async def test_a_data_set_that_nobody_needs_is_deleted_and_its_version_not_given_again(
+    jobs: _Jobs, enter: Enter, gateway: Bus
+) -> None:
+    name = f"{uuid.uuid4().hex}.csv"
+    first = await enter(CSV, name)
+    jobs.jobs = [JobOfDataset(job_id="job_then", run_id="then", goes_on=False)]
+    await gateway.ask(DELETE_DATASET, DeleteDataset(dataset_id=first.dataset_id))
+    assert (await enter(CSV, name)).version == 2
+
+
 async def test_the_widest_data_sets_still_fit_into_a_page(enter: Enter, gateway: Bus) -> None:
     limits = Limits()
     room = limits.max_column_names_bytes // limits.max_columns
@@ -239,5 +346,7 @@ async def test_replicas_that_start_at_once_migrate_once_and_share_the_work(
         entered = await asyncio.gather(*(enter(CSV) for _ in range(6)))
         assert {dataset.rows for dataset in entered} == {2}
     async with database.connection() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM schema_migrations WHERE name LIKE 'registry/%'") == 1
+        names = await connection.fetch("SELECT name FROM schema_migrations WHERE name LIKE 'registry/%'")
+        files = (resources.files("registry") / "migrations").iterdir()
+        assert {row["name"] for row in names} == {f"registry/{file.name}" for file in files}
     await database.close()

@@ -1,10 +1,11 @@
 """Data sets: what the registry is asked of them."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
+from contracts.orchestrator import JobOfDataset
 from contracts.pages import Page, PageRequest
 from contracts.pipeline import DatasetFormat
 
@@ -12,7 +13,9 @@ from contracts.pipeline import DatasetFormat
 class RegisterDataset(Message):
     """An uploaded object to analyse and enter.
 
-    `dataset_id` is made by the uploader, so a repeated call enters it once.
+    `dataset_id` is made by the uploader, so a repeated call enters it once. A file of a known name is its next version;
+    one of the same content as well is the data set that there is: then the answer has another `dataset_id`, and the new
+    object is not needed. Without `sha256` it is found out as the object is read.
     """
 
     dataset_id: str = Field(pattern=r"^ds_[a-z0-9]{8,32}$")
@@ -20,7 +23,7 @@ class RegisterDataset(Message):
     format: DatasetFormat | None = None
     s3_path: str
     size_bytes: int = Field(ge=0)
-    sha256: str
+    sha256: str | None = None
 
 
 class LengthStats(Message):
@@ -52,10 +55,18 @@ class DatasetAnalysis(Message):
     duplicate_rows: int
 
 
+Compression = Literal["gzip", "zstd"]
+
+
 class Dataset(Message):
+    """A file that was uploaded: version `version` of its name. `size_bytes` and `sha256` are those of the file itself,
+    which may be compressed."""
+
     dataset_id: str
     filename: str
+    version: int = 1
     format: DatasetFormat
+    compression: Compression | None = None
     size_bytes: int
     sha256: str
     s3_path: str
@@ -70,7 +81,12 @@ class GetDataset(Message):
 
 
 class ListDatasets(PageRequest):
-    """Data sets, newest first."""
+    """Data sets, newest first: all, or those that fit what is given. `search` is a part of the name, in any case."""
+
+    filename: str | None = Field(default=None, max_length=255)
+    search: str | None = Field(default=None, max_length=255)
+    format: DatasetFormat | None = None
+    sha256: str | None = Field(default=None, max_length=64)
 
 
 class DatasetPage(Page[Dataset]):
@@ -78,14 +94,55 @@ class DatasetPage(Page[Dataset]):
 
 
 class PreviewDataset(Message):
+    """`limit` rows after the first `offset`."""
+
     dataset_id: str
     limit: int = Field(default=10, ge=1, le=100)
+    offset: int = Field(default=0, ge=0, le=2**53)
 
 
 class DatasetPreview(Message):
     dataset_id: str
     samples: list[dict[str, Any]]
     total_rows: int
+
+
+class DatasetVersion(Message):
+    dataset_id: str
+    version: int
+    created_at: Timestamp
+
+
+class ModelOfDataset(Message):
+    model_id: str
+    model_name: str
+    run_id: str
+
+
+class DatasetLineage(Message):
+    """What was made of a data set: the newest jobs that read it, and the models. Besides, all versions of its name."""
+
+    dataset_id: str
+    filename: str
+    version: int
+    versions: list[DatasetVersion]
+    runs: list[JobOfDataset]
+    models: list[ModelOfDataset]
+
+
+class DeleteDataset(Message):
+    """Unless it is forced, a data set stays while a job that goes on or a model needs it."""
+
+    dataset_id: str
+    force: bool = False
+
+
+class DatasetDeleted(Message):
+    """`freed_bytes` were taken from the object store."""
+
+    dataset_id: str
+    deleted: Literal[True] = True
+    freed_bytes: int
 
 
 REGISTER_DATASET = Rpc(
@@ -103,4 +160,11 @@ PREVIEW_DATASET = Rpc(
     DatasetPreview,
     refusals=(RefusalCode.NOT_FOUND, RefusalCode.STORAGE_FAILED, RefusalCode.DATASET_INVALID),
     timeout=60.0,
+)
+GET_DATASET_LINEAGE = Rpc("registry.v1.datasets.lineage", GetDataset, DatasetLineage, refusals=(RefusalCode.NOT_FOUND,))
+DELETE_DATASET = Rpc(
+    "registry.v1.datasets.delete",
+    DeleteDataset,
+    DatasetDeleted,
+    refusals=(RefusalCode.NOT_FOUND, RefusalCode.CONFLICT, RefusalCode.STORAGE_FAILED),
 )

@@ -38,11 +38,27 @@ DATASETS = (
     asks("GET", "/api/v1/datasets", registry.LIST_DATASETS, tag=Tag.DATASETS, summary="List data sets"),
     asks("GET", "/api/v1/datasets/{dataset_id}", registry.GET_DATASET, tag=Tag.DATASETS, summary="Get a data set"),
     asks(
+        "DELETE",
+        "/api/v1/datasets/{dataset_id}",
+        registry.DELETE_DATASET,
+        tag=Tag.DATASETS,
+        summary="Delete a data set",
+        description="One that a running job or a model needs stays, unless `force` is given. Its objects are freed.",
+    ),
+    asks(
         "GET",
         "/api/v1/datasets/{dataset_id}/preview",
         registry.PREVIEW_DATASET,
         tag=Tag.DATASETS,
-        summary="Preview a data set's first rows",
+        summary="Preview a data set's rows",
+        description="The first rows, or those after the first `offset`.",
+    ),
+    asks(
+        "GET",
+        "/api/v1/datasets/{dataset_id}/lineage",
+        registry.GET_DATASET_LINEAGE,
+        tag=Tag.DATASETS,
+        summary="Get what was made from a data set",
     ),
 )
 

@@ -10,11 +10,15 @@ from registry.domain.refusals import invalid_dataset
 
 
 class Limits(Message):
-    """Bounds of a data set. `max_row_bytes` bounds one row as the file writes it."""
+    """Bounds of a data set.
+
+    `max_row_bytes` bounds one row as the file writes it, `max_expanded_bytes` what a compressed file holds.
+    """
 
     max_columns: int = Field(default=512, ge=1)
     max_column_names_bytes: int = Field(default=8 * 1024, ge=1)
     max_row_bytes: int = Field(default=4 * 1024 * 1024, ge=1)
+    max_expanded_bytes: int = Field(default=8 << 30, ge=1)
 
     def check_columns(self, names: Iterable[str]) -> None:
         """Raises `Refused(DATASET_INVALID)` for too many columns and for names that no one could use."""

@@ -10,12 +10,13 @@ import orjson
 
 from registry.domain.refusals import invalid_dataset
 
+Json = dict[str, Any]
 MAX_SAMPLES = 100
 MAX_SAMPLE_BYTES = 512 * 1024
 """All samples of a data set together, as JSON."""
 
 
-def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def samples_of(rows: Sequence[Mapping[str, Any]]) -> list[Json]:
     """The rows as JSON values, whole when all of them fit into `MAX_SAMPLE_BYTES`.
 
     Else each row that takes more than its share has its long values cut, which then end in an ellipsis. Rows of so many

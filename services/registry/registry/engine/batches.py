@@ -1,8 +1,8 @@
 """Rows in batches, and what polars says of each: the part that is the same whatever a file's format."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +23,23 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows: their summary, a 64-bit hash of each, and the way to the first of them."""
+    """Some rows: their summary, a 64-bit hash of each, and the way to the first of them.
+
+    `start` is where they begin in the file, if they can be read from there on.
+    """
 
     summary: Summary
     hashes: pl.Series
     first: Callable[[int], Sequence[Row]]
+    start: int | None = None
+
+
+def located(batches: Iterable[Batch], file: BinaryIO) -> Iterator[Batch]:
+    """Says where each begins. They are taken from `file` one after another, and not a line of the next with them."""
+    start = 0
+    for batch in batches:
+        yield replace(batch, start=start)
+        start = file.tell()
 
 
 def in_batches(rows: Iterable[tuple[RowT, int]]) -> Iterator[list[RowT]]:

@@ -4,6 +4,7 @@ import csv
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from io import SEEK_END
 from itertools import chain
 from typing import BinaryIO
@@ -11,7 +12,7 @@ from typing import BinaryIO
 from registry.domain.formats import csv_separator
 from registry.domain.limits import Limits
 from registry.domain.refusals import invalid_dataset
-from registry.engine.batches import Batch, batch_of_columns, batch_of_texts, in_batches
+from registry.engine.batches import Batch, batch_of_columns, batch_of_texts, in_batches, located
 from registry.engine.blocks import BLOCK_BYTES, Block, blocks, parse
 from registry.engine.lines import byte_lines, decoded
 
@@ -24,8 +25,8 @@ _AT_ONCE = 2
 def read_text(file: BinaryIO, limits: Limits) -> Iterator[Batch]:
     """Every line that is not blank is a row."""
     lines = ((decoded(line, number).rstrip("\r\n"), len(line)) for number, line in byte_lines(file, limits))
-    for batch in in_batches(((line,), size) for line, size in lines if line.strip()):
-        yield batch_of_texts([TEXT_COLUMN], batch)
+    rows = in_batches(((line,), size) for line, size in lines if line.strip())
+    return located((batch_of_texts([TEXT_COLUMN], batch) for batch in rows), file)
 
 
 def read_delimited(file: BinaryIO, limits: Limits, separator: str | None = None) -> Iterator[Batch]:
@@ -48,7 +49,7 @@ def read_delimited(file: BinaryIO, limits: Limits, separator: str | None = None)
             if batch is None:
                 break
             unread = block.start + len(block.data)
-            yield batch
+            yield replace(batch, start=block.start)
     read_lines = header.line + _lines_between(file, begin, unread)
     file.seek(unread)
     rest = _Rows(file, limits, line=read_lines + 1)

@@ -1,4 +1,5 @@
-"""The process that reads one uploaded file: `python -m registry.engine.inspection_process ORDER < file`.
+"""The process that reads one uploaded file, or some rows of it:
+`python -m registry.engine.inspection_process ORDER < file`.
 
 A hostile file can make a parser take all memory or all time there is. Here that ends a process whose memory and
 processor time are bounded, not the service. It answers with one `Verdict` as JSON on standard output.
@@ -15,23 +16,27 @@ from contracts.base import Message, RefusalBody, Refused
 from contracts.pipeline import DatasetFormat
 from registry.domain.inspections import Inspection
 from registry.domain.limits import Limits
+from registry.domain.pages import RowRange
 from registry.domain.refusals import invalid_dataset
+from registry.domain.samples import Json
 
 
 class Order(Message):
-    """What to read the file as, and the bounds to do it in."""
+    """What to read the file as, and the bounds to do it in. With `rows` only those are read, of a known format."""
 
     filename: str
     format: DatasetFormat | None
+    rows: RowRange | None = None
     limits: Limits
     memory_bytes: int = Field(ge=1)
     seconds: int = Field(ge=1)
 
 
 class Verdict(Message):
-    """One of the two."""
+    """One of them."""
 
     inspection: Inspection | None = None
+    rows: list[Json] | None = None
     refusal: RefusalBody | None = None
 
 
@@ -55,10 +60,13 @@ def _bound(order: Order) -> None:
 
 def _verdict(order: Order) -> Verdict:
     # Imported within the bounds, as polars sets its threads up when it is.
-    from registry.engine.inspecting import inspect_file  # noqa: PLC0415
+    from registry.engine.inspecting import inspect_file, read_rows  # noqa: PLC0415
 
+    file = sys.stdin.buffer
     try:
-        return Verdict(inspection=inspect_file(sys.stdin.buffer, order.filename, order.format, order.limits))
+        if order.rows is not None and order.format is not None:
+            return Verdict(rows=read_rows(file, order.filename, order.format, order.limits, order.rows))
+        return Verdict(inspection=inspect_file(file, order.filename, order.format, order.limits))
     except Refused as refusal:
         return Verdict(refusal=refusal.body())
     except MemoryError:

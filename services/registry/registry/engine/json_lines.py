@@ -7,7 +7,7 @@ import orjson
 
 from registry.domain.limits import Limits
 from registry.domain.refusals import invalid_dataset
-from registry.engine.batches import Batch, Row, batch_of_records, in_batches
+from registry.engine.batches import Batch, Row, batch_of_records, in_batches, located
 from registry.engine.delimited import TEXT_COLUMN
 from registry.engine.lines import byte_lines, decoded
 
@@ -40,8 +40,7 @@ _JSON_NAMES = {list: "an array", int: "a number", float: "a number", bool: "a bo
 
 def read_json_lines(file: BinaryIO, limits: Limits) -> Iterator[Batch]:
     """Blank lines are no rows. Raises `Refused(DATASET_INVALID)`, saying which line is broken."""
-    for batch in in_batches(_rows(file, limits)):
-        yield batch_of_records(batch)
+    return located(map(batch_of_records, in_batches(_rows(file, limits))), file)
 
 
 def _rows(file: BinaryIO, limits: Limits) -> Iterator[tuple[Row, int]]:
