@@ -9,7 +9,7 @@ import pytest
 from common.objects import ObjectStore, S3Path
 from contracts.orchestrator import GET_JOB_OUTPUTS, JobOutputs
 from contracts.pipeline import DatasetOutput, ExportOutput
-from gateway.domain.artifacts import name_of
+from gateway.domain.artifacts import name_of, places
 from tests.gateway.conftest import Gateway
 from tests.gateway.peers import Peers
 
@@ -70,6 +70,14 @@ async def test_what_no_agent_made_is_not_found(gateway: Gateway, run_id: str) ->
     for name in ("dataset/data.parquet.lock", "elsewhere/a.csv", "x"):
         status, body, _ = await gateway.call("GET", f"/api/v1/jobs/job_{run_id}/artifacts/{name}")
         assert (status, body["error"]) == (404, "NOT_FOUND")
+
+
+def test_a_text_that_begins_like_a_path_is_none() -> None:
+    quoted = ["s3://", "s3://bucket", "s3://b/../secret", "s3://b/a/..", "s3://b/a b", "s3://b/k"]
+    columns = DatasetOutput(
+        dataset_id=None, s3_path="s3://b/k", format="csv", rows=1, columns=quoted, size_bytes=1, sha256="0"
+    )
+    assert places({"dataset": columns}) == [("dataset", "s3://b/k")]
 
 
 def test_an_object_whose_name_only_begins_alike_is_another() -> None:

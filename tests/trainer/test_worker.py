@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -27,7 +27,7 @@ from contracts.pipeline import DatasetOutput, GlobalConfig
 from trainer.domain.orders import StorageAccess
 from trainer.engine.child_process import ChildProcess
 from trainer.settings import Settings
-from trainer.worker.leases import Leases
+from trainer.worker.leases import Lease, Leases
 from trainer.worker.performing import Performer
 from trainer.worker.results import Results
 from trainer.worker.run_log import RunLog
@@ -215,6 +215,17 @@ async def test_a_paused_step_is_given_back_from_where_it_can_go_on(
         script.verdicts[step.step_id] = "pause"
         assert isinstance(await script.outcome(step), StepReleased)
         assert "paused" in (await log_of(run_id, 2))[-1].message
+
+
+def test_a_job_that_is_resumed_before_its_agent_could_pause_goes_on(make_step: MakeStep) -> None:
+    lease = Lease(make_step("DatasetAgent"))
+    asked: list[Literal["pause", "held"]] = ["pause", "pause", "held"]
+    paused = []
+    for verdict in asked:
+        lease.heed(contract.StepVerdict(step_id=lease.step.step_id, verdict=verdict))
+        paused.append(lease.paused.is_set())
+    assert paused == [True, True, False]
+    assert lease.steering.qsize() == 1
 
 
 async def test_a_step_that_cannot_pause_is_stopped_and_given_back(

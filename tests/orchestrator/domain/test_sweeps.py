@@ -70,6 +70,14 @@ def test_a_comparison_joins_the_branches() -> None:
     }
 
 
+def test_the_best_of_a_sweep_is_exported_and_registered_once() -> None:
+    planned = plan(job({"seed": [1, 2]}, join=True))
+    names = [step.name for step in planned.steps]
+    before = [names[position] for position in planned.steps[names.index("comparison")].ancestors]
+    assert {"training-1", "training-2", "preprocessing"} <= set(before)
+    assert names[-2:] == ["export", "registration"]
+
+
 def test_sweeps_within_each_other_multiply() -> None:
     config = job({"seed": [1, 2]})
     nodes = [

@@ -10,7 +10,7 @@ from contracts.pages import Page, PageRequest
 from contracts.pipeline import AgentOutput, Edge, GlobalConfig, ModelReference, Name, PipelineConfig
 from contracts.pipeline.jobs import SweptField, SweptValues
 
-TemplateName = Literal["finetune", "validate", "prepare"]
+TemplateName = Literal["finetune", "sweep", "evaluate", "export", "prepare", "validate"]
 Configs = Annotated[dict[Name, dict[str, Any]], Field(max_length=200)]
 """Fields of agents' configurations, by the names of the agents."""
 
@@ -28,6 +28,7 @@ class SubmitJob(Message):
     file_path: str | None = Field(default=None, max_length=1024)
     base_model: ModelReference | None = None
     model_name: Name | None = None
+    models: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=50)
     configs: Configs = {}
     sweep: dict[Name, dict[SweptField, SweptValues]] = Field(default={}, max_length=8)
     global_config: GlobalConfig | None = None

@@ -1,11 +1,14 @@
 """The files that a job's agents made: which there are, by what their outputs say of where they lie."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contracts.pipeline import AgentOutput
 
 _SCHEME = "s3://"
+_PATH = re.compile(r"s3://[^/\s]+/(?!(?:.*/)?\.\.(?:/|$))\S+")
+"""Texts that agents quote may begin like paths, and be none."""
 
 
 def places(outputs: Mapping[str, AgentOutput]) -> list[tuple[str, str]]:
@@ -30,7 +33,7 @@ def name_of(agent: str, path: str, key: str) -> str | None:
 
 
 def _paths(value: Any) -> Iterator[str]:
-    if isinstance(value, str) and value.startswith(_SCHEME):
+    if isinstance(value, str) and _PATH.fullmatch(value):
         yield value
     elif isinstance(value, dict):
         for item in value.values():

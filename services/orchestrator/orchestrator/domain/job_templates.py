@@ -10,7 +10,13 @@ from contracts.orchestrator import JobTemplate, SubmitJob, TemplateAgent, Templa
 from contracts.pipeline import Edge, GlobalConfig, Node, PipelineConfig
 from orchestrator.domain.sweeps import applied
 
-_PREPARED = (("dataset", "DatasetAgent"), ("validation", "ValidationAgent"), ("preprocessing", "PreprocessingAgent"))
+_DATASET, _VALIDATION, _PREPROCESSING = (
+    ("dataset", "DatasetAgent"),
+    ("validation", "ValidationAgent"),
+    ("preprocessing", "PreprocessingAgent"),
+)
+_TRAINING, _COMPARISON = ("training", "TrainingAgent"), ("comparison", "ComparisonAgent")
+_EXPORT, _REGISTRATION = ("export", "ExportAgent"), ("registration", "RegistrationAgent")
 
 
 @dataclass(frozen=True)
@@ -31,25 +37,43 @@ _FORMS: Mapping[TemplateName, _Form] = {
     "finetune": _Form(
         "Reads and checks a data set, trains a model on it, measures it beside its base, exports and registers it",
         (
-            *_PREPARED,
-            ("training", "TrainingAgent"),
+            _DATASET,
+            _VALIDATION,
+            _PREPROCESSING,
+            _TRAINING,
             ("evaluation", "EvaluationAgent"),
-            ("export", "ExportAgent"),
-            ("registration", "RegistrationAgent"),
+            _EXPORT,
+            _REGISTRATION,
         ),
         required=("base_model",),
         optional=("model_name",),
     ),
-    "prepare": _Form(
-        "Reads and checks a data set and makes training examples of it, and stops there",
-        _PREPARED,
+    "sweep": _Form(
+        "As finetune, once for each combination of the swept values; compares what was trained and registers the best",
+        (_DATASET, _VALIDATION, _PREPROCESSING, _TRAINING, _COMPARISON, _EXPORT, _REGISTRATION),
+        required=("base_model", "sweep"),
+        optional=("model_name",),
+    ),
+    "evaluate": _Form(
+        "Ranks registered models, and the base model beside them, on held-out rows of a data set",
+        (_DATASET, _PREPROCESSING, _COMPARISON),
+        required=("base_model", "models"),
+    ),
+    "export": _Form(
+        "Trains, which is not done again where nothing has changed, and writes the model in the formats of the export",
+        (_DATASET, _PREPROCESSING, _TRAINING, _EXPORT),
         required=("base_model",),
     ),
-    "validate": _Form("Reads a data set and checks it, with a report", _PREPARED[:2]),
+    "prepare": _Form(
+        "Reads and checks a data set and makes training examples of it, and stops there",
+        (_DATASET, _VALIDATION, _PREPROCESSING),
+        required=("base_model",),
+    ),
+    "validate": _Form("Reads a data set and checks it, with a report", (_DATASET, _VALIDATION)),
 }
-_OF_ALL = ("run_id", "configs", "sweep", "global_config")
 _SOURCES = ("dataset_id", "file_path")
-_OF_TEMPLATES = ("dataset_id", "file_path", "base_model", "model_name", "configs", "sweep", "run_id", "global_config")
+_OF_ALL = ("run_id", "configs", "sweep", "global_config")
+_OF_TEMPLATES = (*_SOURCES, "base_model", "model_name", "models", *_OF_ALL)
 
 
 def definition_of(request: SubmitJob) -> PipelineConfig:
@@ -71,7 +95,7 @@ def listed() -> list[JobTemplate]:
             template=name,
             description=form.description,
             required=["dataset_id", *form.required],
-            optional=["file_path", *form.optional, *_OF_ALL],
+            optional=["file_path", *form.optional, *(name for name in _OF_ALL if name not in form.required)],
             agents=[TemplateAgent(agent_name=agent, agent_class=kind) for agent, kind in form.agents],
             edges=form.edges,
         )
@@ -82,6 +106,8 @@ def listed() -> list[JobTemplate]:
 def _filled(form: _Form, request: SubmitJob) -> PipelineConfig:
     _check_fields(form, request)
     defaults: dict[str, dict[str, Any]] = {}
+    if request.models:
+        defaults["comparison"] = {"models": request.models}
     if request.file_path is not None:
         defaults["dataset"] = {"file_path": request.file_path}
     if request.model_name is not None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -16,11 +17,12 @@ from contracts.orchestrator import (
     JobProgress,
     JobStatus,
     StepAdjustment,
+    StepStatus,
     StepView,
 )
 from contracts.pipeline import AgentOutput, GlobalConfig, PipelineConfig, RegistrationOutput
-from orchestrator.domain.machine import Transition
-from orchestrator.domain.records import Claim, RunRecord, StepRecord, Submission
+from orchestrator.domain.machine import RunStatus, Transition
+from orchestrator.domain.records import Claim, Submission
 from orchestrator.domain.sweeps import expanded
 
 KIND = "job"
@@ -32,9 +34,20 @@ _RESUMES = "resumes"
 
 
 @dataclass(frozen=True)
-class JobStep(StepRecord):
-    """`cached`: its output was found to be that of an earlier run, when somebody had claimed it."""
+class JobStep:
+    """A step of a job. `started_at` is when its first attempt started.
 
+    `cached`: its output was found to be that of an earlier run, when somebody had claimed it.
+    """
+
+    position: int
+    name: str
+    kind: str
+    status: StepStatus
+    attempt: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    output: dict[str, Any] | None
     cached: bool
 
     @property
@@ -44,12 +57,19 @@ class JobStep(StepRecord):
 
 
 @dataclass(frozen=True)
-class JobRecord(RunRecord):
-    """`resumes` is the run that it goes on from."""
+class JobRecord:
+    """A job with all its steps, in the order of its definition. `resumes` is the run that it goes on from."""
 
-    steps: tuple[JobStep, ...]
+    run_id: str
+    owner: str
+    status: RunStatus
     paused: bool
+    definition: dict[str, Any]
     resumes: str | None
+    error: dict[str, Any] | None
+    created_at: datetime
+    finished_at: datetime | None
+    steps: tuple[JobStep, ...]
 
 
 def options_of(config: PipelineConfig, resumes: str | None = None) -> dict[str, Any]:
@@ -183,11 +203,11 @@ def _view(step: JobStep, tried: Mapping[str, Any]) -> StepView:
     )
 
 
-def outputs(steps: Sequence[StepRecord]) -> dict[str, AgentOutput]:
+def outputs(steps: Sequence[JobStep]) -> dict[str, AgentOutput]:
     """What the steps have put out, by name."""
     return {step.name: _OUTPUT.validate_python(step.output) for step in steps if step.output is not None}
 
 
-def _model_id(steps: Sequence[StepRecord]) -> str | None:
+def _model_id(steps: Sequence[JobStep]) -> str | None:
     found = (_OUTPUT.validate_python(step.output) for step in steps if step.output is not None)
     return next((output.model_id for output in found if isinstance(output, RegistrationOutput)), None)

@@ -29,6 +29,7 @@ _NEEDS: Mapping[str, str] = {
     "PreprocessingAgent": "DatasetAgent",
     "TrainingAgent": "PreprocessingAgent",
     "EvaluationAgent": "TrainingAgent",
+    "ComparisonAgent": "PreprocessingAgent",
     "ExportAgent": "TrainingAgent",
     "RegistrationAgent": "ExportAgent",
 }

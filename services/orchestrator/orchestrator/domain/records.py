@@ -4,9 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from contracts.orchestrator import StepStatus
-from orchestrator.domain.machine import RunStatus
-
 
 @dataclass(frozen=True)
 class Submission:
@@ -22,34 +19,6 @@ class Submission:
     definition: dict[str, Any]
     options: dict[str, Any]
     traceparent: str | None
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """A step of a run. `started_at` is when its first attempt started."""
-
-    position: int
-    name: str
-    kind: str
-    status: StepStatus
-    attempt: int
-    started_at: datetime | None
-    finished_at: datetime | None
-    output: dict[str, Any] | None
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """A run with all its steps, in the order of its definition."""
-
-    run_id: str
-    owner: str
-    status: RunStatus
-    definition: dict[str, Any]
-    error: dict[str, Any] | None
-    created_at: datetime
-    finished_at: datetime | None
-    steps: tuple[StepRecord, ...]
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from common.database import Connection, Record
-from contracts.orchestrator import JobStatus, StepStatus
+from contracts.orchestrator import StepStatus
 from orchestrator.domain.machine import Run, Step
 from orchestrator.domain.pipelines import Plan, PlannedStep
-from orchestrator.domain.records import RunRecord, StepRecord, Submission
+from orchestrator.domain.records import Submission
 
 _STEP = """
     id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval, part_of, parts,
@@ -60,36 +60,6 @@ _OPEN_STEPS = f"""
     ORDER BY id FOR UPDATE
 """  # noqa: S608 - constants
 
-_RECORD = "SELECT id, run_id, owner, status, definition, error, created_at, finished_at FROM runs"
-
-_REPEATED = """
-    WITH repeated AS (
-        SELECT id, 0 AS rank FROM runs WHERE kind = $1 AND owner = $2 AND idempotency_key = $3
-        UNION ALL SELECT id, 1 FROM runs WHERE run_id = $4
-    )
-    SELECT id, run_id, owner, status, definition, error, created_at, finished_at FROM runs
-    WHERE id = (SELECT id FROM repeated ORDER BY rank LIMIT 1)
-"""
-
-_STEP_RECORDS = """
-    SELECT run, position, name, kind, status, attempt, started_at, finished_at, output
-    FROM steps WHERE run = ANY ($1::bigint[]) ORDER BY run, position
-"""
-
-_HAS_STARTED = "EXISTS (SELECT FROM steps WHERE steps.run = runs.id AND steps.started_at IS NOT NULL)"
-
-_COUNT = "SELECT count(*) FROM runs WHERE kind = $1 AND {of_status}"
-_PAGE = _RECORD + " WHERE kind = $1 AND {of_status} ORDER BY id DESC LIMIT $2 OFFSET $3"
-
-_OF_STATUS: dict[JobStatus | None, str] = {
-    None: "true",
-    "pending": f"status = 'active' AND NOT {_HAS_STARTED}",
-    "running": f"status = 'active' AND {_HAS_STARTED}",
-    "completed": "status = 'completed'",
-    "failed": "status = 'failed'",
-    "cancelled": "status = 'cancelled'",
-}
-
 
 async def insert(connection: Connection, submission: Submission, plan: Plan, *, hint_pause: float | None) -> Run | None:
     """Enters a run with all its steps, those that need nothing more ready; None when its id or key is taken already.
@@ -135,31 +105,8 @@ def _planned(position: int, step: PlannedStep, plan: Plan) -> dict[str, Any]:
     return {**vars(step), "position": position, "status": status, "waits_for": waits_for}
 
 
-async def find(connection: Connection, submission: Submission) -> RunRecord | None:
-    """The run that `submission` repeats: that of the owner's key, else that of the run id."""
-    rows = await connection.fetch(
-        _REPEATED, submission.kind, submission.owner, submission.idempotency_key, submission.run_id
-    )
-    return next(iter(await _with_steps(connection, rows)), None)
-
-
-async def get(connection: Connection, kind: str, run_id: str) -> RunRecord | None:
-    rows = await connection.fetch(_RECORD + " WHERE kind = $1 AND run_id = $2", kind, run_id)
-    return next(iter(await _with_steps(connection, rows)), None)
-
-
 async def exists(connection: Connection, run_id: str) -> bool:
     return await connection.fetchval("SELECT true FROM runs WHERE run_id = $1", run_id) is not None
-
-
-async def page(
-    connection: Connection, kind: str, *, status: JobStatus | None, limit: int, offset: int
-) -> tuple[list[RunRecord], int]:
-    """Runs of that status, newest first, and how many of them there are."""
-    of_status = _OF_STATUS[status]
-    total = await connection.fetchval(_COUNT.format(of_status=of_status), kind)
-    rows = await connection.fetch(_PAGE.format(of_status=of_status), kind, limit, offset)
-    return await _with_steps(connection, rows), total
 
 
 async def lock(connection: Connection, kind: str, run_id: str) -> Run | None:
@@ -204,18 +151,3 @@ def _step(row: Record) -> Step:
         parts=row["parts"],
         number=row["number"],
     )
-
-
-async def _with_steps(connection: Connection, runs: Sequence[Record]) -> list[RunRecord]:
-    if not runs:
-        return []
-    steps: defaultdict[int, list[StepRecord]] = defaultdict(list)
-    for row in await connection.fetch(_STEP_RECORDS, [run["id"] for run in runs]):
-        values = dict(row)
-        steps[values.pop("run")].append(StepRecord(**values))
-    return [_record(run, steps[run["id"]]) for run in runs]
-
-
-def _record(run: Record, steps: Sequence[StepRecord]) -> RunRecord:
-    values = dict(run)
-    return RunRecord(steps=tuple(steps), **{key: value for key, value in values.items() if key != "id"})

@@ -14,6 +14,8 @@ from trainer.engine.child_process import Steering
 _log = get_logger("leases")
 _HELD = Gauge("trainer_steps_held", "Steps being worked on now")
 _RETRY_SECONDS = 1.0
+_LONGEST_SILENCE = 3.0
+"""Whatever becomes of the hint that a job was steered, its agents hear of it soon."""
 
 
 class Interruption(StrEnum):
@@ -53,6 +55,8 @@ class Lease:
                 self.adjusted = adjustment.number
                 self.steering.put_nowait(Adjust(adjustment=adjustment))
         match verdict.verdict:
+            case "held":
+                self.paused.clear()
             case "pause" if not self.paused.is_set():
                 self.paused.set()
                 self.steering.put_nowait(Pause())
@@ -72,7 +76,8 @@ class Lease:
 
 
 class Leases:
-    """All held steps. `run` beats for them in one question at a third of the shortest lease, and hears the verdicts."""
+    """All held steps. `run` beats for them in one question, at a third of the shortest lease at the latest, and hears
+    the verdicts."""
 
     def __init__(self, bus: Bus, worker_id: str) -> None:
         self._bus = bus
@@ -113,7 +118,8 @@ class Leases:
                     await asyncio.sleep(_RETRY_SECONDS)
 
     async def _wait_for_turn(self) -> None:
-        interval = min((lease.step.lease_seconds / 3 for lease in self._held.values()), default=None)
+        leases = (lease.step.lease_seconds / 3 for lease in self._held.values())
+        interval = min((*leases, _LONGEST_SILENCE)) if self._held else None
         try:
             # A new step is beaten for at once: it may have been cancelled since, and its lease may be shorter.
             async with asyncio.timeout(interval):

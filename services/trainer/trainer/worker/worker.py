@@ -213,8 +213,12 @@ def _untellable(refused: Refused) -> StepFailed:
 
 
 async def _patience_with_pause(lease: Lease) -> None:
-    await lease.paused.wait()
-    await asyncio.sleep(_PAUSE_SECONDS)
+    while True:
+        await lease.paused.wait()
+        await asyncio.sleep(_PAUSE_SECONDS)
+        # Unless the job has been resumed meanwhile: an agent that has not stopped goes on.
+        if lease.paused.is_set():
+            return
 
 
 async def _end(*tasks: "asyncio.Future[Any]") -> None:
