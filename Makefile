@@ -9,7 +9,7 @@ WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-vllm test-only lint format sdk bench bench-gateway bench-workflows bench-burst fuzz soak chaos lock clean
+.PHONY: help setup run demo test test-vllm test-llama-cpp test-only lint format sdk sdk-js bench bench-gateway bench-workflows bench-burst fuzz soak chaos lock clean
 
 help: ## list these habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,13 @@ test: lint test-only ## lint, then every test, against real servers
 test-vllm: $(READY) $(VENV)-vllm ## the platform with a real vLLM, on the CPU where there is no GPU (some minutes)
 	@$(BIN)/python -m pytest tests/vllm $(ARGS)
 
+test-llama-cpp: $(READY) $(VENV)-llama-cpp ## GGUF exports in llama.cpp itself (a wheel of 34 MB; half a minute)
+	@$(BIN)/python -m pytest tests/llama_cpp $(ARGS)
+
+$(VENV)-llama-cpp:
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check xllamacpp==2026.10.11549
+
 test-only: $(READY)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
@@ -54,6 +61,9 @@ format: $(READY) ## format the code and sort the imports
 
 sdk: $(READY) ## make anew what the SDKs have from the API's description
 	@$(BIN)/python -m sdk_codegen
+
+sdk-js: ## build the SDK for JavaScript (needs Node 20 and npm)
+	@cd libs/sdk-js && npm ci --no-audit --no-fund --silent && npm run --silent build
 
 bench: $(READY) ## measure, side by side with a bare peer where there is one
 	@$(BIN)/python -m tests.bench
@@ -107,5 +117,5 @@ lock: ## pin every package that requirements/*.in bring
 	@rm -rf $(VENV)-lock
 
 clean: ## remove the environment, caches and the data of `make run`
-	@rm -rf $(VENV) $(VENV)-* .platform .mypy_cache .ruff_cache .pytest_cache build *.egg-info
+	@rm -rf $(VENV) $(VENV)-* .platform .mypy_cache .ruff_cache .pytest_cache build *.egg-info libs/sdk-js/node_modules libs/sdk-js/dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

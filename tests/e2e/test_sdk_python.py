@@ -8,12 +8,26 @@ import sys
 import textwrap
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from embedded.platform import Platform
-from llm_platform import ApiError, AsyncClient, Client, Conflict, Forbidden, InvalidRequest, NotFound, Unauthenticated
+from llm_platform import (
+    ApiError,
+    AsyncClient,
+    Client,
+    Conflict,
+    ConnectionFailed,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    Retries,
+    StreamBroken,
+    Unauthenticated,
+)
+from tests.e2e.cutting import Cutter
 from tests.e2e.pipelines import pipeline
 
 pytestmark = pytest.mark.e2e
@@ -77,15 +91,24 @@ async def asynchronous(platform: Platform) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-def test_the_example_of_document_e_runs_as_it_is_written(
-    platform: Platform, base_model: str, small_csv: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "training_data.csv").write_bytes(small_csv.read_bytes())
-    job = pipeline("<dataset>", base_model, run_id=f"example-{uuid.uuid4().hex[:8]}", epochs=1)
-    (tmp_path / "example.py").write_text(filled(platform.url, job["pipeline_config"]))
+@dataclass(frozen=True)
+class Example:
+    """What became of the example: what it wrote, and where."""
+
+    lines: list[str]
+    folder: Path
+    run_id: str
+
+
+@pytest.fixture(scope="module")
+def example(platform: Platform, base_model: str, small_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Example:
+    folder = tmp_path_factory.mktemp("example")
+    (folder / "training_data.csv").write_text("".join(small_csv.open(newline="").readlines()[:60]))
+    job = pipeline("<dataset>", base_model, run_id="example", epochs=1)
+    (folder / "example.py").write_text(filled(platform.url, job["pipeline_config"]))
     done = subprocess.run(
         [sys.executable, "example.py"],
-        cwd=tmp_path,
+        cwd=folder,
         env={**os.environ, "LLM_PLATFORM_API_KEY": platform.admin_key},
         capture_output=True,
         text=True,
@@ -93,13 +116,16 @@ def test_the_example_of_document_e_runs_as_it_is_written(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("Dataset ID: ds_")
-    assert any(line.startswith("[METRIC] ") for line in lines), done.stdout
-    assert {"adapter_config.json", "adapter_model.safetensors"} <= {
-        path.name for path in (tmp_path / "adapter").iterdir()
-    }
-    assert not list((tmp_path / "adapter").glob(".*")), "nothing is left of the download"
+    with Client(platform.url, platform.admin_key) as client:
+        return Example(done.stdout.splitlines(), folder, next(client.jobs.list()).run_id)
+
+
+def test_the_example_of_document_e_runs_as_it_is_written(example: Example) -> None:
+    assert example.lines[0].startswith("Dataset ID: ds_")
+    assert any(line.startswith("[METRIC] ") for line in example.lines), example.lines
+    files = {path.name for path in (example.folder / "adapter").iterdir()}
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= files
+    assert not [name for name in files if name.startswith(".")], "nothing is left of the download"
 
 
 def test_data_sets_are_uploaded_checked_listed_and_previewed(sdk: Client, small_csv: Path) -> None:
@@ -222,7 +248,8 @@ def test_a_workflow_is_put_together_executed_watched_and_compared(sdk: Client, p
     assert run.status == "completed"
     assert run.responses == sdk.runs.responses(run.id)
     again = sdk.runs.wait(sdk.runs.fork(run.id, inputs={"thing": "lakes"}).run_id)
-    assert {side.id for side in sdk.runs.compare(run.id, again.id).runs} == {run.id, again.id}
+    compared = sdk.runs.compare(run.id, again.id)
+    assert (compared.run.id, compared.other.id) == (run.id, again.id)
     assert again.id in [each.id for each in sdk.runs.list(workflow_id=workflow.id)]
     copy = sdk.workflows.import_document(sdk.workflows.export(workflow.id))
     schedule = sdk.workflows.create_schedule(copy.id, cron="0 0 1 1 *", inputs={"thing": "x"}, enabled=False)
@@ -347,3 +374,113 @@ def test_the_wheel_stands_alone(tmp_path: Path) -> None:
     """)
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# Connections that are cut in the middle
+
+
+@pytest.fixture(scope="module")
+def cutter(platform: Platform) -> Iterator[Cutter]:
+    with Cutter(platform.url).listening() as cutter:
+        yield cutter
+
+
+@pytest.fixture
+def cut(platform: Platform, cutter: Cutter) -> Iterator[Client]:
+    """A client whose way to the platform is cut."""
+    with Client(cutter.url, platform.admin_key, retries=Retries(first_pause=0.01)) as client:
+        yield client
+
+
+def test_a_log_that_is_cut_comes_whole(cut: Client, cutter: Cutter, sdk: Client, example: Example) -> None:
+    whole = list(sdk.logs.history(example.run_id))
+    cutter.cut(down=(900, 1500, 1100))
+    lines = list(cut.logs.stream(example.run_id))
+    assert cutter.cuts == 3
+    assert [line.message for line in lines] == [line.message for line in whole]
+    sequences = [line.sequence for line in lines]
+    assert sequences == sorted(set(sequences))
+    assert list(sdk.logs.stream(example.run_id, after=sequences[3])) == lines[4:]
+
+
+def test_a_chat_that_is_cut_is_an_error_and_not_an_answer(cut: Client, cutter: Cutter) -> None:
+    cutter.cut(down=(3000,))
+    pieces = []
+    with pytest.raises(StreamBroken, match="ask anew"):
+        for chunk in cut.chat.stream(model="simulated-small", messages=HELLO, max_tokens=60):
+            pieces.append(chunk)  # noqa: PERF402 - it raises on the way
+    assert pieces
+    assert cutter.cuts == 1
+
+
+async def test_a_chat_that_is_cut_is_an_error_for_async_programs_too(platform: Platform, cutter: Cutter) -> None:
+    cutter.cut(down=(3000,))
+    async with AsyncClient(cutter.url, platform.admin_key) as client:
+        with pytest.raises(StreamBroken):
+            async for _ in client.chat.stream(model="simulated-small", messages=HELLO, max_tokens=60):
+                pass
+
+
+def test_a_completion_whose_answer_is_lost_is_paid_for_once(cut: Client, cutter: Cutter, sdk: Client) -> None:
+    words = f"Hello {uuid.uuid4().hex}"
+    cutter.cut(down=(10,))
+    answer = cut.chat.create(model="simulated-small", messages=[{"role": "user", "content": words}], max_tokens=5)
+    assert (answer.choices[0].message.content, cutter.cuts) != ("", 0)
+    asked = [each for each in sdk.usage.interactions(limit=20) if words in (each.input_text or "")]
+    assert len(asked) <= 1
+
+
+def test_a_download_that_is_cut_goes_on(
+    cut: Client, cutter: Cutter, sdk: Client, example: Example, tmp_path: Path
+) -> None:
+    model_id = sdk.jobs.get(f"job_{example.run_id}").model_id
+    assert model_id is not None
+    cutter.cut(down=(200_000, 100_000, 5_000))
+    through: list[int] = []
+    kept = cut.models.download(model_id, tmp_path / "adapter.tar", progress=lambda done, _: through.append(done))
+    assert cutter.cuts == 3
+    assert through == sorted(through)
+    [whole] = sdk.models.download(model_id, tmp_path / "whole.tar")
+    assert kept[0].read_bytes() == whole.read_bytes()
+
+
+def test_an_upload_that_is_cut_says_so_and_leaves_nothing(
+    cut: Client, cutter: Cutter, sdk: Client, tmp_path: Path
+) -> None:
+    name = f"{uuid.uuid4().hex}.csv"
+    (tmp_path / name).write_text("question,answer\n" + "what,that\n" * 200_000)
+    cutter.cut(up=(300_000,))
+    with pytest.raises(ConnectionFailed, match="upload"):
+        cut.datasets.upload(tmp_path / name)
+    assert name not in [dataset.filename for dataset in sdk.datasets.list(limit=20)]
+    assert cut.datasets.upload(tmp_path / name).rows == 200_000
+
+
+def test_events_that_are_cut_come_whole(cut: Client, cutter: Cutter, sdk: Client, port: int) -> None:
+    block = sdk.blocks.create(title="Cut", content="Name a sea.")
+    saved = [sdk.payloads.create(name=f"Cut {n}", llm_port=port, response_length=40, blocks=[block.id]) for n in (1, 2)]
+    run_id = sdk.workflows.execute(
+        sdk.workflows.create(name="Cut", payloads=[payload.id for payload in saved]).id
+    ).run_id
+    cutter.cut(down=(600, 700))
+    with cut.events.watch(run_id=run_id, after=0) as events:
+        seen = []
+        for event in events:
+            seen.append(event)
+            if event.type.startswith("workflow_"):
+                break
+    assert cutter.cuts == 2
+    assert [event.id for event in seen] == [event.id for event in sdk.runs.follow(run_id)]
+
+
+# The example of the documentation, and the command line
+
+
+def test_the_example_of_the_documentation_runs(platform: Platform) -> None:
+    script = Path(__file__).parents[2] / "libs/sdk-python/examples/tour.py"
+    environment = {**os.environ, "LLM_PLATFORM_URL": platform.url, "LLM_PLATFORM_API_KEY": platform.admin_key}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "404 NOT_FOUND" in done.stdout

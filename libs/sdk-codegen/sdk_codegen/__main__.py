@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
@@ -11,32 +12,49 @@ from gateway.routes import ROUTES
 from sdk_codegen import python, typescript
 from sdk_codegen.reading import read
 
-_LIBS = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[3]
+_PYTHON = _ROOT / "libs/sdk-python/llm_platform/schemas"
+_TYPESCRIPT = _ROOT / "libs/sdk-js/src/schemas"
 
 
-def made() -> dict[Path, str]:
-    """Every file that is made, and what belongs in it."""
+def types() -> dict[Path, str]:
+    """The modules of types that are made, and what belongs in them."""
     description = read(orjson.loads(document(ROUTES)))
-    in_python, in_typescript = _LIBS / "sdk-python/llm_platform/schemas", _LIBS / "sdk-js/src/schemas"
     return {
-        in_python / "answers.py": python.answers(description),
-        in_python / "requests.py": python.requests(description),
-        in_typescript / "answers.ts": typescript.answers(description),
-        in_typescript / "requests.ts": typescript.requests(description),
-        in_typescript / "shapes.ts": typescript.shapes(description),
+        _PYTHON / "answers.py": python.answers(description),
+        _PYTHON / "requests.py": python.requests(description),
+        _TYPESCRIPT / "answers.ts": typescript.answers(description),
+        _TYPESCRIPT / "requests.ts": typescript.requests(description),
+        _TYPESCRIPT / "shapes.ts": typescript.shapes(description),
     }
+
+
+def pages() -> dict[Path, str]:
+    """The pages of reference that are made, and what belongs in them."""
+    # The client itself stands on the types: only once these are there can it be imported.
+    from sdk_codegen import reference  # noqa: PLC0415
+
+    return {
+        _ROOT / "docs/sdk-python.md": reference.python(),
+        _ROOT / "docs/sdk-js.md": reference.javascript(_TYPESCRIPT.parent),
+    }
+
+
+def outdated(made: Mapping[Path, str]) -> list[Path]:
+    return [path for path, text in made.items() if not path.exists() or path.read_text() != text]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="sdk_codegen", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if anything is out of date")
     check = parser.parse_args().check
-    old = [path for path, text in made().items() if not path.exists() or path.read_text() != text]
-    if check and old:
-        sys.exit(f"Out of date, run `make sdk`: {', '.join(str(path) for path in old)}")
-    for path, text in made().items():
-        if path in old:
-            path.write_text(text)
+    for made in (types, pages):
+        found = made()
+        old = outdated(found)
+        if check and old:
+            sys.exit(f"Out of date, run `make sdk`: {', '.join(path.name for path in old)}")
+        for path in old:
+            path.write_text(found[path])
 
 
 if __name__ == "__main__":

@@ -464,6 +464,27 @@ export interface DatasetAnalysis {
   duplicateRows: number;
 }
 
+/**
+ * `freed_bytes` were taken from the object store.
+ */
+export interface DatasetDeleted {
+  datasetId: string;
+  deleted?: boolean;
+  freedBytes: number;
+}
+
+/**
+ * What was made of a data set: the newest jobs that read it, and the models. Besides, all versions of its name.
+ */
+export interface DatasetLineage {
+  datasetId: string;
+  filename: string;
+  version: number;
+  versions: Array<DatasetVersion>;
+  runs: Array<JobOfDataset>;
+  models: Array<ModelOfDataset>;
+}
+
 export interface DatasetOutput {
   kind?: "DatasetAgent";
   datasetId: string | null;
@@ -490,6 +511,12 @@ export interface DatasetPreview {
   datasetId: string;
   samples: Array<Record<string, unknown>>;
   totalRows: number;
+}
+
+export interface DatasetVersion {
+  datasetId: string;
+  version: number;
+  createdAt: string;
 }
 
 /**
@@ -949,6 +976,15 @@ export interface JobError {
 }
 
 /**
+ * A job that reads a data set. `goes_on`: it has not ended, and may need it still.
+ */
+export interface JobOfDataset {
+  jobId: string;
+  runId: string;
+  goesOn: boolean;
+}
+
+/**
  * Jobs, newest first. `result` is left out of them: a page would carry all outputs of all jobs.
  */
 export interface JobPage {
@@ -976,7 +1012,7 @@ export interface JobProgress {
  * A usual job. `required` and `optional` are fields of its submission; `configs` name its `agents`.
  */
 export interface JobTemplate {
-  template: "finetune" | "validate" | "prepare";
+  template: "finetune" | "sweep" | "evaluate" | "export" | "prepare" | "validate";
   description: string;
   required: Array<string>;
   optional: Array<string>;
@@ -1226,6 +1262,12 @@ export interface ModelInfo {
 export interface ModelLineage {
   modelId: string;
   steps: Array<LineageStep>;
+}
+
+export interface ModelOfDataset {
+  modelId: string;
+  modelName: string;
+  runId: string;
 }
 
 export interface ModelPage {

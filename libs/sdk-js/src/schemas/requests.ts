@@ -292,6 +292,10 @@ export interface DeleteBlocksQuery {
   force?: boolean;
 }
 
+export interface DeleteDatasetsQuery {
+  force?: boolean;
+}
+
 export interface DeleteModelsQuery {
   force?: boolean;
 }
@@ -684,12 +688,13 @@ export interface StreamOptions {
  */
 export interface SubmitJob {
   pipelineConfig?: PipelineConfig | null;
-  template?: "finetune" | "validate" | "prepare" | null;
+  template?: "finetune" | "sweep" | "evaluate" | "export" | "prepare" | "validate" | null;
   runId?: string | null;
   datasetId?: string | null;
   filePath?: string | null;
   baseModel?: string | null;
   modelName?: string | null;
+  models?: Array<string>;
   configs?: Record<string, unknown>;
   sweep?: Record<string, unknown>;
   globalConfig?: GlobalConfig | null;

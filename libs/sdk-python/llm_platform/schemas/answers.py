@@ -294,6 +294,25 @@ class Comparison(Record):
     payloads: list[ComparedPayload]
 
 
+class ComparisonOutput(Record):
+    """`ranking` is best first. `best_model_path` is set where the best was trained in this job: what follows exports
+    and registers that one.
+    """
+
+    kind: Annotated[Literal["ComparisonAgent"], OrNewer] = "ComparisonAgent"
+    metric: Annotated[
+        Literal["loss", "perplexity", "token_accuracy", "exact_match", "token_f1", "rouge_l", "accuracy", "f1"], OrNewer
+    ]
+    task: Annotated[Literal["generation", "classification"], OrNewer]
+    rows: int
+    generated_rows: int
+    ranking: list[Contestant]
+    best: str
+    best_model_path: str | None
+    best_model_id: str | None
+    report_path: str
+
+
 class Condition(Record):
     """What an earlier response has to be like, without the space around it. `above` and `below` compare numbers."""
 
@@ -329,10 +348,36 @@ class ConfigUpdated(Record):
     success: bool = True
 
 
+class Confusion(Record):
+    """How often an answer was each label: `counts[i][j]` rows of `labels[i]` were answered with `labels[j]`, and
+    those of the last column with none of them.
+    """
+
+    labels: list[str]
+    counts: list[list[int]]
+
+
 class Connected(Record):
     connected: bool = True
     model_info: ModelInfo | None = Field(alias="modelInfo")
     timestamp: datetime
+
+
+class Contestant(Record):
+    """A compared model: the trained one at `model_path`, the registered `model_id`, or, with neither, a base model.
+
+    `behind` is how much worse it is than the best on the same rows; where that interval holds zero, the two
+    cannot be told apart.
+    """
+
+    name: str
+    base_model: str
+    model_path: str | None = None
+    model_id: str | None = None
+    score: Interval
+    behind: Interval | None = None
+    metrics: dict[str, float]
+    confusion: Confusion | None = None
 
 
 class CreatedApiKey(Record):
@@ -400,6 +445,25 @@ class DatasetAnalysis(Record):
     duplicate_rows: int
 
 
+class DatasetDeleted(Record):
+    """`freed_bytes` were taken from the object store."""
+
+    dataset_id: str
+    deleted: bool = True
+    freed_bytes: int
+
+
+class DatasetLineage(Record):
+    """What was made of a data set: the newest jobs that read it, and the models. Besides, all versions of its name."""
+
+    dataset_id: str
+    filename: str
+    version: int
+    versions: list[DatasetVersion]
+    runs: list[JobOfDataset]
+    models: list[ModelOfDataset]
+
+
 class DatasetOutput(Record):
     kind: Annotated[Literal["DatasetAgent"], OrNewer] = "DatasetAgent"
     dataset_id: str | None
@@ -425,6 +489,12 @@ class DatasetPreview(Record):
     dataset_id: str
     samples: list[dict[str, Any]]
     total_rows: int
+
+
+class DatasetVersion(Record):
+    dataset_id: str
+    version: int
+    created_at: datetime
 
 
 class Decision(Record):
@@ -550,7 +620,11 @@ class EngineRemoved(Record):
 
 
 class EvaluationOutput(Record):
-    """Loss in nats a token over the completions of the held-out rows; perplexity is its exponential."""
+    """Loss in nats a token over the completions of the held-out rows; perplexity is its exponential.
+
+    `metrics` has those that the task has, `base_metrics` the same of the base model. Every row's scores and
+    answer lie in JSON Lines at `report_path`.
+    """
 
     kind: Annotated[Literal["EvaluationAgent"], OrNewer] = "EvaluationAgent"
     rows: int
@@ -562,6 +636,14 @@ class EvaluationOutput(Record):
     base_perplexity: float
     base_token_accuracy: float
     samples: list[Sample] = []
+    task: Annotated[Literal["generation", "classification"], OrNewer] = "generation"
+    generated_rows: int = 0
+    metrics: dict[str, float] | None = None
+    base_metrics: dict[str, float] | None = None
+    confusion: Confusion | None = None
+    base_confusion: Confusion | None = None
+    model_path: str | None = None
+    report_path: str | None = None
 
 
 class EventMetadata(Record):
@@ -745,6 +827,14 @@ class InteractionPage(Record):
     next_cursor: str | None
 
 
+class Interval(Record):
+    """A value, and where it lies with the configured confidence if other rows had been held out."""
+
+    value: float
+    low: float
+    high: float
+
+
 class IssuedTicket(Record):
     """Opens one `/ws` or one event stream as its caller, if used within `expires_in` seconds."""
 
@@ -818,6 +908,7 @@ class Job(Record):
             | PreprocessingOutput
             | TrainingOutput
             | EvaluationOutput
+            | ComparisonOutput
             | ExportOutput
             | RegistrationOutput,
         ]
@@ -849,6 +940,14 @@ class JobError(Record):
     metadata: dict[str, Any] | None = None
 
 
+class JobOfDataset(Record):
+    """A job that reads a data set. `goes_on`: it has not ended, and may need it still."""
+
+    job_id: str
+    run_id: str
+    goes_on: bool
+
+
 class JobPage(Record):
     """Jobs, newest first. `result` is left out of them: a page would carry all outputs of all jobs."""
 
@@ -875,7 +974,7 @@ class JobProgress(Record):
 class JobTemplate(Record):
     """A usual job. `required` and `optional` are fields of its submission; `configs` name its `agents`."""
 
-    template: Annotated[Literal["finetune", "validate", "prepare"], OrNewer]
+    template: Annotated[Literal["finetune", "sweep", "evaluate", "export", "prepare", "validate"], OrNewer]
     description: str
     required: list[str]
     optional: list[str]
@@ -1110,6 +1209,12 @@ class ModelLineage(Record):
 
     model_id: str
     steps: list[LineageStep]
+
+
+class ModelOfDataset(Record):
+    model_id: str
+    model_name: str
+    run_id: str
 
 
 class ModelPage(Record):

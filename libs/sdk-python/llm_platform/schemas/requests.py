@@ -298,6 +298,10 @@ class DeleteBlocksQuery(TypedDict):
     force: NotRequired[bool]
 
 
+class DeleteDatasetsQuery(TypedDict):
+    force: NotRequired[bool]
+
+
 class DeleteModelsQuery(TypedDict):
     force: NotRequired[bool]
 
@@ -682,12 +686,13 @@ class SubmitJob(TypedDict):
     """
 
     pipeline_config: NotRequired[PipelineConfig | None]
-    template: NotRequired[Literal["finetune", "validate", "prepare"] | None]
+    template: NotRequired[Literal["finetune", "sweep", "evaluate", "export", "prepare", "validate"] | None]
     run_id: NotRequired[str | None]
     dataset_id: NotRequired[str | None]
     file_path: NotRequired[str | None]
     base_model: NotRequired[str | None]
     model_name: NotRequired[str | None]
+    models: NotRequired[list[str]]
     configs: NotRequired[dict[str, Any]]
     sweep: NotRequired[dict[str, Any]]
     global_config: NotRequired[GlobalConfig | None]
