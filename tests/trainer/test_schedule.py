@@ -7,13 +7,13 @@ from trainer.domain.schedule import learning_rate, step_seed, steps_per_epoch, t
 
 
 def test_an_epoch_ends_with_a_smaller_step_when_rows_are_left() -> None:
-    config = TrainingConfig(batch_size=4, gradient_accumulation_steps=2)
-    assert steps_per_epoch(16, config) == 2
-    assert steps_per_epoch(17, config) == 3
+    config = TrainingConfig(gradient_accumulation_steps=2)
+    assert steps_per_epoch(4, config) == 2
+    assert steps_per_epoch(5, config) == 3
 
 
 def test_part_of_an_epoch_is_rounded_up_to_a_step() -> None:
-    assert total_steps(100, TrainingConfig(batch_size=10, epochs=0.25)) == 3
+    assert total_steps(10, TrainingConfig(epochs=0.25)) == 3
     assert total_steps(1, TrainingConfig(epochs=0.01)) == 1
 
 
@@ -36,6 +36,17 @@ def test_a_linear_rate_falls_evenly_and_a_constant_one_stays() -> None:
     constant = linear.model_copy(update={"lr_scheduler_type": "constant"})
     assert learning_rate(5, 10, linear) == pytest.approx(0.05)
     assert learning_rate(9, 10, constant) == 0.1
+
+
+def test_a_rate_ends_at_the_share_of_its_peak_that_was_asked_for() -> None:
+    config = TrainingConfig(learning_rate=0.1, warmup_steps=10, min_lr_ratio=0.1)
+    for schedule in ("linear", "cosine", "inverse_sqrt"):
+        rates = [
+            learning_rate(step, 1000, config.model_copy(update={"lr_scheduler_type": schedule})) for step in range(1000)
+        ]
+        assert rates[4] == pytest.approx(0.05)
+        assert max(rates) == pytest.approx(0.1, rel=0.05)
+        assert rates[-1] == pytest.approx(0.01, rel=0.01)
 
 
 def test_a_warm_up_over_almost_all_steps_still_ends() -> None:

@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import MambaConfig, MambaForCausalLM, MistralConfig, MistralForCausalLM
 
 from trainer.engine import attention
-from trainer.engine.attention import ROWS, attend_to_rows, rows_apart
+from trainer.engine.attention import ROWS, Rows, attend_to_rows, rows_apart
 from trainer.engine.examples import Examples
 from trainer.engine.machine import Machine
 from trainer.engine.models import load_model
@@ -97,7 +97,7 @@ def test_the_gradients_are_those_of_pytorchs_own_attention(
         return [output, *(leaf.grad for leaf in leaves if leaf.grad is not None)]
 
     def ours(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        return attend_to_rows(None, query, key, value, None, scaling=0.3, row_lengths=LENGTHS)[0]
+        return attend_to_rows(None, query, key, value, None, scaling=0.3, rows=Rows.of(LENGTHS, CPU.device))[0]
 
     def theirs(*all_states: Tensor) -> Tensor:
         rows = zip(*(state.split(LENGTHS, 2) for state in all_states), strict=True)
@@ -111,4 +111,4 @@ def test_the_gradients_are_those_of_pytorchs_own_attention(
 def test_what_rows_end_to_end_cannot_do_is_refused_and_not_left_out() -> None:
     states = torch.randn(1, 2, 40, 16)
     with pytest.raises(ValueError, match="plain causal attention"):
-        attend_to_rows(None, states, states, states, None, softcap=30.0, row_lengths=LENGTHS)
+        attend_to_rows(None, states, states, states, None, softcap=30.0, rows=Rows.of(LENGTHS, CPU.device))

@@ -1,15 +1,25 @@
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import StepAdjustment
 from contracts.pipeline import TrainingConfig
+from trainer.domain.steering import StepSteering
+from trainer.domain.work import Paused
+from trainer.engine.examples import read_rows, tokenise
+from trainer.engine.machine import Machine
+from trainer.engine.models import load_model, load_tokenizer
+from trainer.engine.objective import Objective
 from trainer.engine.recipe import TrainingResult, train
 
 CONFIG = TrainingConfig(
@@ -66,6 +76,7 @@ def run(base_model: Path, rows_train: Path, tmp_path: Path, progress: Any) -> Tr
             "output_dir": tmp_path / "model",
             "checkpoints": Folder(tmp_path / "checkpoints"),
             "progress": progress,
+            "steering": StepSteering(),
         } | replaced
         return train(config=config, **arguments)
 
@@ -93,7 +104,7 @@ def test_every_record_has_the_numbers_that_are_plotted(run: Train, progress: Any
     assert [numbers["step"] for numbers in steps] == [3, 6, 9, 12, 15, 18]
     for numbers in steps:
         assert numbers.keys() == {
-            "step", "total_steps", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_second"
+            "step", "total_steps", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_second", "memory_bytes"
         }  # fmt: skip
         assert numbers["tokens_per_second"] > 0
         assert numbers["total_steps"] == 18
@@ -102,9 +113,6 @@ def test_every_record_has_the_numbers_that_are_plotted(run: Train, progress: Any
 def test_tokens_counts_what_went_through_the_model_without_padding(
     run: Train, base_model: Path, rows_train: Path
 ) -> None:
-    from trainer.engine.examples import read_rows, tokenise  # noqa: PLC0415
-    from trainer.engine.models import load_tokenizer  # noqa: PLC0415
-
     examples = tokenise(read_rows(rows_train), load_tokenizer(base_model), 128)
     assert run().tokens == 3 * len(examples.tokens)
 
@@ -138,6 +146,133 @@ def test_a_full_run_resumes_as_well(run: Train, tmp_path: Path, progress: Any) -
         run(config, checkpoints=Folder(tmp_path / "checkpoints", until=8))
     assert run(config).resumed_from_step == 8
     assert progress.curve() == pytest.approx(expected, rel=1e-5)
+
+
+class Wishes(StepSteering):
+    """What people ask for while a run goes on: by the number of times that the run has asked."""
+
+    def __init__(self, *, pause_at: int | None = None, adjust_at: Mapping[int, StepAdjustment] | None = None) -> None:
+        super().__init__()
+        self._asked = -1
+        self._pause_at = pause_at
+        self._adjust_at = adjust_at or {}
+
+    def adjustments(self) -> list[StepAdjustment]:
+        self._asked += 1
+        return [self._adjust_at[self._asked]] if self._asked in self._adjust_at else []
+
+    def wants_pause(self) -> bool:
+        return self._asked == self._pause_at
+
+
+def test_a_paused_run_keeps_its_state_at_once_and_goes_on_from_there(run: Train, tmp_path: Path, progress: Any) -> None:
+    run(checkpoints=Folder(tmp_path / "unused"), output_dir=tmp_path / "whole")
+    expected = progress.curve()
+    progress.lines.clear()
+    with pytest.raises(Paused):
+        run(steering=Wishes(pause_at=5))
+    assert [directory.name for directory in sorted(tmp_path.glob("checkpoints/*"))] == ["000004", "000005"]
+    assert run().resumed_from_step == 5
+    assert progress.curve() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_learning_rate_can_be_changed_while_a_run_goes_on(run: Train, tmp_path: Path, progress: Any) -> None:
+    config = CONFIG.model_copy(update={"logging_steps": 1, "lr_scheduler_type": "constant", "warmup_ratio": 0.0})
+    slower = StepAdjustment(number=7, learning_rate=1e-4, by="ada")
+    run(config, steering=Wishes(adjust_at={5: slower}), checkpoints=Folder(tmp_path / "unused"))
+    whole = progress.curve()
+    rates = [numbers["learning_rate"] for _, _, numbers in progress.lines if "loss" in numbers]
+    assert [rates[step - 1] for step in (5, 6, 18)] == pytest.approx([1e-2, 1e-4, 1e-4])
+    assert [n["adjustment"] for _, _, n in progress.lines if "adjustment" in n] == [7]
+    # Another attempt is told again of all that was asked for, and the state that it goes on from knows of it.
+    progress.lines.clear()
+    with pytest.raises(Killed):
+        run(config, steering=Wishes(adjust_at={5: slower}), checkpoints=Folder(tmp_path / "checkpoints", until=8))
+    run(config, steering=Wishes(adjust_at={0: slower}))
+    assert progress.curve() == pytest.approx(whole, rel=1e-5)
+    assert len([n for _, _, n in progress.lines if "adjustment" in n]) == 1
+
+
+def test_a_run_whose_held_out_loss_stops_falling_ends_with_the_best_weights(
+    run: Train, rows_eval: Path, base_model: Path, tmp_path: Path, progress: Any
+) -> None:
+    """At such a rate it gets worse soon."""
+    config = CONFIG.model_copy(
+        update={"learning_rate": 0.3, "epochs": 20, "eval_steps": 2, "early_stopping_patience": 3}
+    )
+    result = run(config, rows_eval=rows_eval, checkpoints=Folder(tmp_path / "unused"))
+    curve = progress.curve("eval_loss")
+    assert result.stopped_early
+    assert list(curve) == list(range(2, result.steps + 1, 2))
+    best = min(curve, key=curve.__getitem__)
+    assert (result.best_step, result.eval_loss) == (best, curve[best])
+    assert result.steps == best + 6
+    # What was written is what was measured.
+    trained = PeftModel.from_pretrained(load_model(base_model, torch.float32), tmp_path / "model").eval()
+    held_out = tokenise(read_rows(rows_eval), load_tokenizer(base_model), 128)
+    objective = Objective(trained, Machine(torch.device("cpu"), half=False))
+    measured = objective.measure(objective.collate(held_out, tuple(range(len(held_out)))))
+    assert measured.loss / measured.tokens == pytest.approx(curve[best], rel=1e-4)
+    # A run that was killed on the way ends the same.
+    with pytest.raises(Killed):
+        run(config, rows_eval=rows_eval, checkpoints=Folder(tmp_path / "checkpoints", until=result.steps // 4 * 4))
+    again = run(config, rows_eval=rows_eval, output_dir=tmp_path / "again")
+    assert (again.steps, again.best_step) == (result.steps, result.best_step)
+    before, after = _weights(tmp_path / "model"), _weights(tmp_path / "again")
+    for name, weight in before.items():
+        torch.testing.assert_close(after[name], weight, rtol=1e-4, atol=1e-6)
+
+
+def test_packed_rows_learn_what_padded_rows_do(run: Train, progress: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = CONFIG.model_copy(
+        update={"max_steps": 3, "batch_size": 48, "gradient_accumulation_steps": 1, "lora_dropout": 0.0}
+    )
+    run(config)
+    end_to_end = progress.curve()
+    monkeypatch.setattr(Objective, "_rows_stay_apart", lambda self: False)
+    run(config)
+    assert "padded rows" in progress.messages("INFO")[-2]
+    assert progress.curve() == pytest.approx(end_to_end, rel=1e-4)
+
+
+def test_with_packing_a_step_takes_in_more_rows(run: Train, progress: Any) -> None:
+    config = CONFIG.model_copy(update={"packing": True, "batch_size": 1, "gradient_accumulation_steps": 1})
+    result = run(config, max_seq_length=256)
+    assert result.steps <= 3 * 48 / 2
+    assert result.final_loss < result.first_loss
+
+
+def test_a_length_of_the_training_cuts_the_rows_shorter(run: Train, progress: Any) -> None:
+    whole = run(CONFIG.model_copy(update={"max_steps": 1})).tokens
+    assert run(CONFIG.model_copy(update={"max_steps": 1, "max_seq_length": 70})).tokens < whole
+
+
+def test_what_a_run_needs_is_said_before_it_starts(run: Train, progress: Any) -> None:
+    result = run(CONFIG.model_copy(update={"max_steps": 1}))
+    lines = [message for _, message, _ in progress.lines]
+    assert any(line.startswith("Expected: ") for line in lines[:2])
+    assert 0 < result.estimate.memory_bytes < result.estimate.available_bytes
+    assert result.estimate.seconds is not None
+    assert result.peak_memory_bytes > 0
+
+
+def test_a_compiled_run_has_the_losses_of_one_that_is_not(
+    run: Train, progress: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = CONFIG.model_copy(update={"max_steps": 2, "logging_steps": 1, "lora_dropout": 0.0})
+    run(config)
+    expected = progress.curve()
+    # Traced as ever, but run as it is: making machine code of it takes half a minute.
+    monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
+    run(config.model_copy(update={"torch_compile": True}))
+    assert progress.curve() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="they may be there")
+def test_ligers_kernels_are_refused_clearly_where_there_is_no_gpu(run: Train) -> None:
+    with pytest.raises(Refused, match="liger-kernel") as refused:
+        run(CONFIG.model_copy(update={"use_liger_kernel": True}))
+    assert refused.value.code == RefusalCode.CONFIG_INVALID
 
 
 def test_checkpoints_are_safetensors_and_json_and_leave_nothing_behind(run: Train, tmp_path: Path) -> None:
@@ -242,7 +377,7 @@ def test_activations_that_do_not_fit_are_computed_twice_with_the_same_losses(
     config = CONFIG.model_copy(update={"max_steps": 3})
     run(config)
     expected = progress.curve()
-    monkeypatch.setattr("trainer.engine.machine.Machine.activation_budget", lambda self: 1)
+    monkeypatch.setattr(Machine, "activation_budget", lambda self: 1)
     run(config)
-    assert "computed twice" in progress.messages("INFO")[-1]
+    assert any("computed twice" in message for message in progress.messages("INFO"))
     assert progress.curve() == pytest.approx(expected, rel=1e-5)

@@ -45,7 +45,7 @@ from contracts.pipeline.names import (
     Template,
     TrainingMethod,
 )
-from contracts.pipeline.training import TrainingConfig, TrainingOutput
+from contracts.pipeline.training import Precision, TrainingConfig, TrainingEstimate, TrainingOutput
 
 __all__ = [
     "AGENT_CONFIGS",
@@ -78,6 +78,7 @@ __all__ = [
     "Name",
     "Node",
     "PipelineConfig",
+    "Precision",
     "PreprocessingConfig",
     "PreprocessingOutput",
     "RegistrationConfig",
@@ -87,6 +88,7 @@ __all__ = [
     "TagName",
     "Template",
     "TrainingConfig",
+    "TrainingEstimate",
     "TrainingMethod",
     "TrainingOutput",
     "ValidationConfig",

@@ -12,7 +12,7 @@ from trainer.engine.recipe import train
 
 
 def run(work: Assignment) -> TrainingOutput:
-    """Raises `Refused`: CONFIG_INVALID, DATASET_INVALID, TRAINING_FAILED, STORAGE_FAILED."""
+    """Raises `Refused`: CONFIG_INVALID, DATASET_INVALID, TRAINING_FAILED, STORAGE_FAILED; and `Paused`."""
     config = config_of(work.step, TrainingConfig)
     rows = need(work.step, PreprocessingOutput)
     base_model = config.base_model or rows.base_model
@@ -54,4 +54,9 @@ def run(work: Assignment) -> TrainingOutput:
         tokens=result.tokens,
         seconds=result.seconds,
         resumed_from_step=result.resumed_from_step,
+        eval_loss=result.eval_loss,
+        best_step=result.best_step,
+        stopped_early=result.stopped_early,
+        peak_memory_bytes=result.peak_memory_bytes,
+        estimate=result.estimate,
     )

@@ -16,7 +16,7 @@ class Progress(Protocol):
 
     def log(self, level: LogLevel, message: str, **numbers: float) -> None:
         """`numbers` are those of `LogRecord`: step, total_steps, epoch, loss, eval_loss, learning_rate, grad_norm,
-        tokens_per_second; and `adjustment`, the number of one that has taken effect."""
+        tokens_per_second, memory_bytes; and `adjustment`, the number of one that has taken effect."""
         ...
 
 

@@ -7,6 +7,8 @@ Here rows are apart by construction.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -23,6 +25,24 @@ _QUERIES = 512
 """Query positions whose scores are recomputed at once in the backward pass: their memory does not grow squared."""
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Where rows lie that are end to end: their lengths, the running sums of these from 0, and each token's place in
+    its row, `[1, tokens]`."""
+
+    lengths: tuple[int, ...]
+    starts: Tensor
+    places: Tensor
+
+    @classmethod
+    def of(cls, lengths: tuple[int, ...], device: torch.device) -> "Rows":
+        starts = torch.tensor(list(accumulate(lengths, initial=0)), dtype=torch.int32)
+        places = torch.cat([torch.arange(length) for length in lengths]).unsqueeze(0)
+        return cls(lengths, starts.to(device), places.to(device))
+
+
+# A compiled layer would otherwise be compiled again for rows of other lengths.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def attend_to_rows(
     module: Any,
     query: Tensor,
@@ -32,16 +52,15 @@ def attend_to_rows(
     dropout: float = 0.0,
     scaling: float | None = None,
     sliding_window: int | None = None,
-    row_lengths: tuple[int, ...] | None = None,
-    row_starts: Tensor | None = None,
+    rows: Rows | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """`query [1, heads, tokens, size]`, `key` and `value [1, key heads, tokens, size]` → `[1, tokens, heads, size]`.
 
-    `row_lengths` add up to `tokens`; `row_starts` are their running sums from 0 on the device. Without lengths this is
-    the ordinary attention. Raises ValueError for what an architecture asks beyond causal attention with a window.
+    Without `rows` this is the ordinary attention. Raises ValueError for what an architecture asks beyond causal
+    attention with a window.
     """
-    if row_lengths is None:
+    if rows is None:
         whole: tuple[Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, **options
         )
@@ -49,12 +68,13 @@ def attend_to_rows(
     if dropout or attention_mask is not None or any(options.get(extra) is not None for extra in ("softcap", "s_aux")):
         raise ValueError("rows end to end take plain causal attention only")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    window = sliding_window if sliding_window is not None and sliding_window < max(row_lengths) else None
-    if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16) and row_starts is not None:
-        return _on_gpu(query, key, value, row_starts, max(row_lengths), scale, window), None
+    longest = max(rows.lengths)
+    window = sliding_window if sliding_window is not None and sliding_window < longest else None
+    if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
+        return _on_gpu(query, key, value, rows.starts, longest, scale, window), None
     if query.is_cuda or window is not None:
-        return _row_by_row(query, key, value, row_lengths, scale, window), None
-    attended: Tensor = _OnCpu.apply(query, key, value, row_lengths, scale)
+        return _row_by_row(query, key, value, rows.lengths, scale, window), None
+    attended: Tensor = _OnCpu.apply(query, key, value, rows.lengths, scale)
     return attended.transpose(1, 2), None
 
 

@@ -27,7 +27,9 @@ class Standing:
     """How far a run has come. `step` counts the optimizer steps that are done, `seconds` those spent on them.
 
     `window_loss` sums the losses of the `window_steps` since the last record; `first_loss` and `final_loss` are the
-    means of the first and the last window that was recorded.
+    means of the first and the last window that was recorded. `best_loss` is the lowest that was measured on held-out
+    rows, after `best_step`, and `worse` counts the measurements since one that was clearly better. `peak_rate` is the
+    learning rate that a person set, by adjustment number `adjustment`, in place of the configuration's.
     """
 
     step: int = 0
@@ -37,6 +39,11 @@ class Standing:
     window_steps: int = 0
     first_loss: float | None = None
     final_loss: float | None = None
+    best_loss: float | None = None
+    best_step: int = 0
+    worse: int = 0
+    adjustment: int = 0
+    peak_rate: float | None = None
 
 
 def fingerprint(config: TrainingConfig, examples: Examples) -> str:
@@ -72,7 +79,7 @@ def read_checkpoint(directory: Path, weights: dict[str, Parameter], optimizer: O
     for name, weight in weights.items():
         weight.data.copy_(stored[name])
     _restore_moments(load_file(directory / _OPTIMIZER), weights, optimizer)
-    return Standing(**{field.name: state[field.name] for field in fields(Standing)})
+    return Standing(**{field.name: state[field.name] for field in fields(Standing) if field.name in state})
 
 
 def _restore_moments(moments: dict[str, Tensor], weights: dict[str, Parameter], optimizer: Optimizer) -> None:

@@ -50,34 +50,46 @@ class Examples:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Reads JSON Lines. Raises `Refused(DATASET_INVALID)` at a line that is no row."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                row = json.loads(line)
-                prompt, completion = row["prompt"], row["completion"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise _broken(path, number) from error
-            if not isinstance(prompt, str) or not isinstance(completion, str):
-                raise _broken(path, number)
-            yield Row(prompt, completion)
+    """Reads JSON Lines of prompt and completion; of preferences, the chosen answers.
+
+    Raises `Refused(DATASET_INVALID)` at a line that is no row.
+    """
+    for number, row in _lines(path):
+        answer = row.get("completion", row.get("chosen"))
+        yield Row(_text(row.get("prompt"), path, number), _text(answer, path, number))
 
 
-def tokenise(rows: Iterator[Row], tokenizer: Any, max_length: int, *, whole: bool = False) -> Examples:
+def read_pairs(path: Path) -> Iterator[tuple[Row, Row]]:
+    """Reads JSON Lines of prompt, chosen and rejected: the two answers to each prompt, the chosen one first.
+
+    Raises `Refused(DATASET_INVALID)` at a line that is no such row.
+    """
+    for number, row in _lines(path):
+        prompt = _text(row.get("prompt"), path, number)
+        yield Row(prompt, _text(row.get("chosen"), path, number)), Row(prompt, _text(row.get("rejected"), path, number))
+
+
+def tokenise(
+    rows: Iterator[Row], tokenizer: Any, max_length: int, *, whole: bool = False, together: int = 1
+) -> Examples:
     """Tokenises rows, each ended by the tokenizer's end-of-text token and cut to `max_length` tokens.
 
     The answer counts, or with `whole` the prompt too. The end of a completion that is cut is not marked as one, and a
-    row whose prompt leaves no room for an answer is skipped. Raises `Refused(DATASET_INVALID)` when no row is left.
+    row whose prompt leaves no room for an answer is skipped, with the others of the `together` rows that it belongs to.
+    Raises `Refused(DATASET_INVALID)` when no row is left.
     """
     tokens: list[npt.NDArray[np.int32]] = []
     answers: list[int] = []
     skipped = 0
-    while chunk := list(islice(rows, _AT_ONCE)):
-        for prompt, ids in encode(chunk, tokenizer):
-            first = 1 if whole else max(1, prompt)  # nothing comes before the first token to predict it from
-            if first < min(len(ids), max_length):
-                tokens.append(np.array(ids[:max_length], dtype=np.int32))
-                answers.append(first)
+    while chunk := list(islice(rows, _AT_ONCE * together)):
+        encoded = list(encode(chunk, tokenizer))
+        for start in range(0, len(encoded), together):
+            group = encoded[start : start + together]
+            # Nothing comes before the first token to predict it from.
+            firsts = [1 if whole else max(1, prompt) for prompt, _ in group]
+            if all(first < min(len(ids), max_length) for first, (_, ids) in zip(firsts, group, strict=True)):
+                tokens.extend(np.array(ids[:max_length], dtype=np.int32) for _, ids in group)
+                answers.extend(firsts)
             else:
                 skipped += 1
     if not answers:
@@ -112,9 +124,27 @@ def _ended(ids: list[int], end: int) -> list[int]:
     return ids if ids and ids[-1] == end else [*ids, end]
 
 
+def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise _broken(path, number) from error
+            if not isinstance(row, dict):
+                raise _broken(path, number)
+            yield number, row
+
+
+def _text(value: Any, path: Path, number: int) -> str:
+    if not isinstance(value, str):
+        raise _broken(path, number)
+    return value
+
+
 def _broken(path: Path, number: int) -> Refused:
     return Refused(
         RefusalCode.DATASET_INVALID,
-        f"Line {number} of {path.name} is not a row of prompt and completion",
+        f"Line {number} of {path.name} is not a row of prompt and completion, or of prompt, chosen and rejected",
         {"line": number},
     )

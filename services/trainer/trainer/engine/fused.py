@@ -13,24 +13,29 @@ from torch.nn.functional import linear
 
 
 class TokenLoss(torch.autograd.Function):  # type: ignore[misc]
-    """The summed cross-entropy of logits `[tokens, vocabulary]`, with its gradient at once: one softmax for both."""
+    """The summed cross-entropy of logits `[tokens, vocabulary]`, with its gradient at once: one softmax for both.
+
+    `weights`, one a token, say how much each counts.
+    """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, targets: Tensor, weights: Tensor | None) -> Tensor:
         scores = logits.float()
         sums = scores.logsumexp(-1, keepdim=True)
         wanted = targets.unsqueeze(-1)
-        loss = (sums - scores.gather(-1, wanted)).sum()
+        losses = sums - scores.gather(-1, wanted)
         if ctx.needs_input_grad[0]:
             gradient = scores.sub_(sums).exp_() if scores is not logits else (scores - sums).exp_()
             gradient.scatter_add_(-1, wanted, torch.full_like(sums, -1.0))
+            if weights is not None:
+                gradient.mul_(weights.unsqueeze(-1))
             ctx.save_for_backward(gradient.to(logits.dtype))
-        return loss
+        return losses.sum() if weights is None else (losses.squeeze(-1) * weights).sum()
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient.mul_(scale), None
+        return gradient.mul_(scale), None, None
 
 
 class _AdaptedProduct(torch.autograd.Function):  # type: ignore[misc]

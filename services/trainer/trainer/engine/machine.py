@@ -2,6 +2,9 @@
 
 import ctypes
 import os
+import resource
+import sys
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -9,10 +12,16 @@ from pathlib import Path
 
 import torch
 
+from contracts.pipeline import Precision
+
 _CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
+_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+_STATM = Path("/proc/self/statm")
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _SMALLEST_HALF_WIDTH = 512
 """Below this width a model's time goes to the operators between its matrix products, and bfloat16 only adds casts."""
+_PROBE = 1024
+"""Rows and columns of the matrices that the machine is measured with."""
 
 
 @dataclass(frozen=True)
@@ -30,20 +39,70 @@ class Machine:
     def precision(self) -> str:
         return "bfloat16" if self.half else "float32"
 
-    def activation_budget(self) -> int:
-        """Bytes that a step's activations may take: half of what a GPU has free, a quarter of a machine's memory."""
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.half else torch.float32
+
+    def memory(self) -> int:
+        """Bytes that a run can have: those of the GPU that nobody else holds, or those of the machine or container."""
         if self.device.type == "cuda":
             free: int = torch.cuda.mem_get_info(self.device)[0]
-            return free // 2
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 4
+            reserved: int = torch.cuda.memory_reserved(self.device)
+            return free + reserved
+        everything = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        try:
+            return min(everything, int(_MEMORY_MAX.read_text()))
+        except (OSError, ValueError):
+            return everything  # no container, or one without a limit
+
+    def activation_budget(self) -> int:
+        """Bytes that a step's activations may take: half of what a GPU has left, a quarter of a machine's memory."""
+        if self.device.type == "cuda":
+            return (self.memory() - self.memory_used()) // 2
+        return self.memory() // 4
+
+    def memory_used(self) -> int:
+        """Bytes that this process holds on the device now."""
+        if self.device.type == "cuda":
+            allocated: int = torch.cuda.memory_allocated(self.device)
+            return allocated
+        try:
+            return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            return self.peak_memory()
+
+    def peak_memory(self) -> int:
+        """The most bytes that this process ever held on the device."""
+        if self.device.type == "cuda":
+            peak: int = torch.cuda.max_memory_allocated(self.device)
+            return peak
+        # Kilobytes on Linux, bytes on macOS.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+    def matrix_rate(self) -> float:
+        """Floating-point operations a second in a matrix product of this precision, the best of some."""
+        left = torch.ones(_PROBE, _PROBE, dtype=self.dtype, device=self.device)
+        best = float("inf")
+        for _ in range(5):
+            started = time.perf_counter()
+            (left @ left).sum().item()  # which waits for a GPU
+            best = min(best, time.perf_counter() - started)
+        return 2 * _PROBE**3 / best
 
 
-def pick_machine(hidden_size: int) -> Machine:
-    """The GPU where there is one, else the CPU; bfloat16 where it is native and the model wide enough."""
+def pick_machine(hidden_size: int, precision: Precision = "auto") -> Machine:
+    """The GPU where there is one, else the CPU; bfloat16 where asked for, or where it is native and the model wide."""
     if torch.cuda.is_available():
-        return Machine(torch.device("cuda"), half=torch.cuda.is_bf16_supported(including_emulation=False))
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return Machine(torch.device("cuda"), _half(precision, native=native))
     prepare_cpu()
-    return Machine(torch.device("cpu"), half=hidden_size >= _SMALLEST_HALF_WIDTH and _half_is_native())
+    return Machine(
+        torch.device("cpu"), _half(precision, native=hidden_size >= _SMALLEST_HALF_WIDTH and _half_is_native())
+    )
+
+
+def _half(precision: Precision, *, native: bool) -> bool:
+    return native if precision == "auto" else precision == "bfloat16"
 
 
 @cache

@@ -1,16 +1,17 @@
 """What training minimises and evaluation reports: the loss on the answers' tokens."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from trainer.domain.batches import MicroBatch
-from trainer.engine.attention import rows_apart
+from trainer.engine.attention import Rows, rows_apart
 from trainer.engine.examples import Examples
 from trainer.engine.fused import TokenLoss
 from trainer.engine.machine import Machine
@@ -35,21 +36,12 @@ class Batch:
     """Tokens that are no padding."""
     counted: tuple[int, ...]
     """How many targets each row has, in order."""
-    lengths: tuple[int, ...] | None = None
-    """Of rows that lie end to end."""
+    rows: Rows | None = None
+    """Of a batch whose rows lie end to end."""
 
     def placing(self) -> dict[str, Any]:
         """What tells the model where each row of a sequence begins; nothing for padded rows."""
-        if self.lengths is None:
-            return {}
-        device = self.tokens.device
-        places = torch.cat([torch.arange(length) for length in self.lengths])
-        starts = torch.tensor([0, *np.cumsum(self.lengths)], dtype=torch.int32)
-        return {
-            "position_ids": places.unsqueeze(0).to(device),
-            "row_lengths": self.lengths,
-            "row_starts": starts.to(device),
-        }
+        return {} if self.rows is None else {"position_ids": self.rows.places, "rows": self.rows}
 
 
 @dataclass(frozen=True)
@@ -83,8 +75,12 @@ def collate(examples: Examples, rows: MicroBatch, device: torch.device, *, packe
         targets=torch.from_numpy(tokens[positions + 1]).to(device),
         size=sum(lengths),
         counted=tuple(len(row) - int(examples.answers[number]) for row, number in zip(ids, rows, strict=True)),
-        lengths=lengths if packed else None,
+        rows=Rows.of(lengths, device) if packed else None,
     )
+
+
+Judge = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From the rows' log-probabilities to a loss, and to how much it falls a nat by which a row becomes more probable."""
 
 
 class Objective:
@@ -113,12 +109,44 @@ class Objective:
             leaf = states.detach().requires_grad_()
             total = torch.zeros((), device=self._machine.device)
             for some, targets in self._chunks(leaf, batch):
-                loss = TokenLoss.apply(self._logits(some), targets) * scale
+                loss = TokenLoss.apply(self._logits(some), targets, None) * scale
                 loss.backward()
                 total += loss.detach()
-            if states.requires_grad:  # not when the head alone is trained
-                states.backward(leaf.grad)
+            _go_on(states, leaf)
         return total
+
+    def backward_judged(self, batch: Batch, judge: Judge) -> Tensor:
+        """Adds the gradients of a loss that depends on how probable the rows' answers are; returns that loss.
+
+        The head runs twice, so that no logits need to be kept until the loss is known.
+        """
+        with self._attention(batch):
+            states = self._states(batch)
+            leaf = states.detach().requires_grad_()
+            with torch.no_grad():
+                loss, weights = judge(self._by_row(leaf, batch))
+            counted = torch.tensor(batch.counted, device=weights.device)
+            by_token = weights.repeat_interleave(counted).split(self._at_once())
+            for (some, targets), of_these in zip(self._chunks(leaf, batch), by_token, strict=True):
+                TokenLoss.apply(self._logits(some), targets, of_these).backward()
+            _go_on(states, leaf)
+        return loss
+
+    def log_probabilities(self, batch: Batch) -> Tensor:
+        """`[rows]`: the logarithm of how probable each row's counted tokens are together. Nothing is learnt."""
+        with torch.no_grad(), self._attention(batch):
+            return self._by_row(self._states(batch), batch)
+
+    @contextmanager
+    def base(self) -> Iterator[None]:
+        """For the block the model is what it was before it learnt: its adapter is switched off, and dropout too."""
+        was_training = self._model.training
+        self._model.eval()
+        try:
+            with self._model.disable_adapter():
+                yield
+        finally:
+            self._model.train(was_training)
 
     def measure(self, batch: Batch) -> Measured:
         """The loss and the accuracy on a batch; the model should be in evaluation mode."""
@@ -126,9 +154,15 @@ class Objective:
         with torch.no_grad(), self._attention(batch):
             for some, targets in self._chunks(self._states(batch), batch):
                 logits = self._logits(some)
-                loss += TokenLoss.apply(logits, targets).item()
+                loss += TokenLoss.apply(logits, targets, None).item()
                 correct += int((logits.argmax(-1) == targets).sum().item())
         return Measured(loss, correct, len(batch.targets))
+
+    def visit(self, batch: Batch, look: Callable[[Tensor, Tensor], None]) -> None:
+        """Hands `look` the logits and targets of the tokens that count, some at a time, in order. Nothing is learnt."""
+        with torch.no_grad(), self._attention(batch):
+            for some, targets in self._chunks(self._states(batch), batch):
+                look(self._logits(some), targets)
 
     def _states(self, batch: Batch) -> Tensor:
         """`[positions, width]`: what the head turns into logits, or the logits themselves."""
@@ -147,12 +181,23 @@ class Objective:
             logits: Tensor = self._head(states)
         return logits
 
+    def _by_row(self, states: Tensor, batch: Batch) -> Tensor:
+        losses = [
+            cross_entropy(self._logits(some).float(), targets, reduction="none")
+            for some, targets in self._chunks(states, batch)
+        ]
+        return torch.stack([-part.sum() for part in torch.cat(losses).split(batch.counted)])
+
     def _chunks(self, states: Tensor, batch: Batch) -> Iterator[tuple[Tensor, Tensor]]:
-        rows = max(1, _LOGITS[self._machine.device.type] // self._head.weight.shape[0])
-        return zip(states.split(rows), batch.targets.split(rows), strict=True)
+        return zip(states.split(self._at_once()), batch.targets.split(self._at_once()), strict=True)
+
+    def _at_once(self) -> int:
+        """Positions whose logits are held at once."""
+        vocabulary: int = self._head.weight.shape[0]
+        return max(1, _LOGITS[self._machine.device.type] // vocabulary)
 
     def _attention(self, batch: Batch) -> AbstractContextManager[None]:
-        return nullcontext() if batch.lengths is None else rows_apart(self._causal)
+        return nullcontext() if batch.rows is None else rows_apart(self._causal)
 
     def _head_is_all(self) -> bool:
         """Whether the logits are the head of the body's states. Some architectures scale or cap them afterwards."""
@@ -177,7 +222,7 @@ class Objective:
             targets=torch.empty(0),
             size=15,
             counted=(),
-            lengths=(9, 6),
+            rows=Rows.of((9, 6), self._machine.device),
         )
         was_training = self._model.training
         self._model.eval()
@@ -195,3 +240,9 @@ class Objective:
         tokens = torch.from_numpy(row)[None].to(self._machine.device)
         positions = torch.arange(len(row), device=self._machine.device)
         return self._states(Batch(tokens, positions, torch.empty(0), len(row), ())).float()
+
+
+def _go_on(states: Tensor, leaf: Tensor) -> None:
+    """Carries the gradients of the head's input on into the model, unless the head alone is trained."""
+    if states.requires_grad:
+        states.backward(leaf.grad)

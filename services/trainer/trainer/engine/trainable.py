@@ -1,5 +1,6 @@
 """A base model made ready to learn: which of its weights are trained, in which precision, by which optimizer."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def make_trainable(directory: Path, config: TrainingConfig, machine: Machine) ->
         case "full":
             return load_model(directory, torch.float32).to(machine.device)
         case "lora":
-            base = load_model(directory, torch.bfloat16 if machine.half else torch.float32).to(machine.device)
+            base = load_model(directory, machine.dtype).to(machine.device)
         case "qlora":
             base = prepare_model_for_kbit_training(load_quantised_model(directory), use_gradient_checkpointing=False)
     return _with_adapter(base, config, machine)
@@ -37,19 +38,54 @@ def make_optimizer(weights: dict[str, nn.Parameter], config: TrainingConfig) -> 
         {"params": [w for w in weights.values() if w.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [w for w in weights.values() if w.ndim <= 1], "weight_decay": 0.0},
     ]
-    return AdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=True)
+    return AdamW(
+        [group for group in groups if group["params"]],
+        lr=config.learning_rate,
+        betas=(config.adam_beta1, config.adam_beta2),
+        eps=config.adam_epsilon,
+        fused=True,
+    )
 
 
-def spare_memory(model: Any, architecture: Any, tokens: int, machine: Machine) -> bool:
-    """Has activations computed again in the backward pass, a fifth slower, if those of `tokens` might not fit."""
-    hidden = architecture.hidden_size
-    inner = getattr(architecture, "intermediate_size", None) or 4 * hidden
-    # Per layer and token: the inputs of norms, projections and attention, and what the gated MLP keeps.
-    needed = tokens * architecture.num_hidden_layers * (12 * hidden + 5 * inner) * (2 if machine.half else 4)
-    if needed <= machine.activation_budget():
-        return False
+def speed_up(model: Any, config: TrainingConfig, machine: Machine) -> list[str]:
+    """Kernels and compilation where they are there and wanted; what was done, in words.
+
+    Raises `Refused(CONFIG_INVALID)` for Liger kernels that are asked for and cannot be had.
+    """
+    causal = model.get_base_model() if hasattr(model, "peft_config") else model
+    done = []
+    if _takes_liger(config, machine):
+        liger = importlib.import_module("liger_kernel.transformers")  # of use on a GPU alone
+        # The loss is ours: on the answers' tokens alone, some rows at a time.
+        liger._apply_liger_kernel_to_instance(model=causal, cross_entropy=False, fused_linear_cross_entropy=False)
+        done.append("Liger kernels")
+    if config.torch_compile:
+        for layer in _layers(causal):
+            layer.compile(dynamic=True)
+        done.append("compiled layers")
+    return done
+
+
+def compute_twice(model: Any) -> None:
+    """Has activations computed again in the backward pass, a fifth slower, instead of kept."""
     model.activation_checkpointing_enable({"use_reentrant": False})
-    return True
+
+
+def _takes_liger(config: TrainingConfig, machine: Machine) -> bool:
+    there = machine.device.type == "cuda" and importlib.util.find_spec("liger_kernel") is not None
+    if config.use_liger_kernel and not there:
+        raise Refused(
+            RefusalCode.CONFIG_INVALID,
+            "Liger's kernels need a CUDA GPU and the package liger-kernel, and this trainer lacks them;"
+            " without use_liger_kernel it trains the same model",
+            {"errors": [{"field": "use_liger_kernel", "message": "not available on this machine"}]},
+        )
+    return there if config.use_liger_kernel is None else config.use_liger_kernel
+
+
+def _layers(causal: Any) -> list[nn.Module]:
+    """The decoder layers, which are alike: compiled one by one, the first compilation serves all."""
+    return list(getattr(causal.base_model, "layers", []))
 
 
 def _with_adapter(base: Any, config: TrainingConfig, machine: Machine) -> Any:
@@ -70,5 +106,5 @@ def _with_adapter(base: Any, config: TrainingConfig, machine: Machine) -> Any:
             f"The base model has no target modules {config.target_modules!r}; its linear layers are {', '.join(known)}",
             {"errors": [{"field": "target_modules", "message": f"one of {', '.join(known)}, or 'all-linear'"}]},
         ) from error
-    fuse_adapters(model, torch.bfloat16 if machine.half else torch.float32)
+    fuse_adapters(model, machine.dtype)
     return model
