@@ -80,12 +80,50 @@ async def test_a_worker_that_comes_back_just_in_time_keeps_its_step(deps: Deps, 
     async with database.connection() as connection:
         await connection.execute("UPDATE steps SET lease_until = clock_timestamp()")
     async with database.transaction() as connection:
-        await runs.lock_of_step(connection, step.step_id)
+        await connection.execute("LOCK TABLE runs IN ACCESS EXCLUSIVE MODE")
         reaping = asyncio.create_task(Reaper(deps, interval=1).expire_leases())
         await asyncio.sleep(0.1)
         assert not reaping.done(), "the reaper should have found the step, and be waiting for its run"
         assert await steps.beat(connection, {step.step_id: step.fence}, lease=10) == {step.step_id: "held"}
     assert await reaping == 0
+
+
+async def test_a_worker_keeps_its_step_though_no_orchestrator_was_there_to_hear_it(
+    database: Database, jobs: Jobs, worker: Worker, replica: Callable[[], AbstractAsyncContextManager[Service]]
+) -> None:
+    async with replica():
+        await jobs.submit(["a"])
+        step = await worker.take()
+
+    async def the_lease_has_ended() -> bool | None:
+        async with database.connection() as connection:
+            return await connection.fetchval("SELECT bool_and(lease_until < clock_timestamp()) FROM steps")
+
+    await eventually(the_lease_has_ended)
+    async with replica():
+        assert await worker.beat(step) == ["held"]
+        assert await worker.succeed(step)
+
+
+async def test_a_run_that_somebody_has_locked_holds_up_neither_the_beats_nor_the_reaping_of_others(
+    deps: Deps, database: Database
+) -> None:
+    held = []
+    for _ in range(2):
+        await submit_job(deps, SubmitJob(pipeline_config=definition(["a"])))
+        step = (await claim_step(deps, ClaimStep(worker_id="w", agent_classes=["DatasetAgent"]))).step
+        assert step is not None
+        held.append(HeldStep(step_id=step.step_id, fence=step.fence))
+    reaper = Reaper(deps, interval=60)
+    async with database.transaction() as connection:
+        # As a replica does that stands still in the middle of a change.
+        await connection.execute(
+            "SELECT FROM runs JOIN steps ON run = runs.id WHERE steps.id = $1 FOR UPDATE", held[0].step_id
+        )
+        verdicts = (await beat_steps(deps, BeatSteps(worker_id="w", steps=held))).verdicts
+        assert [verdict.verdict for verdict in verdicts] == ["held", "held"]
+        assert await eventually(reaper.expire_leases) == 1
+    assert await eventually(reaper.expire_leases) == 1
 
 
 async def test_a_worker_that_could_not_be_heard_keeps_its_step(deps: Deps, database: Database) -> None:

@@ -106,9 +106,10 @@ async def test_a_worker_that_is_given_a_step_again_keeps_it_whatever_becomes_of_
         async with deps.database.connection() as connection:
             # As the reaper does with a worker that stood still.
             await connection.execute("UPDATE steps SET status = 'ready', attempt = 0, lease_until = NULL")
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        await again.wait()
+        while not again.is_set():
+            # It does not heed that it is told to stop.
+            with suppress(asyncio.CancelledError):
+                await again.wait()
         ended.set()
         return {"fence": claim.fence}
 
@@ -124,6 +125,33 @@ async def test_a_worker_that_is_given_a_step_again_keeps_it_whatever_becomes_of_
     async with deps.database.connection() as connection:
         output = await connection.fetchval("SELECT output FROM steps JOIN runs ON run = runs.id WHERE run_id = 'r'")
     assert (output, fences) == ({"fence": 2}, [1, 2])
+
+
+async def test_a_run_that_somebody_has_locked_holds_up_no_other(deps: Deps, working: Working) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def do(_: Deps, claim: Claim) -> dict[str, Any]:
+        begun.set()
+        await go_on.wait()
+        return {}
+
+    async def completed(*run_ids: str) -> bool:
+        found = await statuses(deps)
+        return all(found[run_id] == "completed" for run_id in run_ids)
+
+    async with working(do):
+        await enter(deps, "locked", ())
+        await asyncio.wait_for(begun.wait(), 10)
+        async with deps.database.transaction() as connection:
+            # As a replica does that stands still in the middle of a change.
+            await connection.execute("SELECT FROM runs WHERE run_id = 'locked' FOR UPDATE")
+            go_on.set()
+            await enter(deps, "free", ())
+            await eventually(lambda: completed("free"))
+            await enter(deps, "late", ())
+            await eventually(lambda: completed("late"))
+            assert not await completed("locked")
+        await eventually(lambda: completed("locked"))
 
 
 async def test_a_worker_that_stops_gives_back_what_it_holds(deps: Deps, working: Working) -> None:

@@ -20,6 +20,11 @@ class Attention:
         self._last = clock()
         self._broken_until = self._last
 
+    def begin(self) -> None:
+        """This process may have been the only one through which workers could beat: each is given a lease to do so."""
+        self._last = self._clock()
+        self._broken_until = self._last + self._lease
+
     async def is_whole(self, connection: Connection) -> bool:
         """Asks the database for a word, and says whether silence means anything now."""
         await connection.execute("SELECT 1")

@@ -33,6 +33,7 @@ class Reaper:
 
     async def run(self) -> None:
         """Reaps until cancelled. A database that is away is waited for."""
+        self._attention.begin()
         while True:
             try:
                 await self.expire_leases()
@@ -64,12 +65,13 @@ class Reaper:
 
     async def _expiry(self, connection: Connection, step_id: int, fence: int) -> Transition | None:
         """What becomes of the step, unless its worker came back or another replica was faster."""
-        run = await runs.lock_of_step(connection, step_id)
+        # A replica that stands still in the middle of a change holds up that run alone.
+        run = await runs.lock_of_step(connection, step_id, or_skip=True)
         step = None if run is None else run.held(step_id, fence)
         if run is None or step is None or (passed := await steps.expiry(connection, step_id)) is None:
             return None
         if not await self._attention.is_whole(connection):
-            # The wait for the lock, or for the database, was so long that nobody could beat.
+            # The database was away, or this process stood still, for so long that nobody could beat.
             return None
         limit, timeout_seconds = passed
         if limit == "deadline":

@@ -51,7 +51,7 @@ Result = Done | Postponed | StepCancelled | StepReleased
 _LATER = frozenset(
     {RefusalCode.UNAVAILABLE, RefusalCode.ENGINE_UNAVAILABLE, RefusalCode.TIMEOUT, RefusalCode.RATE_LIMITED}
 )
-_PAUSE = 0.5
+_PAUSE, _SHORT_PAUSE = 0.5, 0.02
 _LONGEST_SILENCE = 1.0
 """Seconds after which a running step hears at the latest that its run was cancelled."""
 _LAST_TRIES = 3
@@ -60,7 +60,7 @@ _BUSY = "overloaded"
 _log = get_logger("step_worker")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Report:
     """How the work on a claimed step went."""
 
@@ -80,6 +80,7 @@ class StepWorker:
         self._reports: list[_Report] = []
         self._told_to_stop: set[int] = set()
         self._one_by_one = 0
+        self._is_held_up = False
         self._stopping = False
 
     async def run(self) -> None:
@@ -110,25 +111,28 @@ class StepWorker:
                 # The leases decide how long results are kept for this: once they have ended they are dropped.
                 _log.warning("worker_waits", error=refusal.message)
                 await asyncio.sleep(_PAUSE)
-            if not self._reports:
+            if not self._reports or self._is_held_up:
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(_PAUSE):
+                    async with asyncio.timeout(_SHORT_PAUSE if self._is_held_up else _PAUSE):
                         await self._deps.steps_ready.wait()
 
     async def _last_turns(self) -> None:
         for _ in range(_LAST_TRIES):
+            self._is_held_up = False
             try:
-                while self._reports:
+                while self._reports and not self._is_held_up:
                     await self._turn()
             except Refused as refusal:
                 _log.warning("worker_waits", error=refusal.message)
-                await asyncio.sleep(_PAUSE)
+            if not self._reports:
+                return
+            await asyncio.sleep(_PAUSE)
 
     async def _turn(self) -> None:
         """Records what has come in and claims what there is room for, all or nothing. Raises `Refused`."""
         reports = self._next_reports()
         try:
-            transitions, claims = await self._committed(reports)
+            transitions, claims, held_up = await self._committed(reports)
         except Refused:
             self._reports = [*reports, *self._reports]
             raise
@@ -136,7 +140,7 @@ class StepWorker:
             if not reports:
                 raise
             _log.exception("results_not_recorded", step_ids=[report.claim.step_id for report in reports])
-            transitions, claims = [], []
+            transitions, claims, held_up = [], [], []
             if len(reports) > 1:
                 # One of them is to blame, and the others shall not be lost with it.
                 self._one_by_one = len(reports)
@@ -144,7 +148,10 @@ class StepWorker:
                 return
         self._one_by_one = max(self._one_by_one - 1, 0)
         for report in reports:
-            self._let_go(report.claim)
+            if report not in held_up:
+                self._let_go(report.claim)
+        self._reports += held_up
+        self._is_held_up = bool(held_up) and not transitions and not claims
         if transitions:
             settled(self._deps, *transitions)
         for claim in claims:
@@ -163,17 +170,28 @@ class StepWorker:
         self._reports = later
         return list(chosen.values())
 
-    async def _committed(self, reports: Sequence[_Report]) -> tuple[list[Transition], list[Claim]]:
-        done = sum(self._holds(report.claim) for report in reports)
-        room = 0 if self._stopping else self._concurrency - len(self._held) + done
+    async def _committed(self, reports: Sequence[_Report]) -> tuple[list[Transition], list[Claim], list[_Report]]:
+        """What the reports change, what is claimed, and the reports that are held up."""
         if not reports:
             async with self._deps.database.connection() as connection:
-                return [], await self._claimed(connection, room)
+                return [], await self._claimed(connection, self._room([])), []
         async with self._deps.database.transaction() as connection:
-            return await self._recorded(connection, reports), await self._claimed(connection, room)
+            # Somebody who locks a run for long, as a replica that stands still does, holds up no other.
+            known, locked = await runs.lock_free(connection, [report.claim.run for report in reports])
+            held_up = [report for report in reports if report.claim.run in locked]
+            done = [report for report in reports if report.claim.run not in locked]
+            transitions = await self._recorded(connection, known, done)
+            return transitions, await self._claimed(connection, self._room(done)), held_up
 
-    async def _recorded(self, connection: Connection, reports: Sequence[_Report]) -> list[Transition]:
-        known = {run.id: run for run in await runs.lock_many(connection, [report.claim.run for report in reports])}
+    def _room(self, done: Sequence[_Report]) -> int:
+        """How many steps may be claimed, once the claims of the reports that are done are let go."""
+        if self._stopping:
+            return 0
+        return self._concurrency - len(self._held) + sum(self._holds(report.claim) for report in done)
+
+    async def _recorded(
+        self, connection: Connection, known: Mapping[int, Run], reports: Sequence[_Report]
+    ) -> list[Transition]:
         transitions = []
         for report in reports:
             claim, run = report.claim, known.get(report.claim.run)

@@ -51,8 +51,9 @@ _RUNS = """
     SELECT runs.id, run_id, kind, owner, status, paused, workflow_runs.id AS number,
         coalesce(trigger, CASE kind WHEN 'task' THEN 'task' ELSE 'api' END) AS trigger
     FROM runs LEFT JOIN workflow_runs ON workflow_runs.run = runs.id
-    WHERE {which} ORDER BY runs.id FOR UPDATE OF runs
+    WHERE {which} ORDER BY runs.id FOR UPDATE OF runs{or_skip}
 """
+_WAIT, _SKIP = "", " SKIP LOCKED"
 
 _OPEN_STEPS = f"""
     SELECT run, {_STEP}
@@ -111,20 +112,25 @@ async def exists(connection: Connection, run_id: str) -> bool:
 
 async def lock(connection: Connection, kind: str, run_id: str) -> Run | None:
     """The run, which nobody else changes until the transaction ends."""
-    rows = await connection.fetch(_RUNS.format(which="kind = $1 AND run_id = $2"), kind, run_id)
+    rows = await connection.fetch(_RUNS.format(which="kind = $1 AND run_id = $2", or_skip=_WAIT), kind, run_id)
     return next(iter(await _locked(connection, rows)), None)
 
 
-async def lock_of_step(connection: Connection, step_id: int) -> Run | None:
-    """As `lock`, the run that a step belongs to."""
-    rows = await connection.fetch(_RUNS.format(which="runs.id = (SELECT run FROM steps WHERE id = $1)"), step_id)
+async def lock_of_step(connection: Connection, step_id: int, *, or_skip: bool = False) -> Run | None:
+    """As `lock`, the run that a step belongs to. With `or_skip` None also where somebody else has locked it."""
+    which, wait = "runs.id = (SELECT run FROM steps WHERE id = $1)", _SKIP if or_skip else _WAIT
+    rows = await connection.fetch(_RUNS.format(which=which, or_skip=wait), step_id)
     return next(iter(await _locked(connection, rows)), None)
 
 
-async def lock_many(connection: Connection, numbers: Sequence[int]) -> list[Run]:
-    """As `lock`, the runs of these numbers that are there."""
-    rows = await connection.fetch(_RUNS.format(which="runs.id = ANY ($1::bigint[])"), numbers)
-    return await _locked(connection, rows)
+async def lock_free(connection: Connection, numbers: Sequence[int]) -> tuple[dict[int, Run], set[int]]:
+    """As `lock`, those of the numbered runs that nobody else has locked; and the numbers of those that somebody has."""
+    rows = await connection.fetch(_RUNS.format(which="runs.id = ANY ($1::bigint[])", or_skip=_SKIP), numbers)
+    found = {run.id: run for run in await _locked(connection, rows)}
+    if len(found) == len(set(numbers)):
+        return found, set()
+    known = await connection.fetch("SELECT id FROM runs WHERE id = ANY ($1::bigint[])", numbers)
+    return found, {row["id"] for row in known} - found.keys()
 
 
 async def _locked(connection: Connection, runs: Sequence[Record]) -> list[Run]:

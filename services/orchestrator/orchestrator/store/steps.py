@@ -53,7 +53,7 @@ _BEAT = """
     locked AS MATERIALIZED (
         SELECT steps.id FROM steps JOIN beats USING (id)
         WHERE steps.status = 'running' AND steps.fence = beats.fence
-        ORDER BY steps.id FOR UPDATE OF steps
+        ORDER BY steps.id FOR UPDATE OF steps SKIP LOCKED
     ),
     held AS (
         UPDATE steps SET lease_until = least(clock_timestamp() + make_interval(secs => $3), deadline)
@@ -61,7 +61,13 @@ _BEAT = """
         WHERE steps.id = locked.id AND runs.id = steps.run
         RETURNING steps.id, CASE WHEN runs.status = 'active' THEN 'held' ELSE 'cancel' END AS verdict
     )
-    SELECT id, coalesce(held.verdict, 'lost') AS verdict FROM beats LEFT JOIN held USING (id)
+    -- Whoever has locked a step may take long, and costs no other step its beat. What comes of it is told next time.
+    SELECT beats.id, coalesce(
+        held.verdict,
+        (SELECT 'held' FROM steps WHERE steps.id = beats.id AND steps.status = 'running' AND steps.fence = beats.fence),
+        'lost'
+    ) AS verdict
+    FROM beats LEFT JOIN held USING (id)
 """
 
 _EXPIRED = """
