@@ -444,16 +444,26 @@ def test_a_download_that_is_cut_goes_on(
     assert kept[0].read_bytes() == whole.read_bytes()
 
 
-def test_an_upload_that_is_cut_says_so_and_leaves_nothing(
+def test_an_upload_that_is_cut_is_sent_again_and_kept_once(
     cut: Client, cutter: Cutter, sdk: Client, tmp_path: Path
 ) -> None:
     name = f"{uuid.uuid4().hex}.csv"
     (tmp_path / name).write_text("question,answer\n" + "what,that\n" * 200_000)
-    cutter.cut(up=(300_000,))
+    cutter.cut(up=(300_000, 700_000))
+    assert cut.datasets.upload(tmp_path / name).rows == 200_000
+    assert cutter.cuts == 2
+    assert [dataset.filename for dataset in sdk.datasets.list(limit=20)].count(name) == 1
+
+
+def test_an_upload_that_is_cut_again_and_again_says_so_and_leaves_nothing(
+    cut: Client, cutter: Cutter, sdk: Client, tmp_path: Path
+) -> None:
+    name = f"{uuid.uuid4().hex}.csv"
+    (tmp_path / name).write_text("question,answer\n" + "what,that\n" * 100_000)
+    cutter.cut(up=(300_000,) * 4)
     with pytest.raises(ConnectionFailed, match="upload"):
         cut.datasets.upload(tmp_path / name)
     assert name not in [dataset.filename for dataset in sdk.datasets.list(limit=20)]
-    assert cut.datasets.upload(tmp_path / name).rows == 200_000
 
 
 def test_events_that_are_cut_come_whole(cut: Client, cutter: Cutter, sdk: Client, port: int) -> None:

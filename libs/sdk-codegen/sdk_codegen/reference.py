@@ -96,18 +96,15 @@ def _cell(text: str) -> str:
 def javascript(source: Path) -> str:
     """The page of the JavaScript client. What its code does not say of a call, the Python client's says."""
     families = vars(_Families(cast(Any, SimpleNamespace())))
-    client = (source / "client.ts").read_text()
-    code = "\n".join(path.read_text() for path in sorted((source / "families").glob("*.ts")))
-    bodies = dict(zip(_CLASS.findall(code), _CLASS.split(code)[2::2], strict=True))
     lines = ["# The JavaScript SDK: every call", "", _MADE, ""]
     lines += [
         "Types are exported as `Answers` and `Requests`. Calls throw `ApiError` and the other errors of the package.",
         "",
     ]
-    for name, family in re.findall(r"  readonly (\w+): (\w+);", client):
-        lines += [f"## client.{name}", "", "| call | what it does | comes to |", "| --- | --- | --- |"]
-        told = {call: inspect.getdoc(member.describe) or "" for call, member in calls(type(families[name]))}
-        for found in _METHOD.finditer(bodies[family]):
+    for family, methods in javascript_calls(source).items():
+        lines += [f"## client.{family}", "", "| call | what it does | comes to |", "| --- | --- | --- |"]
+        told = {call: inspect.getdoc(member.describe) or "" for call, member in calls(type(families[family]))}
+        for found in methods:
             own = " ".join((found["doc"] or "").replace("*", " ").split())
             doc = own or told.get(snake_case(found["name"]), "").split("\n")[0]
             parameters = re.sub(r"\b[AR]\.", "", found["parameters"])
@@ -115,3 +112,11 @@ def javascript(source: Path) -> str:
             lines.append(f"| `{found['name']}({_cell(parameters)})` | {_cell(doc)} | `{_cell(result)}` |")
         lines.append("")
     return "\n".join(lines)
+
+
+def javascript_calls(source: Path) -> dict[str, list[re.Match[str]]]:
+    """The calls of each family, as its code declares them."""
+    code = "\n".join(path.read_text() for path in sorted((source / "families").glob("*.ts")))
+    bodies = dict(zip(_CLASS.findall(code), _CLASS.split(code)[2::2], strict=True))
+    families = re.findall(r"  readonly (\w+): (\w+);", (source / "client.ts").read_text())
+    return {name: list(_METHOD.finditer(bodies[kind])) for name, kind in families}

@@ -81,6 +81,8 @@ export class LogStream<T> implements AsyncIterable<T> {
       }
       this.#emit("end", this.onend, undefined);
     } catch (error) {
+      // What nobody listens for must not pass in silence.
+      if (!this.onerror && !this.#listeners.get("error")?.size) throw error;
       this.#emit("error", this.onerror, error);
     }
   }

@@ -17,7 +17,7 @@ export type Uploadable = Blob | string;
 export class Datasets {
   constructor(readonly http: Http) {}
 
-  /** Uploads a file, and has it checked and summed up. */
+  /** Uploads a file, and has it checked and summed up. The same content under the same name is one data set. */
   async upload(file: Uploadable, options: { format?: string; filename?: string } = {}): Promise<A.Dataset> {
     const blob = typeof file === "string" ? await openedInNode(file) : file;
     const given = typeof file === "string" ? file.split(/[\\/]/).pop() : (file as Partial<File>).name;
@@ -29,7 +29,7 @@ export class Datasets {
     const head = `${format}--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\nContent-Type: application/octet-stream\r\n\r\n`;
     const body = new Blob([head, blob, `\r\n--${boundary}--\r\n`]);
     const headers = { "Content-Type": `multipart/form-data; boundary=${boundary}` };
-    const dataset = await this.http.json<A.Dataset>("POST", "/api/v1/datasets/upload", "Dataset", { body, headers });
+    const dataset = await this.http.json<A.Dataset>("POST", "/api/v1/datasets/upload", "Dataset", { body, headers, once: true });
     if (dataset.sizeBytes !== blob.size) throw new ConnectionFailed(`${name} arrived as something else`);
     return dataset;
   }
@@ -40,6 +40,14 @@ export class Datasets {
 
   get(datasetId: string): Promise<A.Dataset> {
     return this.http.get(at("/api/v1/datasets", datasetId), "Dataset");
+  }
+
+  delete(datasetId: string, query: R.DeleteDatasetsQuery = {}): Promise<A.DatasetDeleted> {
+    return this.http.delete(at("/api/v1/datasets", datasetId), "DatasetDeleted", query);
+  }
+
+  lineage(datasetId: string): Promise<A.DatasetLineage> {
+    return this.http.get(at("/api/v1/datasets", datasetId, "lineage"), "DatasetLineage");
   }
 
   preview(datasetId: string, query: { limit?: number; offset?: number } = {}): Promise<A.DatasetPreview> {

@@ -2113,6 +2113,8 @@ export interface Steering {
 
 /**
  * `cached`: its result is that of an earlier run. `sweep` are the values that this one of a sweep tries.
+ *
+ * `training_step` of `total_steps` is how far an agent is that trains, by its last record.
  */
 export interface StepView {
   agentName: string;
@@ -2123,6 +2125,8 @@ export interface StepView {
   finishedAt: string | null;
   cached?: boolean;
   sweep?: Record<string, unknown>;
+  trainingStep?: number | null;
+  totalSteps?: number | null;
 }
 
 /**

@@ -28,11 +28,12 @@ class Datasets(Family[R]):
     ) -> Steps[answers.Dataset]:
         """Uploads a file (CSV, TSV, JSON, JSONL, Parquet or TXT), and has it checked and summed up.
 
-        Its SHA-256 is compared with that of what arrived: raises `ChecksumMismatch`.
+        Its SHA-256 is compared with that of what arrived: raises `ChecksumMismatch`. The same content under the same
+        name is one data set, so what was cut off may be sent again.
         """
         source = Source(Path(file), filename or Path(file).name, progress)
         body = source.form({} if format is None else {"format": format})
-        request = Request("POST", _BASE + "/upload", body=body)
+        request = Request("POST", _BASE + "/upload", body=body, once=True)
         dataset = read((yield from exchange(request, self._runner.retries)).body, answers.Dataset)
         if dataset.sha256 != source.sha256:
             raise ChecksumMismatch(f"{source.name} arrived as something else: {dataset.dataset_id} must not be used")
@@ -47,6 +48,16 @@ class Datasets(Family[R]):
     def get(self, dataset_id: str) -> Steps[answers.Dataset]:
         """One data set."""
         return self._get(at(_BASE, dataset_id), answers.Dataset)
+
+    @operation
+    def delete(self, dataset_id: str, **how: Unpack[requests.DeleteDatasetsQuery]) -> Steps[answers.DatasetDeleted]:
+        """Deletes a data set; `force` even if a running job or a model needs it."""
+        return self._delete(at(_BASE, dataset_id), answers.DatasetDeleted, **how)
+
+    @operation
+    def lineage(self, dataset_id: str) -> Steps[answers.DatasetLineage]:
+        """What was made of it, and the other versions of its name."""
+        return self._get(at(_BASE, dataset_id, "lineage"), answers.DatasetLineage)
 
     @operation
     def preview(self, dataset_id: str, *, limit: int = 10, offset: int = 0) -> Steps[answers.DatasetPreview]:

@@ -2032,7 +2032,10 @@ class Steering(Record):
 
 
 class StepView(Record):
-    """`cached`: its result is that of an earlier run. `sweep` are the values that this one of a sweep tries."""
+    """`cached`: its result is that of an earlier run. `sweep` are the values that this one of a sweep tries.
+
+    `training_step` of `total_steps` is how far an agent is that trains, by its last record.
+    """
 
     agent_name: str
     agent_class: str
@@ -2044,6 +2047,8 @@ class StepView(Record):
     finished_at: datetime | None
     cached: bool = False
     sweep: dict[str, Any] | None = None
+    training_step: int | None = None
+    total_steps: int | None = None
 
 
 class Succeeded(Record):
