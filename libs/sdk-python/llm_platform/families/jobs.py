@@ -8,11 +8,12 @@ from urllib.parse import quote
 from pydantic import ConfigDict, PrivateAttr
 
 from llm_platform.core.binding import Bound, Family, R, flow, looked_up, operation
-from llm_platform.core.effects import Do, Flow, Request, Sleep, Steps, mapped
+from llm_platform.core.effects import Do, Flow, Request, Steps, mapped
 from llm_platform.core.following import watch
 from llm_platform.core.requests import at
 from llm_platform.core.transfers import FileName, Progress, fetch
-from llm_platform.errors import JobFailed, NotThereYet, TimedOut
+from llm_platform.core.waiting import wait_for
+from llm_platform.errors import JobFailed, NotThereYet
 from llm_platform.schemas import answers, requests
 from llm_platform.schemas.record import Record
 
@@ -143,17 +144,12 @@ class Jobs(Family[R]):
 
 
 def wait(bound: Bound[R], job_id: str, timeout: float | None, every: float) -> Steps[answers.Job]:
-    waited = 0.0
-    while True:
-        job = yield from _job(bound, job_id)
-        if job.status == "completed":
-            return job
-        if job.status not in _GOES_ON:
-            raise _failed(job)
-        if timeout is not None and waited >= timeout:
-            raise TimedOut(f"{job_id} is still {job.status}")
-        yield from Sleep(every)
-        waited += every
+    job = yield from wait_for(
+        lambda: _job(bound, job_id), lambda job: job.status not in _GOES_ON, job_id, every=every, timeout=timeout
+    )
+    if job.status != "completed":
+        raise _failed(job)
+    return job
 
 
 def _submitted(accepted: answers.JobAccepted, runner: R) -> SubmittedJob[R]:

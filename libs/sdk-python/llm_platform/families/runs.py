@@ -3,10 +3,10 @@
 from typing import Unpack
 
 from llm_platform.core.binding import Family, R, flow, operation
-from llm_platform.core.effects import Flow, Request, Sleep, Steps, mapped
+from llm_platform.core.effects import Flow, Request, Steps, mapped
 from llm_platform.core.following import follow
 from llm_platform.core.requests import at, read
-from llm_platform.errors import TimedOut
+from llm_platform.core.waiting import wait_for
 from llm_platform.schemas import answers, requests
 
 _BASE = "/api/runs"
@@ -48,15 +48,14 @@ class Runs(Family[R]):
     @operation
     def wait(self, run_id: int, *, timeout: float = 600.0, every: float = 0.5) -> Steps[answers.RunWithResponses]:
         """The run once it has ended, however it did. Raises `TimedOut` after `timeout` seconds."""
-        waited = 0.0
-        while True:
-            run = yield from self._get(at("/api/execute/run", run_id), answers.RunWithResponses)
-            if run.status not in _GOES_ON:
-                return run
-            if waited >= timeout:
-                raise TimedOut(f"Run {run_id} is still {run.status}")
-            yield from Sleep(every)
-            waited += every
+        path = at("/api/execute/run", run_id)
+        return wait_for(
+            lambda: self._get(path, answers.RunWithResponses),
+            lambda run: run.status not in _GOES_ON,
+            f"Run {run_id}",
+            every=every,
+            timeout=timeout,
+        )
 
     @flow
     def follow(self, run_id: int, *, after: int | None = None) -> Flow[answers.RunEvent]:

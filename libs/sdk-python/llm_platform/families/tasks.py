@@ -3,9 +3,9 @@
 from typing import Unpack
 
 from llm_platform.core.binding import Family, R, flow, operation
-from llm_platform.core.effects import Flow, Sleep, Steps
+from llm_platform.core.effects import Flow, Steps
 from llm_platform.core.requests import at
-from llm_platform.errors import TimedOut
+from llm_platform.core.waiting import wait_for
 from llm_platform.schemas import answers, requests
 
 _BASE = "/api/v1/tasks"
@@ -38,15 +38,14 @@ class Tasks(Family[R]):
     @operation
     def wait(self, task_id: str, *, timeout: float = 600.0, every: float = 0.5) -> Steps[answers.Task]:
         """The task once it has ended, however it did. Raises `TimedOut` after `timeout` seconds."""
-        waited = 0.0
-        while True:
-            task = yield from self._get(at(_BASE, task_id), answers.Task)
-            if task.status not in _GOES_ON:
-                return task
-            if waited >= timeout:
-                raise TimedOut(f"Task {task_id} is still {task.status}")
-            yield from Sleep(every)
-            waited += every
+        path = at(_BASE, task_id)
+        return wait_for(
+            lambda: self._get(path, answers.Task),
+            lambda task: task.status not in _GOES_ON,
+            f"Task {task_id}",
+            every=every,
+            timeout=timeout,
+        )
 
 
 class Personas(Family[R]):
