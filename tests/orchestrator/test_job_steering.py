@@ -1,12 +1,14 @@
 """Jobs that are paused, resumed, adjusted, cancelled and gone on from, as their callers and workers see it."""
 
 from contextlib import aclosing
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from common.bus import Bus
 from common.context import Call, Principal, calling
+from common.database import Database
 from contracts.base import RefusalCode
 from contracts.orchestrator import (
     ADJUST_JOB,
@@ -28,6 +30,7 @@ from contracts.orchestrator import (
     Job,
     JobAccepted,
     ListJobs,
+    LogEntry,
     LogRecord,
     RetryJob,
     StepReleased,
@@ -36,6 +39,7 @@ from contracts.orchestrator import (
     SubmitJob,
 )
 from contracts.pipeline import PipelineConfig
+from orchestrator.store import logs
 
 from .asking import refused
 from .conftest import Jobs, Worker, output
@@ -164,6 +168,30 @@ async def test_an_adjustment_reaches_the_agent_that_trains_now_and_whenever_it_s
     assert (await beat(worker, step, adjusted=second)).adjustments == []
     await worker.finish(step, StepReleased())
     assert [one.number for one in (await worker.take()).adjustments] == [first, second]
+
+
+async def test_a_job_says_how_far_its_training_is(caller: Bus, worker: Worker, database: Database) -> None:
+    accepted = await caller.ask(SUBMIT_JOB, training())
+    for _ in range(3):
+        await worker.succeed(await worker.take())
+    assert (await worker.take()).agent_name == "training"
+    records = [
+        LogRecord(
+            run_id=accepted.run_id,
+            timestamp=datetime.now(UTC),
+            agent="TrainingAgent",
+            agent_name="training",
+            level="METRIC",
+            message="",
+            step=step,
+            total_steps=100,
+        )
+        for step in (10, 20)
+    ]
+    async with database.connection() as connection:
+        await logs.insert(connection, [LogEntry(sequence=10**9 + n, record=one) for n, one in enumerate(records)])
+    (step,) = [step for step in (await get(caller, accepted.job_id)).steps if step.agent_name == "training"]
+    assert (step.training_step, step.total_steps) == (20, 100)
 
 
 async def test_what_does_not_train_is_not_adjusted(caller: Bus, jobs: Jobs) -> None:

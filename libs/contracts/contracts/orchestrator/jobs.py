@@ -64,7 +64,10 @@ class JobError(Message):
 
 
 class StepView(Message):
-    """`cached`: its result is that of an earlier run. `sweep` are the values that this one of a sweep tries."""
+    """`cached`: its result is that of an earlier run. `sweep` are the values that this one of a sweep tries.
+
+    `training_step` of `total_steps` is how far an agent is that trains, by its last record.
+    """
 
     agent_name: str
     agent_class: str
@@ -74,6 +77,8 @@ class StepView(Message):
     finished_at: Timestamp | None
     cached: bool = False
     sweep: dict[str, Any] = {}
+    training_step: int | None = None
+    total_steps: int | None = None
 
 
 class Job(Message):

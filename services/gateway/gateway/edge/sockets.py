@@ -1,7 +1,9 @@
 """WebSockets that go on for long: opened only from where they may be, and closed with a reason."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -12,7 +14,7 @@ from contracts.base import RefusalCode, Refused
 from gateway.edge.access import came_with_ticket
 from gateway.edge.admission import Admission
 from gateway.edge.noted import SESSION
-from gateway.watching import Closing
+from gateway.watching import UNKNOWN, Closing
 
 _LONGEST_MESSAGE = 4096
 """Bytes that a client may send at once."""
@@ -36,6 +38,36 @@ def open_socket(request: web.Request, allowed_origins: tuple[str, ...], heartbea
     return socket
 
 
+async def serve(
+    request: web.Request,
+    socket: web.WebSocketResponse,
+    closing: "asyncio.Future[Closing]",
+    *,
+    sending: Coroutine[Any, Any, Closing | None],
+    listening: Coroutine[Any, Any, None],
+    knowing: Coroutine[Any, Any, None],
+) -> None:
+    """Until the client leaves, or there is a reason to close: `closing`, or what `sending` ends with.
+
+    `listening` ends when the client leaves, `knowing` when it is not let in any more.
+    """
+    sent, unknown = asyncio.create_task(sending), asyncio.create_task(knowing)
+    tasks: tuple[asyncio.Task[Any], ...] = (sent, unknown, asyncio.create_task(listening))
+    try:
+        awaited: set[asyncio.Future[Any]] = {*tasks, closing}
+        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        if sent.done() and (reason := sent.result()) is not None:
+            reason.decide(closing)
+        if unknown.done():
+            UNKNOWN.decide(closing)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if closing.done() and not socket.closed:
+        await _close(request, socket, closing.result())
+
+
 async def until_unknown(admission: Admission, request: web.Request, principal: Principal) -> None:
     """Returns once the caller is not let in any more as who it was."""
     if came_with_ticket(request):
@@ -45,7 +77,7 @@ async def until_unknown(admission: Admission, request: web.Request, principal: P
         await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
 
-async def close(request: web.Request, socket: web.WebSocketResponse, closing: Closing) -> None:
+async def _close(request: web.Request, socket: web.WebSocketResponse, closing: Closing) -> None:
     """Says why, to whoever still reads."""
     CLOSED.labels(int(closing.code)).inc()
     with suppress(TimeoutError, ConnectionError):

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import aclosing
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from aiohttp import WSMsgType, web
 
@@ -16,10 +16,10 @@ from gateway.deps import Deps
 from gateway.domain.run_events import FollowRun, IssuedTicket, RunEnd, Scope, Sent, WatchRuns
 from gateway.edge.reading import read_request
 from gateway.edge.responses import respond
-from gateway.edge.sockets import close, open_socket, until_unknown
+from gateway.edge.sockets import open_socket, serve, until_unknown
 from gateway.edge.streams import EventStream, last_event_id, streaming
 from gateway.routes.table import Route
-from gateway.watching import BROKEN, FORGOTTEN, SLOW, UNKNOWN, Closing, Watcher
+from gateway.watching import BROKEN, FORGOTTEN, SLOW, Closing, Watcher
 
 _SETTLED_SECONDS = 60.0
 """So long after a run's end all that it told is in the stream, or not kept any more."""
@@ -44,38 +44,17 @@ async def watch_runs(deps: Deps, route: Route, request: web.Request) -> web.Stre
         await socket.prepare(request)
         deps.sockets.add(closing)
         try:
-            await _serve(deps, request, socket, watcher, asked.last_event_id, closing)
+            await serve(
+                request,
+                socket,
+                closing,
+                sending=_send(socket, watcher, asked.last_event_id),
+                listening=_listen(socket),
+                knowing=until_unknown(deps.admission, request, _principal()),
+            )
         finally:
             deps.sockets.discard(closing)
     return socket
-
-
-async def _serve(
-    deps: Deps,
-    request: web.Request,
-    socket: web.WebSocketResponse,
-    watcher: Watcher,
-    after: int | None,
-    closing: "asyncio.Future[Closing]",
-) -> None:
-    """Until the client leaves, or there is a reason to close."""
-    sending = asyncio.create_task(_send(socket, watcher, after))
-    listening = asyncio.create_task(_listen(socket))
-    knowing = asyncio.create_task(until_unknown(deps.admission, request, _principal()))
-    tasks = (sending, listening, knowing)
-    try:
-        awaited: set[asyncio.Future[Any]] = {*tasks, closing}
-        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done() and (reason := sending.result()) is not None:
-            reason.decide(closing)
-        if knowing.done():
-            UNKNOWN.decide(closing)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    if closing.done() and not socket.closed:
-        await close(request, socket, closing.result())
 
 
 async def _send(socket: web.WebSocketResponse, watcher: Watcher, after: int | None) -> Closing | None:

@@ -14,19 +14,28 @@ from pydantic import ValidationError
 from common.bus import BusDown
 from common.context import Principal, current
 from contracts.base import Message, RefusalCode, Refused, Rpc
-from contracts.orchestrator import ADJUST_JOB, CANCEL_JOB, GET_JOB, PAUSE_JOB, RESUME_JOB, GetJob, Job
+from contracts.orchestrator import (
+    ADJUST_JOB,
+    CANCEL_JOB,
+    GET_JOB,
+    LOG_RECORDED,
+    PAUSE_JOB,
+    RESUME_JOB,
+    GetJob,
+    Job,
+)
 from gateway.deps import Deps
 from gateway.domain import job_events, keys
 from gateway.domain.job_events import COMMAND, Adjust, Steer
 from gateway.edge.reading import read_request
-from gateway.edge.sockets import close, open_socket, until_unknown
+from gateway.edge.sockets import open_socket, serve, until_unknown
 from gateway.errors import invalid_input
 from gateway.limits import Caller
 from gateway.limits.rates import refusal as over_limit
 from gateway.routes.jobs import WatchJob
 from gateway.routes.table import Route
 from gateway.run_log import RunLog, job_of
-from gateway.watching import BROKEN, UNKNOWN, Closing
+from gateway.watching import BROKEN, Closing
 
 _ENGINE = "Orchestrator"
 """Whose lines tell of the job's own state: it may have changed with each."""
@@ -42,39 +51,26 @@ async def watch_job(deps: Deps, route: Route, request: web.Request) -> web.Strea
     await socket.prepare(request)
     deps.sockets.add(closing)
     try:
-        await _serve(_Watching(deps, route, socket, job), request, asked.last_event_id, closing)
+        watching = _Watching(deps, route, socket, job)
+        await serve(
+            request,
+            socket,
+            closing,
+            sending=watching.send(asked.last_event_id),
+            listening=watching.listen(),
+            knowing=until_unknown(deps.admission, request, watching.principal),
+        )
     finally:
         deps.sockets.discard(closing)
     return socket
-
-
-async def _serve(watching: "_Watching", request: web.Request, after: int, closing: "asyncio.Future[Closing]") -> None:
-    """Until the client leaves, or there is a reason to close."""
-    sending = asyncio.create_task(watching.send(after))
-    listening = asyncio.create_task(watching.listen())
-    knowing = asyncio.create_task(until_unknown(watching.deps.admission, request, watching.principal))
-    tasks = (sending, listening, knowing)
-    try:
-        awaited: set[asyncio.Future[Any]] = {*tasks, closing}
-        await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
-        if sending.done() and (reason := sending.result()) is not None:
-            reason.decide(closing)
-        if knowing.done():
-            UNKNOWN.decide(closing)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    if closing.done() and not watching.socket.closed:
-        await close(request, watching.socket, closing.result())
 
 
 class _Watching:
     """One client of one job."""
 
     def __init__(self, deps: Deps, route: Route, socket: web.WebSocketResponse, job: Job) -> None:
-        self.deps = deps
-        self.socket = socket
+        self._deps = deps
+        self._socket = socket
         principal = current().principal
         assert principal is not None  # noqa: S101 - the row has a role
         self.principal: Principal = principal
@@ -83,17 +79,20 @@ class _Watching:
 
     async def send(self, after: int) -> Closing | None:
         """Sends what is there and what comes, to the job's end; None when the client is gone."""
-        bus, run_id = self.deps.bus, self._job.run_id
+        bus, run_id = self._deps.bus, self._job.run_id
         try:
-            with self.deps.endings.watching(run_id) as ended:
-                log = RunLog(bus, run_id, after, ended, self.deps.settings.heartbeat_seconds)
-                await self._tell(job_events.of_progress(self._job))
-                async with aclosing(log.entries(self._job)) as entries:
+            with self._deps.endings.watching(run_id) as ended:
+                log = RunLog(bus, run_id, after, ended, self._deps.settings.heartbeat_seconds)
+                told_until = await bus.end_of(LOG_RECORDED)
+                job = await job_of(bus, run_id)
+                await self._tell(job_events.of_progress(job))
+                async with aclosing(log.entries(job)) as entries:
                     async for entry in entries:
                         if entry is None:
                             continue
                         await self._tell(job_events.of_entry(entry))
-                        if entry.record.agent == _ENGINE:
+                        # What was in the log before the client came is in the progress that it was sent first.
+                        if entry.record.agent == _ENGINE and entry.sequence > told_until:
                             await self._tell(job_events.of_progress(await job_of(bus, run_id)))
                 await self._tell(job_events.of_end(await job_of(bus, run_id)))
         except (Refused, BusDown):
@@ -104,7 +103,7 @@ class _Watching:
 
     async def listen(self) -> None:
         """Does what the client asks, one after the other, until it leaves."""
-        async for message in self.socket:
+        async for message in self._socket:
             if message.type is WSMsgType.TEXT:
                 await self._tell(await self._answer(message.data))
 
@@ -123,19 +122,19 @@ class _Watching:
         """A command is a request like any other. Raises `Refused`."""
         if not keys.may(self.principal.role, "member"):
             raise Refused(RefusalCode.FORBIDDEN, "This needs the role member")
-        standing = await self.deps.rates.count(Caller(self.principal), "", self._route)
+        standing = await self._deps.rates.count(Caller(self.principal), "", self._route)
         if standing is not None and not standing.admitted:
             raise over_limit(standing)
 
     async def _do(self, command: Steer | Adjust) -> Message:
-        job_id, bus = self._job.job_id, self.deps.bus
+        job_id, bus = self._job.job_id, self._deps.bus
         if isinstance(command, Adjust):
             return await bus.ask(ADJUST_JOB, command.of(job_id))
         reply: Message = await bus.ask(_STEERED[command.action], GetJob(job_id=job_id))
         return reply
 
     async def _tell(self, message: bytes) -> None:
-        await self.socket.send_frame(message, WSMsgType.TEXT)
+        await self._socket.send_frame(message, WSMsgType.TEXT)
 
 
 def _read(text: str) -> Steer | Adjust:

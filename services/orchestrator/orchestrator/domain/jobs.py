@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -26,6 +27,9 @@ from orchestrator.domain.records import Claim, Submission
 from orchestrator.domain.sweeps import expanded
 
 KIND = "job"
+TRAINER = "TrainingAgent"
+HowFar = Mapping[str, tuple[int, int]]
+"""The training step that agents are at, and of how many, by name."""
 _JOB_ID = re.compile(r"job_([A-Za-z0-9][A-Za-z0-9_-]{0,63})")
 _OUTPUT: TypeAdapter[AgentOutput] = TypeAdapter(AgentOutput)
 
@@ -112,7 +116,12 @@ def accepted(record: JobRecord) -> JobAccepted:
     )
 
 
-def job(record: JobRecord, *, with_result: bool = True) -> Job:
+def training_now(record: JobRecord) -> list[str]:
+    """The names of the agents that train and have not come to an end."""
+    return [step.name for step in record.steps if step.kind == TRAINER and step.status in {"running", "paused"}]
+
+
+def job(record: JobRecord, *, with_result: bool = True, how_far: HowFar = MappingProxyType({})) -> Job:
     """The job that a run is. Its result is there once it has completed."""
     steps = record.steps
     tried = expanded(PipelineConfig.model_validate(record.definition)).tried
@@ -125,7 +134,7 @@ def job(record: JobRecord, *, with_result: bool = True) -> Job:
         started_at=min(started, default=None),
         completed_at=record.finished_at,
         progress=progress(steps),
-        steps=[_view(step, tried.get(step.name, {})) for step in steps],
+        steps=[_view(step, tried.get(step.name, {}), how_far.get(step.name)) for step in steps],
         model_id=_model_id(steps),
         result=outputs(steps) if with_result and record.status == "completed" else None,
         error=None if record.error is None else JobError.model_validate(record.error),
@@ -190,7 +199,7 @@ def claimed(claim: Claim, lease_seconds: float, adjustments: Sequence[StepAdjust
     )
 
 
-def _view(step: JobStep, tried: Mapping[str, Any]) -> StepView:
+def _view(step: JobStep, tried: Mapping[str, Any], how_far: tuple[int, int] | None) -> StepView:
     return StepView(
         agent_name=step.name,
         agent_class=step.kind,
@@ -200,6 +209,8 @@ def _view(step: JobStep, tried: Mapping[str, Any]) -> StepView:
         finished_at=step.finished_at,
         cached=step.cached or step.was_there,
         sweep=dict(tried),
+        training_step=None if how_far is None else how_far[0],
+        total_steps=None if how_far is None else how_far[1],
     )
 
 

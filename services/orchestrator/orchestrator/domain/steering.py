@@ -2,10 +2,10 @@
 
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import JobAction, Steering
+from orchestrator.domain.jobs import TRAINER
 from orchestrator.domain.machine import Run
 
 _DONE = {"pause": "paused the job", "resume": "resumed the job", "cancel": "cancelled the job"}
-ADJUSTABLE = "TrainingAgent"
 
 
 def check_active(run: Run, action: JobAction) -> None:
@@ -19,7 +19,7 @@ def check_active(run: Run, action: JobAction) -> None:
 
 def check_adjustable(run: Run, agent_name: str | None) -> None:
     """Raises `Refused(CONFLICT)` unless an agent that has not ended yet can be adjusted."""
-    names = [step.name for step in run.steps.values() if step.kind == ADJUSTABLE]
+    names = [step.name for step in run.steps.values() if step.kind == TRAINER]
     if agent_name is not None and agent_name not in names:
         message = f"{agent_name!r} is no agent of this job that trains, or is done"
         raise Refused(RefusalCode.CONFLICT, message, {"agent": agent_name})

@@ -34,7 +34,7 @@ from orchestrator.domain.jobs import JobRecord
 from orchestrator.domain.pipelines import Plan, plan
 from orchestrator.domain.records import Submission
 from orchestrator.engine import announcements
-from orchestrator.store import jobs, runs
+from orchestrator.store import jobs, logs, runs
 
 _TRIES = 5
 _MINE = "me"
@@ -120,7 +120,11 @@ async def list_job_templates(_deps: Deps, _request: Empty) -> JobTemplates:
 
 @HANDLERS.on(orchestrator.GET_JOB)
 async def get_job(deps: Deps, request: GetJob) -> Job:
-    return job.job(await _known(deps, request.job_id))
+    async with deps.database.connection() as connection:
+        found = await known(connection, request.job_id)
+        names = job.training_now(found)
+        how_far = await logs.how_far(connection, found.run_id, names) if names else {}
+    return job.job(found, how_far=how_far)
 
 
 @HANDLERS.on(orchestrator.GET_JOB_OUTPUTS)

@@ -52,6 +52,17 @@ _METRICS = """
 """
 
 
+# Whoever asks often asks about few agents: each is looked up from the end of the log.
+_LAST = """
+    SELECT name, last.step, last.total FROM unnest($2::text[]) AS name, LATERAL (
+        SELECT (record ->> 'step')::integer AS step, (record ->> 'total_steps')::integer AS total FROM logs
+        WHERE run_id = $1 AND record ->> 'level' = 'METRIC' AND record ->> 'agent_name' = name
+            AND record ? 'step' AND record ? 'total_steps'
+        ORDER BY sequence DESC LIMIT 1
+    ) AS last
+"""
+
+
 async def insert(connection: Connection, entries: Sequence[LogEntry]) -> None:
     """Keeps the entries; those that are kept already stay as they are."""
     records = [mended(entry.record.model_dump(mode="json", exclude_none=True)) for entry in entries]
@@ -79,6 +90,12 @@ async def metrics(connection: Connection, asked: GetMetrics) -> list[LogRecord]:
     """The chosen ones, by agent and step."""
     rows = await connection.fetch(_METRICS, asked.run_id, asked.agent, asked.points)
     return [LogRecord.model_validate(row["record"]) for row in rows]
+
+
+async def how_far(connection: Connection, run_id: str, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """The last measured step, and of how many, of those agents that have measured one."""
+    rows = await connection.fetch(_LAST, run_id, names)
+    return {row["name"]: (row["step"], row["total"]) for row in rows}
 
 
 async def delete_older(connection: Connection, *, seconds: float, limit: int) -> int:
