@@ -70,7 +70,7 @@ def run_of(needs: tuple[tuple[int, ...], ...], max_attempts: int, approval: int 
             position=position,
             name=f"s{position}",
             kind="DatasetAgent",
-            status="waiting" if before else "paused" if position == approval else "ready",
+            status="waiting" if before else "ready",
             attempt=0,
             max_attempts=max_attempts,
             fence=0,
@@ -151,8 +151,6 @@ class Store:
             raise Broken(f"{step.name} is claimed, and it or its run is held")
         self.holders[step.id] = claimed.fence
         self.attempts[step.id] += 1
-        if step.approval:
-            raise Broken(f"{step.name} is claimed, and nobody has approved it")
         self._keep((claimed,), self.run.status, paused=False)
         return claimed.id, claimed.fence
 
@@ -170,7 +168,9 @@ class Store:
             raise Broken(f"a report under fence {claimed[1]} of {step} was taken from one who does not hold it")
         if report == "done" and self.misses_a_part(step):
             report = "failed for good"
-        if report != "done":
+        if report == "done" and step.approval and not self.may_skip_approval:
+            transition, report = machine.ask(self.run, step), "given back"
+        elif report != "done":
             transition = outcomes.finish(self.run, step, _RESULTS[report], POLICY, chance)
         elif self.splitting is not None and step.position == self.splitting.position and not step.parts:
             transition = machine.split(self.run, step, self.splitting.split(), self.splitting.at_once)
@@ -183,6 +183,9 @@ class Store:
         may_fail = may_fail and step.part_of is None
         self.keep(transition, may_end={"completed": report == "done", "failed": report != "done" and may_fail})
         return True
+
+    may_skip_approval = False
+    """Whether steps are done that nobody has approved: a worker asks for it instead."""
 
     def misses_a_part(self, whole: Step) -> bool:
         """What a worker looks at before it joins the parts of a step."""
@@ -296,7 +299,9 @@ class Store:
             missing = 1
         if missing and status != "waiting" and status not in _BAD_ENDS:
             raise Broken(f"{step.name} is {status} before what it needs")
-        held_back = self.run.paused or step.approval
+        if status == "completed" and step.approval:
+            raise Broken(f"{step.name} was done, and nobody had approved it")
+        held_back = self.run.paused or step.asked
         if status == ("ready" if held_back else "paused"):
             raise Broken(f"{step.name} is {status}, and {'may not be' if held_back else 'nothing holds it back'}")
         if status == "waiting" and step.waits_for != missing:
@@ -356,7 +361,9 @@ class Simulation:
                 self._beat(self._claims[self._below(len(self._claims))])
             case "expire" | "overrun" if running := [s for s in run.steps.values() if s.status == "running"]:
                 self._take_away(event, running[self._below(len(running))])
-            case "approve" | "reject" if active and (waiting := [s for s in run.steps.values() if s.approval]):
+            case "approve" | "reject" if active and (
+                waiting := [s for s in run.steps.values() if s.approval and s.status != "running"]
+            ):
                 self._answer(event, waiting[0])
             case "cancel" | "pause" | "resume" if active and (event == "cancel" or run.paused == (event == "resume")):
                 self._tell(event)
@@ -405,8 +412,8 @@ class Simulation:
         store = self._store
         if store.run.status == "active" and store.run.paused:
             self._tell("resume")
-        self._happen("approve")
-        for _ in range(2 * MOST_STEPS + MOST_SPLIT):
+        for _ in range(2 * MOST_STEPS + MOST_SPLIT + 1):
+            self._happen("approve")
             for step in store.claimable():
                 self._claim(step)
             for claimed in list(store.holders.items()):

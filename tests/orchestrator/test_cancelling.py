@@ -72,7 +72,11 @@ async def being_answered(scene: Scene) -> int:
 
 async def waiting_for_approval(scene: Scene) -> int:
     run_id = await scene.started({"name": "a", "says": "a", "approval": True})
-    assert (await get(scene.bus, run_id)).metadata.awaiting_approval == ["a"]
+
+    async def asked() -> bool:
+        return (await get(scene.bus, run_id)).metadata.awaiting_approval == ["a"]
+
+    await eventually(asked)
     return run_id
 
 

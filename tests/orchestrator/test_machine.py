@@ -1,6 +1,7 @@
 """The state machine alone: each thing that can happen to a run. `test_simulation.py` puts them in every order."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from orchestrator.domain.machine import (
     Step,
     Transition,
     approve,
+    ask,
     cancel,
     fail,
     pause,
@@ -118,31 +120,35 @@ def test_cancelling_a_paused_run_ends_its_paused_steps() -> None:
     assert changes(cancel(paused)) == {"s0": "cancelled"}
 
 
-def waiting_for_a_person(run: Run, position: int) -> Run:
-    return replace(run, steps={**run.steps, position: replace(run.steps[position], approval=True)})
+def asking(run: Run, position: int, **changed: Any) -> Run:
+    """The run, one of whose steps needs a person's approval."""
+    step = replace(run.steps[position], approval=True, **changed)
+    return replace(run, steps={**run.steps, position: step})
 
 
-def test_a_step_that_waits_for_a_person_is_not_claimed_when_its_turn_comes() -> None:
-    run = waiting_for_a_person(run_of(set(), {0}, running={0}), 1)
-    assert changes(succeed(run, run.steps[0], {})) == {"s0": "completed", "s1": "paused"}
+def test_a_person_is_asked_when_the_step_is_claimed_and_that_is_no_attempt() -> None:
+    run = asking(run_of(set(), {0}, running={0}), 0)
+    (step,) = ask(run, run.steps[0]).changed
+    assert (step.status, step.asked, step.approval, step.attempt) == ("paused", True, True, 0)
+    assert changes(ask(replace(run, status="cancelled"), run.steps[0])) == {"s0": "cancelled"}
 
 
-def test_approval_lets_a_step_go_ahead_when_its_turn_has_come_and_its_run_is_not_paused() -> None:
-    run = waiting_for_a_person(run_of(set(), {0}), 1)
+def test_approval_lets_a_step_go_ahead_when_it_was_asked_for_and_the_run_is_not_paused() -> None:
+    run = asking(run_of(set(), {0}), 1)
     assert changes(approve(run, run.steps[1])) == {"s1": "waiting"}
-    paused = replace(run.steps[1], status="paused")
-    assert changes(approve(run, paused)) == {"s1": "ready"}
-    assert changes(approve(replace(run, paused=True), paused)) == {"s1": "paused"}
+    asked = replace(run.steps[1], status="paused", asked=True)
+    (approved,) = approve(run, asked).changed
+    assert (approved.status, approved.asked, approved.approval) == ("ready", False, False)
+    assert changes(approve(replace(run, paused=True), asked)) == {"s1": "paused"}
 
 
-def test_a_resumed_run_still_waits_for_a_person() -> None:
-    run = waiting_for_a_person(run_of(set()), 0)
-    paused = replace(run, paused=True, steps={0: replace(run.steps[0], status="paused")})
-    assert changes(resume(paused)) == {}
+def test_a_resumed_run_still_waits_for_whom_it_has_asked() -> None:
+    run = asking(asking(run_of(set(), set()), 0, status="paused", asked=True), 1, status="paused")
+    assert changes(resume(replace(run, paused=True))) == {"s1": "ready"}
 
 
 def test_a_step_that_is_rejected_fails_the_run() -> None:
-    run = waiting_for_a_person(run_of(set(), {0}), 0)
+    run = asking(run_of(set(), {0}), 0, status="paused", asked=True)
     transition = reject(run, run.steps[0], LEASE_ENDED)
     assert (changes(transition), transition.ended) == ({"s0": "failed", "s1": "skipped"}, "failed")
 

@@ -155,13 +155,14 @@ async def test_who_must_approve_is_told_when_it_is_asked_for_and_what_was_decide
         caller, {"name": "a", "says": "1", "approval": True}, {"name": "b", "says": "2", "approval": True}
     )
     run_id = await start(caller, made)
-    await caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=run_id))
 
-    async def waits_for_b() -> bool:
+    async def waits_for(name: str) -> bool:
         run = await caller.ask(GET_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))
-        return run.metadata.awaiting_approval == ["b"]
+        return run.metadata.awaiting_approval == [name]
 
-    await eventually(waits_for_b)
+    await eventually(lambda: waits_for("a"))
+    await caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=run_id))
+    await eventually(lambda: waits_for("b"))
     await caller.ask(REJECT_PAYLOAD, RejectPayload(run_id=run_id, reason="Too early"))
     messages = await told(caller, run_id)
     assert changes(messages) == [

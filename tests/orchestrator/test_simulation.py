@@ -55,7 +55,13 @@ class JoinsWhatIsNotWhole(Store):
         return False
 
 
-@pytest.mark.parametrize("store", [ForgetsFences, StartsTooEarly, ForgetsThePause, JoinsWhatIsNotWhole])
+class AsksNobody(Store):
+    """Does what a person has not approved."""
+
+    may_skip_approval = True
+
+
+@pytest.mark.parametrize("store", [ForgetsFences, StartsTooEarly, ForgetsThePause, JoinsWhatIsNotWhole, AsksNobody])
 def test_the_simulation_notices_a_store_that(store: type[Store]) -> None:
     with pytest.raises(Broken, match=r"seed \d+: .*; after .*claim"):
         for seed in range(2000):

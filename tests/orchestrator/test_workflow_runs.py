@@ -434,6 +434,43 @@ async def test_a_payload_that_needs_approval_waits_for_a_person(caller: Bus, rou
     assert await refusal(caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=first))) is RefusalCode.CONFLICT
 
 
+async def test_nobody_is_asked_about_a_payload_that_is_skipped_and_approval_may_come_before(
+    caller: Bus, router: Router
+) -> None:
+    condition = {"payload": "judge", "operator": "equals", "value": "<no>"}
+    made = await workflow(
+        caller,
+        {"name": "judge", "says": "yes"},
+        {"name": "never", "says": "2", "depends_on": ["judge"], "condition": condition, "approval": True},
+        {"name": "after", "says": "3", "depends_on": ["never"], "approval": True},
+        {"name": "list", "says": "{item}", "depends_on": ["judge"], "for_each": "x", "approval": True},
+    )
+    run_id = await start(caller, made, x=["4", "5"])
+
+    async def asks() -> bool:
+        return (await get(caller, run_id)).metadata.awaiting_approval == ["list"]
+
+    await eventually(asks)
+    assert router.contents == ["yes"]
+    await caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=run_id, payload="list"))
+    assert (await ended(caller, run_id)).status == "completed"
+    assert sorted(router.contents) == ["4", "5", "yes"]
+
+    gate = asyncio.Event()
+
+    async def after_the_gate(content: str) -> str:
+        await gate.wait()
+        return content
+
+    router.answer = after_the_gate
+    early = await start(
+        caller, await workflow(caller, {"name": "a", "says": "1"}, {"name": "b", "says": "2", "approval": True})
+    )
+    await caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=early, payload="b"))
+    gate.set()
+    assert (await ended(caller, early)).status == "completed"
+
+
 async def test_runs_are_listed_newest_first_and_by_status(caller: Bus, router: Router) -> None:
     made = await workflow(caller, {"name": "a", "says": "1"})
     run_ids = [(await ended(caller, await start(caller, made))).id for _ in range(3)]

@@ -12,7 +12,8 @@ The parts of a split step are steps of their own, of which some may be claimed a
 follow. One that fails for good ends neither the run nor the others: whoever joins them decides what that means.
 
 While a run is paused, `paused` stands for `ready`: what could be claimed is not, until the run is resumed. What runs,
-runs on. So it does for a step that waits for a person, until that one approves it or rejects it, which fails it.
+runs on. A step for which a person's approval is asked is `paused`, too, until that one gives it, or rejects the step,
+which fails it.
 
 A run is `active` until its last step completes, one that is no part fails for good, or it is cancelled. That never
 changes again: steps that had not started are then `skipped` (failed run) or `cancelled`, and running ones are told to
@@ -43,8 +44,9 @@ class Step:
     """A step as the machine sees it.
 
     `needs` are the positions of the steps right before it, and `waits_for` counts those that have not completed.
-    `attempt` and `fence` are of the last claim. For `delay` seconds a step that is ready may not be claimed, and none
-    may that waits for a person's `approval`. `part_of` is the position of the step that it is a part of, `parts` into
+    `attempt` and `fence` are of the last claim. For `delay` seconds a step that is ready may not be claimed. None
+    that needs a person's `approval` is done before it has it: whoever claims it finds out whether it is to be done at
+    all, and has it `asked` for. `part_of` is the position of the step that it is a part of, `parts` into
     how many it has been split itself: it then `waits_for` those that have not ended. `number` is document C's id of a
     workflow's payload.
     """
@@ -61,6 +63,7 @@ class Step:
     waits_for: int
     delay: float = 0.0
     approval: bool = False
+    asked: bool = False
     part_of: int | None = None
     parts: int = 0
     number: int | None = None
@@ -201,14 +204,23 @@ def pause(run: Run) -> Transition:
 def resume(run: Run) -> Transition:
     """The steps of a paused run may be claimed again, at once, but for those that wait for a person."""
     going_on = replace(run, paused=False)
-    steps = (step for step in run.steps.values() if step.status == "paused" and not step.approval)
+    steps = (step for step in run.steps.values() if step.status == "paused" and not step.asked)
     return Transition(run, tuple(replace(step, status=_claimable(going_on, step)) for step in steps), paused=False)
 
 
+def ask(run: Run, step: Step) -> Transition:
+    """A held step turns out to need a person's approval: it waits for that, as if this attempt had not been."""
+    if run.status != "active":
+        return _alone(run, replace(step, status="cancelled"))
+    if not step.approval:
+        return release(run, step)
+    return _alone(run, replace(step, status="paused", asked=True, attempt=step.attempt - 1))
+
+
 def approve(run: Run, step: Step) -> Transition:
-    """A person lets a step of the active run go ahead, before or when its turn comes."""
-    approved = replace(step, approval=False)
-    return _alone(run, replace(approved, status=_claimable(run, approved)) if step.status == "paused" else approved)
+    """A person lets a step of the active run go ahead, before or when it is asked for."""
+    approved = replace(step, approval=False, asked=False)
+    return _alone(run, replace(approved, status=_claimable(run, approved)) if step.asked else approved)
 
 
 def reject(run: Run, step: Step, failure: Failure) -> Transition:
@@ -227,7 +239,7 @@ def _failed(run: Run, step: Step, failure: Failure) -> Transition:
 
 
 def _claimable(run: Run, step: Step) -> Literal["ready", "paused"]:
-    return "paused" if run.paused or step.approval else "ready"
+    return "paused" if run.paused or step.asked else "ready"
 
 
 def _with_one_need_less(run: Run, step: Step) -> Step:

@@ -27,6 +27,7 @@ class Claim:
 
     `options` hold for every step of the run. `waited` is for how many seconds the step could have been claimed. `parts`
     counts those of a step that was split and is to join them; `kept_parts` is what it takes over of them when it is.
+    With `approval` it is not to be done before a person has been asked.
     """
 
     step_id: int
@@ -45,6 +46,7 @@ class Claim:
     waited: float
     parts: int
     kept_parts: list[dict[str, Any]] | None
+    approval: bool
 
 
 @dataclass(frozen=True)

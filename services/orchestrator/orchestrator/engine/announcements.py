@@ -4,7 +4,6 @@ Runs of the kinds `task` and `workflow` have neither hints nor a log: their step
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from common.outbox import Told, telling
@@ -71,12 +70,6 @@ def of_transition(transition: Transition) -> list[Told]:
             return _messages(transition)
         case _:
             return []
-
-
-def of_entry(run: Run, number: int) -> list[Told]:
-    """A run of a workflow has been entered, under that number of document C's."""
-    found = messages.told_of_approvals(number, run.steps.values())
-    return _told(replace(run, number=number), "entered", list(found))
 
 
 def of_deletion(run: Run) -> list[Told]:
@@ -152,8 +145,11 @@ def _messages(transition: Transition) -> list[Told]:
     assert number is not None  # noqa: S101 - a workflow's run
     error = jobs.error(transition)
     found = messages.told(number, transition, None if error is None else workflow_runs.error_text(error))
-    # A step is approved once and ends once.
-    return _told(transition.run, "ended" if step is None else f"{step.id}.{step.status}", list(found))
+    # Approval of a step is asked for once and given once, and it ends once.
+    what = "ended" if step is None else f"{step.id}.{step.status}"
+    if step is not None and step.asked and step.status == "paused":
+        what = f"{step.id}.asked"
+    return _told(transition.run, what, list(found))
 
 
 def _told(run: Run, what: str, found: list[RunMessage]) -> list[Told]:

@@ -2,7 +2,6 @@
 
 import secrets
 
-from common import outbox
 from common.context import current
 from common.database import Connection
 from common.tracing import inject
@@ -10,7 +9,7 @@ from orchestrator.deps import Deps
 from orchestrator.domain.records import Submission
 from orchestrator.domain.workflows import runs as workflow_run
 from orchestrator.domain.workflows.runs import KIND, NewWorkflowRun, WorkflowRunRecord
-from orchestrator.engine import announcements, metrics
+from orchestrator.engine import metrics
 from orchestrator.store import runs, workflow_runs
 
 
@@ -24,14 +23,11 @@ async def enter(deps: Deps, connection: Connection, new: NewWorkflowRun) -> int 
         known = None if key is None else await workflow_runs.find(connection, KIND, submission.owner, key)
         assert known is not None  # noqa: S101 - the id is new, so it was the key that was taken
         return known
-    number = await workflow_runs.insert(connection, run.id, new)
-    await outbox.add_many(connection, announcements.of_entry(run, number))
-    return number
+    return await workflow_runs.insert(connection, run.id, new)
 
 
 def entered(deps: Deps, new: NewWorkflowRun) -> None:
-    """A new run is committed: what it tells goes out at once, and its first steps are looked for."""
-    deps.relay.kick()
+    """A new run is committed: its first steps are looked for."""
     deps.steps_ready.set()
     metrics.RUNS_STARTED.labels(new.by.trigger).inc()
 

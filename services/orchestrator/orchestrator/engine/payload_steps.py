@@ -22,7 +22,7 @@ from orchestrator.domain.workflows.rendering import render, variables, with_defa
 from orchestrator.domain.workflows.responses import Answer, is_skipped, joined, output, output_of_item, skipped
 from orchestrator.engine.completions import complete_stoppably
 from orchestrator.engine.progress import Answering
-from orchestrator.engine.step_worker import Done, Split
+from orchestrator.engine.step_worker import Ask, Done, Split
 from orchestrator.store import steps, workflow_runs
 from orchestrator.store.workflow_runs import PinnedRun
 
@@ -59,13 +59,7 @@ class PayloadSteps:
         step = _PayloadStep(deps, claim, run, position, payload)
         if (item := claim.config.get("item")) is not None:
             return output_of_item(position, payload, item, await step.answer(item, claim.config["text"]))
-        if step.is_skipped():
-            return skipped(position, payload)
-        if payload.for_each is None:
-            return output(position, payload, await step.answer())
-        if not (listed := items(step.list_of(payload.for_each))):
-            return joined(position, payload, [])
-        return Split(parts(position, payload, listed, claim.kept_parts or []), payload.items_at_once)
+        return await step.do()
 
     async def _run(self, deps: Deps, run_id: str) -> PinnedRun:
         if (known := self._pinned.get(run_id)) is None:
@@ -87,6 +81,19 @@ class _PayloadStep:
     run: PinnedRun
     position: int
     payload: PayloadSnapshot
+
+    async def do(self) -> Done:
+        """The payload's response, the items that it is done for, or that a person must be asked first."""
+        if self.is_skipped():
+            return skipped(self.position, self.payload)
+        if self.claim.approval:
+            return Ask()
+        if (source := self.payload.for_each) is None:
+            return output(self.position, self.payload, await self.answer())
+        if not (listed := items(self.list_of(source))):
+            return joined(self.position, self.payload, [])
+        new = parts(self.position, self.payload, listed, self.claim.kept_parts or [])
+        return Split(new, self.payload.items_at_once)
 
     def is_skipped(self) -> bool:
         payload, condition = self.payload, self.payload.condition

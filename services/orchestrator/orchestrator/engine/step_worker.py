@@ -37,12 +37,17 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """The step is to be done, once a person has approved it."""
+
+
+@dataclass(frozen=True)
 class Postponed:
     """No engine was free for the step in time. The engines work, and it goes back into the line: that is no attempt,
     or a burst that takes engines longer than they are waited for would fail."""
 
 
-Done = dict[str, Any] | Split | StepFailed
+Done = dict[str, Any] | Split | Ask | StepFailed
 Work = Callable[[Deps, Claim], Awaitable[Done]]
 """Does one step and returns its output, or what it is split into. Raises `Refused` for what is expected to go wrong;
 returns it as a failure where it knows more about it."""
@@ -206,6 +211,8 @@ class StepWorker:
     def _transition(self, run: Run, step: Step, result: Result) -> Transition:
         if isinstance(result, dict):
             return machine.succeed(run, step, mended(result))
+        if isinstance(result, Ask):
+            return machine.ask(run, step)
         if isinstance(result, Postponed):
             return outcomes.postpone(run, step, self._deps.policy, self._deps.chance())
         if isinstance(result, Split):

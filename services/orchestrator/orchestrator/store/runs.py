@@ -11,7 +11,7 @@ from orchestrator.domain.pipelines import Plan, PlannedStep
 from orchestrator.domain.records import Submission
 
 _STEP = """
-    id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval, part_of, parts,
+    id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval, asked, part_of, parts,
     (config ->> 'payload_id')::bigint AS number
 """
 
@@ -102,7 +102,7 @@ def _planned(position: int, step: PlannedStep, plan: Plan) -> dict[str, Any]:
     elif waits_for:
         status = "waiting"
     else:
-        status = "paused" if step.approval else "ready"
+        status = "ready"
     return {**vars(step), "position": position, "status": status, "waits_for": waits_for}
 
 
@@ -153,6 +153,7 @@ def _step(row: Record) -> Step:
         needs=frozenset(row["needs"]),
         waits_for=row["waits_for"],
         approval=row["approval"],
+        asked=row["asked"],
         part_of=row["part_of"],
         parts=row["parts"],
         number=row["number"],

@@ -41,7 +41,7 @@ _CLAIM = """
     FROM chosen, clock, runs
     WHERE steps.id = chosen.id AND runs.id = steps.run
     RETURNING steps.id AS step_id, steps.run, runs.run_id, steps.name, steps.kind, attempt, max_attempts, fence,
-        deadline, config, runs.options, runs.traceparent, turn, parts, kept_parts,
+        deadline, config, runs.options, runs.traceparent, turn, parts, kept_parts, approval,
         extract(epoch FROM clock.now - claimable_at)::double precision AS waited, chosen.inputs
 """
 

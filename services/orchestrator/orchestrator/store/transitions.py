@@ -16,9 +16,9 @@ _RECORD = """
         SELECT *, row_number() OVER (PARTITION BY owner, status ORDER BY ordinal) AS place
         FROM unnest(
             $1::bigint[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::boolean[],
-            $7::double precision[], $8::double precision[], $9::boolean[], $10::jsonb[], $11::jsonb[]
+            $7::double precision[], $8::double precision[], $9::boolean[], $10::jsonb[], $11::jsonb[], $12::boolean[]
         ) WITH ORDINALITY AS given (
-            id, owner, status, attempt, waits_for, approval, delay, hint_pause, happened, output, error, ordinal
+            id, owner, status, attempt, waits_for, approval, delay, hint_pause, happened, output, error, asked, ordinal
         )
     ),
     lines AS MATERIALIZED (
@@ -26,19 +26,22 @@ _RECORD = """
     ),
     ended AS (
         UPDATE runs SET status = given.status, error = given.error, finished_at = clock.now
-        FROM clock, unnest($12::bigint[], $13::text[], $14::jsonb[]) AS given (id, status, error)
+        FROM clock, unnest($13::bigint[], $14::text[], $15::jsonb[]) AS given (id, status, error)
         WHERE runs.id = given.id
     ),
     told_to_stop AS (
         UPDATE steps SET deadline = least(deadline, grace.ends), lease_until = least(lease_until, grace.ends)
-        FROM (SELECT now + make_interval(secs => $15) AS ends FROM clock) AS grace
-        WHERE run = ANY ($12::bigint[]) AND steps.status = 'running' AND steps.id <> ALL ($1::bigint[])
+        FROM (SELECT now + make_interval(secs => $16) AS ends FROM clock) AS grace
+        WHERE run = ANY ($13::bigint[]) AND steps.status = 'running' AND steps.id <> ALL ($1::bigint[])
     )
     UPDATE steps SET
         status = changed.status,
         attempt = changed.attempt,
         waits_for = changed.waits_for,
         approval = changed.approval,
+        asked = changed.asked,
+        -- Whoever found out that a person must be asked has not begun.
+        started_at = CASE WHEN NOT changed.asked THEN steps.started_at END,
         turn = CASE WHEN changed.status = 'ready' THEN lines.start + changed.place - 1 ELSE steps.turn END,
         claimable_at = CASE WHEN changed.status = 'ready' THEN clock.now + make_interval(secs => changed.delay) END,
         -- A step that may be claimed at once is hinted at now, and one that may not as soon as it may.
@@ -92,7 +95,7 @@ async def record(connection: Connection, transitions: Sequence[Transition], poli
     changes = [change for transition in transitions for change in _changes(transition, policy)]
     ends = [(one.run.id, one.ended, errors[one.run.id]) for one in transitions if one.ended is not None]
     if changes or ends:
-        columns = [*_columns(changes, 11), *_columns(ends, 3)]
+        columns = [*_columns(changes, 12), *_columns(ends, 3)]
         await connection.execute(_RECORD, *columns, policy.cancel_grace)
     for transition in transitions:
         if transition.paused is not None:
@@ -133,4 +136,5 @@ def _changes(transition: Transition, policy: Policy) -> Iterator[tuple[Any, ...]
             happened,
             transition.output if happened else None,
             failure if happened else None,
+            step.asked,
         )

@@ -24,7 +24,7 @@ _SELECT = """
         (SELECT count(*) FROM steps WHERE steps.run = runs.id AND steps.status = 'completed' AND part_of IS NULL)
             AS completed_payloads,
         ARRAY(
-            SELECT name FROM steps WHERE steps.run = runs.id AND steps.status = 'paused' AND approval ORDER BY position
+            SELECT name FROM steps WHERE steps.run = runs.id AND steps.status = 'paused' AND asked ORDER BY position
         ) AS awaiting_approval,
         runs.status, runs.paused, runs.error, runs.created_at, runs.finished_at
     FROM workflow_runs JOIN runs ON runs.id = workflow_runs.run

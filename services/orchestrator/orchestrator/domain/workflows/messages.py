@@ -1,6 +1,6 @@
 """What a run of a workflow tells of its changes, in document C's forms."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from contracts.run_events import (
@@ -41,9 +41,8 @@ def told(number: int, transition: Transition, error: str | None) -> Iterator[Run
     if transition.run.status != "active":
         return
     if transition.step is not None:
-        yield from _of_decision(number, transition, transition.step)
+        yield from _of_approval(number, transition, transition.step)
         yield from _of_step(number, transition, transition.step)
-    yield from told_of_approvals(number, transition.changed)
     match transition.ended:
         case "completed":
             yield WorkflowCompleted(data=Completion(runId=number))
@@ -55,19 +54,15 @@ def told(number: int, transition: Transition, error: str | None) -> Iterator[Run
             return
 
 
-def told_of_approvals(number: int, steps: Iterable[Step]) -> Iterator[RunMessage]:
-    """Of these steps, which have just come to be what they are, those that wait for a person."""
-    for step in steps:
-        if step.status == "paused" and step.approval and step.number is not None:
-            yield ApprovalRequested(data=Approval(runId=number, payloadId=step.number, payloadName=step.name))
-
-
-def _of_decision(number: int, transition: Transition, step: Step) -> Iterator[RunMessage]:
-    """A person has approved the step or rejected it, whether its turn had come or not."""
-    before = transition.run.steps[step.position]
-    if not before.approval or step.number is None:
+def _of_approval(number: int, transition: Transition, step: Step) -> Iterator[RunMessage]:
+    """A person is asked for approval, or has approved the step or rejected it, asked or not."""
+    before, failure = transition.run.steps[step.position], transition.failure
+    if step.number is None:
         return
-    failure = transition.failure
+    if step.asked and not before.asked:
+        yield ApprovalRequested(data=Approval(runId=number, payloadId=step.number, payloadName=step.name))
+    if not before.approval or before.status == "running":
+        return
     yield ApprovalDecided(
         data=Decision(
             runId=number,

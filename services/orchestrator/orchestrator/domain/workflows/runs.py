@@ -151,10 +151,10 @@ def _names(payload: PayloadSnapshot) -> tuple[PayloadRef, ...]:
 def awaiting(run: Run, snapshot: WorkflowSnapshot, ref: PayloadRef | None) -> Step:
     """The step of the active run that a person is asked about. Raises `Refused(CONFLICT)` when there is none."""
     for position, step in run.steps.items():
-        if not step.approval:
+        if not step.approval or step.status == "running":
             continue
         named = ref is not None and ref in _names(snapshot.payloads[position])
-        if named or (ref is None and step.status == "paused"):
+        if named or (ref is None and step.asked):
             return step
     raise Refused(
         RefusalCode.CONFLICT,
