@@ -47,7 +47,7 @@ async def test_a_model_is_asked_by_version_and_alias(open_house: Open, name: str
     assert await asked(house, f"{name}@latest") == second.model_id
     assert await asked(house, f"{name}@production") == first.model_id
     assert await asked(house, name) == second.model_id
-    assert (await house.ask(f"{name}@production")).model == f"{name}@production"
+    assert (await house.ask(f"{name}@production")).model == f"{name}@1", "the version is told"
     listed = await house.models()
     assert listed[f"{name}@production"].model_id == first.model_id
     for nobody in (f"{name}@staging", f"{name}@3", f"{name}@"):

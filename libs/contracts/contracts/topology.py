@@ -158,7 +158,12 @@ ACCESS = (
     ),
     Access(
         "trainer",
-        asks=("orchestrator.v1.steps.*", registry.GET_DATASET.subject, registry.REGISTER_MODEL.subject),
+        asks=(
+            "orchestrator.v1.steps.*",
+            registry.GET_DATASET.subject,
+            registry.GET_MODEL.subject,
+            registry.REGISTER_MODEL.subject,
+        ),
         publishes=(orchestrator.LOG_RECORDED.filter,),
         consumes=(TRAINER_WORK,),
         follows=("EVENTS",),

@@ -94,6 +94,7 @@ def perform(
         assignment = Assignment(
             step=order.step,
             dataset=order.dataset,
+            models=order.models,
             objects=Objects(storage.endpoint, storage.access_key, storage.secret_key, storage.region),
             progress=StepProgress(line, order.step),
             steering=steering,

@@ -14,6 +14,8 @@ from contracts.pipeline.data import (
     ValidationOutput,
 )
 from contracts.pipeline.models import (
+    ComparisonConfig,
+    ComparisonOutput,
     EvaluationConfig,
     EvaluationOutput,
     ExportConfig,
@@ -44,6 +46,7 @@ AgentConfig = (
     | PreprocessingConfig
     | TrainingConfig
     | EvaluationConfig
+    | ComparisonConfig
     | ExportConfig
     | RegistrationConfig
 )
@@ -54,6 +57,7 @@ AGENT_CONFIGS: dict[str, type[AgentConfig]] = {
     "PreprocessingAgent": PreprocessingConfig,
     "TrainingAgent": TrainingConfig,
     "EvaluationAgent": EvaluationConfig,
+    "ComparisonAgent": ComparisonConfig,
     "ExportAgent": ExportConfig,
     "RegistrationAgent": RegistrationConfig,
 }
@@ -99,6 +103,7 @@ AgentOutput = Annotated[
     | PreprocessingOutput
     | TrainingOutput
     | EvaluationOutput
+    | ComparisonOutput
     | ExportOutput
     | RegistrationOutput,
     Field(discriminator="kind"),

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -33,8 +34,7 @@ async def download_model(deps: Deps, route: Route, request: web.Request) -> web.
         return await _presign(deps, download)
     if len(download.files) == 1:
         (file,) = download.files
-        name = f"{download.model_name}{file.name.removeprefix('model')}" if asked.format == "gguf" else None
-        return await send_file(deps, request, file, name=name)
+        return await send_file(deps, request, file, name=re.sub("^model(?=-)", download.model_name, file.name))
     return await _send_archive(deps, request, download)
 
 

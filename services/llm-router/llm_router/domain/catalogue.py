@@ -196,7 +196,8 @@ class Catalogue:
         if engines := self._serving(name):
             return Route(name, name, engines)
         if (trained := self._trained.named(name)) is not None:
-            return self._adapter_route(name, trained)
+            # Whoever asks for an alias is told which version answered.
+            return self._adapter_route(name if name == trained.name else trained.versioned, trained)
         if self._trained.has_base(name):
             # A base that no engine lists, such as one on the Hugging Face hub: a local engine loads it when asked.
             return Route(name, name, self._local())

@@ -24,6 +24,11 @@ class TrainedModel:
     chat_template: str | None = None
     version: int = 0
 
+    @property
+    def versioned(self) -> str:
+        """The name that always is this model's."""
+        return f"{self.name}{_AT}{self.version}"
+
 
 class Trained:
     """Those that are served, and the ids of those that were: engines may still hold what nobody may ask for now."""

@@ -8,14 +8,17 @@ from common.objects import Objects, S3Path
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import ClaimedStep
 from contracts.pipeline import AgentOutput
-from contracts.registry import Dataset
+from contracts.registry import Dataset, Model
 from trainer.domain.work import Progress, Steering
 from trainer.engine.places import place_of
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A step to work on. `directory` is empty, the agent's alone, and removed afterwards by whoever gave it."""
+    """A step to work on. `models` are the registered ones that its config names.
+
+    `directory` is empty, the agent's alone, and removed afterwards by whoever gave it.
+    """
 
     step: ClaimedStep
     dataset: Dataset | None
@@ -24,6 +27,7 @@ class Assignment:
     steering: Steering
     models_dir: Path
     directory: Path
+    models: tuple[Model, ...] = ()
 
     def place(self, name: str) -> S3Path:
         """Where the step's artifact of that name belongs."""

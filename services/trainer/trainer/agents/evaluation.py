@@ -1,14 +1,28 @@
 """EvaluationAgent: measures the trained model beside its base on the rows that training never saw."""
 
-from contracts.pipeline import EvaluationConfig, EvaluationOutput, PreprocessingOutput, Sample, TrainingOutput
+from collections.abc import Mapping
+
+import orjson
+
+from contracts.pipeline import (
+    Confusion,
+    EvaluationConfig,
+    EvaluationOutput,
+    PreprocessingOutput,
+    Sample,
+    TrainingOutput,
+)
 from trainer.agents.assignment import Assignment
 from trainer.domain.configuration import config_of
 from trainer.domain.inputs import need
-from trainer.engine.evaluation import evaluate
+from trainer.domain.measures import finite
+from trainer.engine.evaluation import EvaluationResult, evaluate
 from trainer.engine.models import resolve_model
 
 _LONGEST_TEXT = 2000
 """Characters of a sample's text that travel on; messages between services are bounded, and a person reads these."""
+_MOST_LABELS = 50
+"""A larger confusion matrix lies in the report alone."""
 
 
 def run(work: Assignment) -> EvaluationOutput:
@@ -28,22 +42,55 @@ def run(work: Assignment) -> EvaluationOutput:
         max_seq_length=rows.max_seq_length,
         progress=work.progress,
     )
-    work.progress.log(
-        "INFO",
-        f"Evaluation finished: perplexity {result.base.perplexity:.2f} → {result.trained.perplexity:.2f}"
-        f" over {result.rows} rows",
-    )
+    report = work.place("rows.jsonl")
+    work.objects.put_bytes(report, _report(result))
+    metrics, base = result.trained.metrics(), result.base.metrics()
+    told = ", ".join(f"{name} {base[name]:.4g} → {value:.4g}" for name, value in metrics.items())
+    work.progress.log("INFO", f"Evaluation finished over {len(result.rows)} rows: {told}")
     return EvaluationOutput(
-        rows=result.rows,
-        tokens=result.trained.tokens,
-        loss=result.trained.loss,
-        perplexity=result.trained.perplexity,
-        token_accuracy=result.trained.token_accuracy,
-        base_loss=result.base.loss,
-        base_perplexity=result.base.perplexity,
-        base_token_accuracy=result.base.token_accuracy,
-        samples=[_shortened(sample) for sample in result.samples],
+        rows=len(result.rows),
+        tokens=sum(row.tokens for row in result.trained.results),
+        loss=metrics["loss"],
+        perplexity=metrics["perplexity"],
+        token_accuracy=metrics["token_accuracy"],
+        base_loss=base["loss"],
+        base_perplexity=base["perplexity"],
+        base_token_accuracy=base["token_accuracy"],
+        samples=[_shortened(sample) for sample in result.samples(config.generate_samples)],
+        task="generation" if result.trained.labels is None else "classification",
+        generated_rows=sum(row.answer is not None for row in result.trained.results),
+        metrics=finite(metrics),
+        base_metrics=finite(base),
+        confusion=shown(result.trained.confusion()),
+        base_confusion=shown(result.base.confusion()),
+        model_path=training.model_path,
+        report_path=str(report),
     )
+
+
+def shown(confusion: Confusion | None) -> Confusion | None:
+    """A matrix that a message has room for."""
+    return confusion if confusion is not None and len(confusion.labels) <= _MOST_LABELS else None
+
+
+def _report(result: EvaluationResult) -> bytes:
+    """JSON Lines: each row with what both models did on it."""
+    both = zip(result.rows, result.trained.results, result.base.results, strict=True)
+    lines: list[Mapping[str, object]] = [
+        {
+            "prompt": row.prompt,
+            "reference": row.completion,
+            "answer": trained.answer,
+            "base_answer": base.answer,
+            "loss": trained.loss / trained.tokens,
+            "base_loss": base.loss / base.tokens,
+            "tokens": trained.tokens,
+            "correct": trained.correct,
+            "base_correct": base.correct,
+        }
+        for row, trained, base in both
+    ]
+    return b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
 
 
 def _shortened(sample: Sample) -> Sample:

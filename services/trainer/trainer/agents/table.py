@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from trainer.agents import dataset, evaluation, export, preprocessing, training, validation
+from trainer.agents import comparison, dataset, evaluation, export, preprocessing, training, validation
 from trainer.agents.assignment import Agent
 
 AGENTS: Mapping[str, Agent] = {
@@ -11,6 +11,7 @@ AGENTS: Mapping[str, Agent] = {
     "PreprocessingAgent": preprocessing.run,
     "TrainingAgent": training.run,
     "EvaluationAgent": evaluation.run,
+    "ComparisonAgent": comparison.run,
     "ExportAgent": export.run,
 }
 """Every agent but registration, which is one question to the registry and needs no process of its own."""

@@ -8,6 +8,7 @@ from typing import Any
 from contracts.pipeline import (
     AgentConfig,
     AgentOutput,
+    ComparisonOutput,
     DatasetOutput,
     EvaluationOutput,
     ExportOutput,
@@ -20,29 +21,34 @@ from contracts.pipeline import (
 _CIRCUMSTANCES = frozenset({"dataset_id", "seconds", "resumed_from_step"})
 """Fields of an output that say how it came about, not what it is."""
 
-_NEVER_CACHED = frozenset({"RegistrationAgent"})
+_NEVER_CACHED = frozenset({"RegistrationAgent", "ComparisonAgent"})
 
 
 def is_cacheable(agent_class: str) -> bool:
-    """Whether a step's output depends on its content alone; entering a model into the registry is an act."""
+    """Whether a step's output depends on its content alone.
+
+    Entering a model into the registry is an act, and what a comparison reads there by name may be another by now.
+    """
     return agent_class not in _NEVER_CACHED
 
 
 def paths_of(output: AgentOutput) -> list[str]:
     """The objects, and prefixes of objects, that an output consists of."""
+    paths: list[str | None] = []
     match output:
         case DatasetOutput():
-            return [output.s3_path]
-        case ValidationOutput():
-            return [output.report_path]
+            paths = [output.s3_path]
+        case ValidationOutput() | EvaluationOutput() | ComparisonOutput():
+            paths = [output.report_path]
         case PreprocessingOutput():
-            return [output.train_path, output.eval_path]
+            paths = [output.train_path, output.eval_path]
         case TrainingOutput():
-            return [output.model_path]
+            paths = [output.model_path]
         case ExportOutput():
-            return list(output.exports.values())
-        case EvaluationOutput() | RegistrationOutput():
-            return []
+            paths = [*output.exports.values()]
+        case RegistrationOutput():
+            pass
+    return [path for path in paths if path is not None]
 
 
 def content_key(

@@ -8,6 +8,7 @@ from contracts.orchestrator import ClaimedStep
 from contracts.pipeline import (
     AgentConfig,
     AgentOutput,
+    ComparisonOutput,
     DatasetOutput,
     EvaluationOutput,
     ExportOutput,
@@ -23,6 +24,7 @@ USES: Mapping[str, tuple[type[AgentOutput], ...]] = {
     "PreprocessingAgent": (DatasetOutput,),
     "TrainingAgent": (PreprocessingOutput,),
     "EvaluationAgent": (PreprocessingOutput, TrainingOutput),
+    "ComparisonAgent": (PreprocessingOutput, TrainingOutput),
     "ExportAgent": (PreprocessingOutput, TrainingOutput),
     "RegistrationAgent": (DatasetOutput, PreprocessingOutput, TrainingOutput, EvaluationOutput, ExportOutput),
 }
@@ -30,8 +32,21 @@ USES: Mapping[str, tuple[type[AgentOutput], ...]] = {
 
 
 def find(step: ClaimedStep, kind: type[OutputT]) -> OutputT | None:
-    """The nearest ancestor's output of that kind."""
-    return next((output for output in step.inputs if isinstance(output, kind)), None)
+    """The nearest ancestor's output of that kind; after a comparison, of what was trained that of the best.
+
+    Raises `Refused(CONFIG_INVALID)` when the best of a comparison was not trained in this job.
+    """
+    outputs = [output for output in step.inputs if isinstance(output, kind)]
+    compared = next((output for output in step.inputs if isinstance(output, ComparisonOutput)), None)
+    if compared is not None and kind in (TrainingOutput, EvaluationOutput) and step.agent_class != "ComparisonAgent":
+        if compared.best_model_path is None:
+            raise Refused(
+                RefusalCode.CONFIG_INVALID,
+                f"The best of the compared models is {compared.best}, which was not trained in this job:"
+                f" there is nothing for {step.agent_class} to do",
+            )
+        outputs = [output for output in outputs if getattr(output, "model_path", None) == compared.best_model_path]
+    return next(iter(outputs), None)
 
 
 def need(step: ClaimedStep, kind: type[OutputT]) -> OutputT:

@@ -11,7 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from contracts.base import Message
 from contracts.orchestrator import ClaimedStep, LogRecord, StepAdjustment, StepFailed, StepReleased, StepSucceeded
-from contracts.registry import Dataset
+from contracts.registry import Dataset, Model
 
 
 class StorageAccess(Message):
@@ -24,7 +24,8 @@ class StorageAccess(Message):
 
 
 class Order(Message):
-    """To the child: do this step. `dataset` is what the registry knows of the data set that its config names.
+    """To the child: do this step. `dataset` and `models` are what the registry knows of those that its config
+    names.
 
     `directory` is the child's alone; whoever gave the order removes it.
     """
@@ -32,6 +33,7 @@ class Order(Message):
     kind: Literal["order"] = "order"
     step: ClaimedStep
     dataset: Dataset | None = None
+    models: tuple[Model, ...] = ()
     storage: StorageAccess
     models_dir: Path
     directory: Path

@@ -1,6 +1,7 @@
 """What the registry is told of a trained model."""
 
 import math
+from typing import Any
 
 from contracts.orchestrator import ClaimedStep
 from contracts.pipeline import (
@@ -11,7 +12,7 @@ from contracts.pipeline import (
     RegistrationConfig,
     TrainingOutput,
 )
-from contracts.registry import RegisterModel
+from contracts.registry import LineageStep, RegisterModel
 from trainer.domain.inputs import find, need
 
 
@@ -35,7 +36,32 @@ def registration_of(step: ClaimedStep, config: RegistrationConfig) -> RegisterMo
         metrics=metrics_of(training, find(step, EvaluationOutput)),
         exports=exported.exports,
         chat_template=rows.chat_template if rows else None,
+        tags=config.tags,
+        aliases=config.aliases,
+        deploy=config.deploy,
+        files=exported.files,
+        checks=exported.checks,
+        lineage=lineage_of(step, exported, training),
     )
+
+
+def lineage_of(step: ClaimedStep, exported: ExportOutput, training: TrainingOutput) -> list[LineageStep]:
+    """From what was exported back to the data, each with where it lies and what tells it apart."""
+    steps = [LineageStep(kind="export", name=name, path=path) for name, path in exported.exports.items()]
+    if (evaluation := find(step, EvaluationOutput)) is not None:
+        details = {"rows": evaluation.rows, "metrics": dict(evaluation.metrics)}
+        steps.append(LineageStep(kind="evaluation", name=evaluation.kind, path=evaluation.report_path, details=details))
+    trained: dict[str, Any] = {"method": training.method, "base_model": training.base_model, "steps": training.steps}
+    trained |= {"tokens": training.tokens, "seconds": training.seconds}
+    steps.append(LineageStep(kind="training", name=training.kind, path=training.model_path, details=trained))
+    if (rows := find(step, PreprocessingOutput)) is not None:
+        prepared: dict[str, Any] = {"template": rows.template, "eval_path": rows.eval_path}
+        prepared |= {"train_rows": rows.train_rows, "eval_rows": rows.eval_rows, "dropped_rows": rows.dropped_rows}
+        steps.append(LineageStep(kind="preprocessing", name=rows.kind, path=rows.train_path, details=prepared))
+    if (data := find(step, DatasetOutput)) is not None:
+        read = {"dataset_id": data.dataset_id, "rows": data.rows, "sha256": data.sha256, "format": data.format}
+        steps.append(LineageStep(kind="dataset", name=data.kind, path=data.s3_path, details=read))
+    return steps
 
 
 def metrics_of(training: TrainingOutput, evaluation: EvaluationOutput | None) -> dict[str, float]:
@@ -50,4 +76,8 @@ def metrics_of(training: TrainingOutput, evaluation: EvaluationOutput | None) ->
             "base_perplexity": evaluation.base_perplexity,
             "base_token_accuracy": evaluation.base_token_accuracy,
         }
+        # What was measured on answers, by the names that document E has.
+        known = ("loss", "perplexity", "token_accuracy")
+        metrics |= {name: value for name, value in evaluation.metrics.items() if name not in known}
+        metrics |= {f"base_{name}": value for name, value in evaluation.base_metrics.items() if name not in known}
     return {name: value for name, value in metrics.items() if math.isfinite(value)}

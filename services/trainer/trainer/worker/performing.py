@@ -11,8 +11,8 @@ from common.bus import Bus
 from common.telemetry import get_logger
 from contracts.base import Refused
 from contracts.orchestrator import ClaimedStep, StepSucceeded
-from contracts.pipeline import DatasetConfig, RegistrationConfig, RegistrationOutput
-from contracts.registry import GET_DATASET, REGISTER_MODEL, Dataset, GetDataset
+from contracts.pipeline import AgentConfig, ComparisonConfig, DatasetConfig, RegistrationConfig, RegistrationOutput
+from contracts.registry import GET_DATASET, GET_MODEL, REGISTER_MODEL, Dataset, GetDataset, GetModel, Model
 from trainer.domain.configuration import effective_config
 from trainer.domain.failures import crash_of, failure_of, lost_worker
 from trainer.domain.orders import Order, StorageAccess
@@ -61,7 +61,12 @@ class Performer:
             return StepSucceeded(output=earlier, cached=True)
         async with self._scratch(step) as directory:
             order = Order(
-                step=step, dataset=dataset, storage=self.storage, models_dir=self.models_dir, directory=directory
+                step=step,
+                dataset=dataset,
+                models=await self._models(config),
+                storage=self.storage,
+                models_dir=self.models_dir,
+                directory=directory,
             )
             result = await child.run(order, log.record, lease.steering)
         # What people changed meanwhile is not in the key.
@@ -73,6 +78,10 @@ class Performer:
         if config.dataset_id is None:
             return None
         return await self.bus.ask(GET_DATASET, GetDataset(dataset_id=config.dataset_id))
+
+    async def _models(self, config: AgentConfig) -> tuple[Model, ...]:
+        names = config.models if isinstance(config, ComparisonConfig) else []
+        return tuple([await self.bus.ask(GET_MODEL, GetModel(model_id=name)) for name in names])
 
     async def _register(self, step: ClaimedStep, config: RegistrationConfig, log: StepLog) -> StepSucceeded:
         """RegistrationAgent: enters the model into the registry, once however often it is asked."""
