@@ -7,7 +7,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import (
@@ -217,6 +217,19 @@ def _view(step: JobStep, tried: Mapping[str, Any], how_far: tuple[int, int] | No
 def outputs(steps: Sequence[JobStep]) -> dict[str, AgentOutput]:
     """What the steps have put out, by name."""
     return {step.name: _OUTPUT.validate_python(step.output) for step in steps if step.output is not None}
+
+
+def readable_outputs(record: JobRecord) -> dict[str, dict[str, Any]]:
+    """As they are kept, without those that an earlier version wrote and this one cannot read."""
+    return {step.name: step.output for step in record.steps if step.output is not None and _is_readable(step.output)}
+
+
+def _is_readable(output: dict[str, Any]) -> bool:
+    try:
+        _OUTPUT.validate_python(output)
+    except ValidationError:
+        return False
+    return True
 
 
 def _model_id(steps: Sequence[JobStep]) -> str | None:

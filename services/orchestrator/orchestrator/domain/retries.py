@@ -27,7 +27,7 @@ def definition(earlier: PipelineConfig, request: RetryJob) -> PipelineConfig:
 
 
 def kept(earlier: PipelineConfig, outputs: Outputs, request: RetryJob) -> Outputs:
-    """What need not be done again: all but what is named or configured anew, and what follows that.
+    """What need not be done again: all but what is named or configured anew, what is not there, and what follows that.
 
     Raises `Refused(CONFIG_INVALID)` when `from_agent` is no agent of the job.
     """
@@ -39,7 +39,7 @@ def kept(earlier: PipelineConfig, outputs: Outputs, request: RetryJob) -> Output
     named = {name for name in (request.from_agent, *request.configs) if name in names}
     if not named and outputs.keys() >= names:
         return {}
-    again = _with_followers(named, whole.edges)
+    again = _with_followers(named | (names - outputs.keys()), whole.edges)
     return {name: output for name, output in outputs.items() if name not in again}
 
 

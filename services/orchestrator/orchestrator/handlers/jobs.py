@@ -63,8 +63,7 @@ async def retry_job(deps: Deps, request: RetryJob) -> JobAccepted:
         raise Refused(RefusalCode.CONFLICT, "The job still goes on: cancel it, or wait for its end")
     written = PipelineConfig.model_validate(earlier.definition)
     definition = retries.definition(written, request)
-    outputs = {step.name: step.output for step in earlier.steps if step.output is not None}
-    planned = plan(definition, retries.kept(written, outputs, request))
+    planned = plan(definition, retries.kept(written, job.readable_outputs(earlier), request))
     await _check_datasets(deps.bus, planned.dataset_ids)
     for _ in range(_TRIES):
         run_id = request.run_id or await _next_run_id(deps, earlier)
