@@ -1,6 +1,6 @@
 """The web application: one resource per row of the table, and the server that runs it."""
 
-from functools import partial
+from collections.abc import Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -11,25 +11,27 @@ from common.telemetry import get_logger
 from gateway.deps import Deps
 from gateway.edge.headers import add_headers
 from gateway.edge.noted import REQUEST_ID
-from gateway.edge.observing import observing
+from gateway.edge.observing import observed
 from gateway.edge.reading import idempotency_key
 from gateway.handlers import handler_of
 from gateway.routes import ROUTES, Route
 from gateway.watching import GOING_AWAY
 
 _log = get_logger("http")
+_STRAYS = "unmatched"
+"""The label of requests that no row of the table answers."""
 
 
 def create_app(deps: Deps) -> web.Application:
     """Every route of the table, answered with `deps`."""
-    observe = observing(partial(deps.admission.admit, route=None))
-    app = web.Application(middlewares=[observe], client_max_size=deps.settings.max_body_bytes)
+    app = web.Application(client_max_size=deps.settings.max_body_bytes)
     app.on_response_prepare.append(add_headers)
     for route in ROUTES:
-        endpoint = _endpoint(deps, route)
+        endpoint = observed(route.path, _endpoint(deps, route))
         app.router.add_route(route.method, route.path, endpoint)
         if route.method == "GET" and route.response is not None:
             app.router.add_route("HEAD", route.path, endpoint)
+    app.router.add_route("*", "/{stray:.*}", observed(_STRAYS, _refusal_of_strays(deps, tuple(app.router.resources()))))
 
     async def end_streams(_: web.Application) -> None:
         for task in tuple(deps.following):
@@ -52,6 +54,19 @@ def _endpoint(deps: Deps, route: Route) -> Handler:
             return await answer(deps, route, request)
 
     return endpoint
+
+
+def _refusal_of_strays(deps: Deps, resources: Sequence[web.AbstractResource]) -> Handler:
+    """What no row of the table answers has to be admitted, as all else, before it hears so."""
+
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        await deps.admission.admit(request, None)
+        allowed: set[str] = set()
+        for resource in resources:
+            allowed |= (await resource.resolve(request))[1]
+        raise web.HTTPMethodNotAllowed(request.method, allowed) if allowed else web.HTTPNotFound()
+
+    return refuse
 
 
 async def serve(service: Service, app: web.Application, deps: Deps) -> None:

@@ -1,12 +1,11 @@
 """Around every request: its id, its trace, its metrics, its line in the log, and an answer whatever happens."""
 
 import time
-from collections.abc import Awaitable, Callable
 from functools import cache
 from http import HTTPStatus
 
 from aiohttp import ClientError, web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 from opentelemetry.trace import Span, StatusCode
 
 from common.context import Call, calling
@@ -25,39 +24,33 @@ IN_FLIGHT = Gauge("http_requests_in_flight", "HTTP requests being answered now")
 
 _log = get_logger("http")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_UNMATCHED = "unmatched"
 _CLIENT_GONE = 499
 
 
-def observing(admit_stray: Callable[[web.Request], Awaitable[object]]) -> Middleware:
-    """Answers every request, counted, traced and logged; a crash is answered too, without its inside.
+def observed(route: str, endpoint: Handler) -> Handler:
+    """`endpoint` with every request counted, traced and logged under `route`; a crash is answered too, without its
+    inside.
 
-    What no row of the table answers has to pass `admit_stray`, as others pass their endpoint's admission.
+    Not a middleware of aiohttp's: those make each request find out anew what was known at the start.
     """
 
-    in_flight = 0
-    IN_FLIGHT.set_function(lambda: in_flight)
-
-    @web.middleware
-    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
-        nonlocal in_flight
+    async def observe(request: web.Request) -> web.StreamResponse:
         request_id = request[REQUEST_ID] = request_id_of(request)
-        route = _route_of(request)
         method = request.method if request.method in _METHODS else "OTHER"
         status = _CLIENT_GONE
         started = time.perf_counter()
-        in_flight += 1
+        IN_FLIGHT.inc()
         with (
             calling(Call(request_id=request_id)),
             hop(f"{method} {route}", SpanKind.SERVER, headers=request.headers) as span,
         ):
             try:
-                response = await _answer(request, handler, admit_stray)
+                response = await _answer(request, route, endpoint)
                 status = response.status
                 return response
             finally:
                 # Also when the client went away, which cancels the handler.
-                in_flight -= 1
+                IN_FLIGHT.dec()
                 seconds = time.perf_counter() - started
                 _answered(method, route, status // 100).inc()
                 _duration(method, route).observe(seconds)
@@ -66,13 +59,9 @@ def observing(admit_stray: Callable[[web.Request], Awaitable[object]]) -> Middle
     return observe
 
 
-async def _answer(
-    request: web.Request, handler: Handler, admit_stray: Callable[[web.Request], Awaitable[object]]
-) -> web.StreamResponse:
+async def _answer(request: web.Request, route: str, endpoint: Handler) -> web.StreamResponse:
     try:
-        if request.match_info.http_exception is not None:
-            await admit_stray(request)
-        return await handler(request)
+        return await endpoint(request)
     except Refused as refusal:
         return _refuse(request, refusal)
     except web.HTTPException as error:
@@ -81,7 +70,7 @@ async def _answer(
         _log.info("client_gone", error=repr(error))
         return _break_off(request) or web.Response(status=_CLIENT_GONE)
     except Exception:
-        _log.exception("request_crashed", method=request.method, path=_told_path(request, _route_of(request)))
+        _log.exception("request_crashed", method=request.method, path=_told_path(request, route))
         return _refuse(request, Refused(RefusalCode.INTERNAL, "An internal error occurred; it has been logged"))
 
 
@@ -127,12 +116,6 @@ def _answered(method: str, route: str, kind: int) -> Counter:
 @cache
 def _duration(method: str, route: str) -> Histogram:
     return DURATION.labels(method, route)
-
-
-def _route_of(request: web.Request) -> str:
-    """The template of the matched row: paths themselves are of any number, and no label for a metric."""
-    resource = request.match_info.route.resource
-    return _UNMATCHED if resource is None else resource.canonical
 
 
 def _told_path(request: web.Request, route: str) -> str:
