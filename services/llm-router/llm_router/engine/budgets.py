@@ -70,8 +70,10 @@ class Budgets:
         Whoever may ask a trained model by its name may ask its versions and aliases too.
         """
         principal = current().principal
+        if principal is None or principal.models is None:
+            return
         family = route.adapter.name if route.adapter is not None else route.name
-        if principal is not None and not any(principal.may_ask(known) for known in (name, route.name, family)):
+        if not any(principal.may_ask(known) for known in (name, route.name, family)):
             raise Refused(
                 RefusalCode.FORBIDDEN, f"This key may not ask the model {name!r}", {"param": "model", "model": name}
             )
