@@ -6,8 +6,9 @@ import signal
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -20,6 +21,15 @@ from contracts import orchestrator, registry
 from contracts.base import Refused
 from contracts.orchestrator import JobEnded
 from contracts.registry import Dataset, GetDataset
+from contracts.router import (
+    CHAT_STREAM,
+    INTERACTIONS_RECORDED,
+    Chat,
+    ChatDelta,
+    ChatMessage,
+    ChatReply,
+    Interactions,
+)
 from embedded.log import Log
 from embedded.ports import choose
 from embedded.servers import Servers, port_requests
@@ -133,6 +143,90 @@ async def test_questions_are_answered_again_once_the_bus_is_back(machine: Machin
         return True
 
     assert await insist(answered)
+    await answering.close()
+
+
+class Door:
+    """A way to NATS of one's own, which may be shut."""
+
+    def __init__(self, nats_url: str) -> None:
+        self._to = urlsplit(nats_url)
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    async def open(self) -> None:
+        self._server = await asyncio.start_server(self._pass, "127.0.0.1", self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def shut(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_connection(self._to.hostname, self._to.port)
+        self._open |= {writer, outer}
+        await asyncio.gather(_pour(reader, outer), _pour(inner, writer))
+        self._open -= {writer, outer}
+
+
+async def _pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+    writer.close()
+
+
+async def test_an_answer_goes_on_though_its_caller_comes_back_from_an_outage_later_than_its_maker(
+    machine: Machine,
+) -> None:
+    go_on, told, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    left: list[str] = []
+    table = Handlers[None]()
+
+    @table.on_stream(CHAT_STREAM)
+    async def stream(_: None, chat: Chat) -> AsyncIterator[ChatDelta | ChatReply]:
+        try:
+            yield ChatDelta(content="One")
+            await go_on.wait()
+            yield ChatDelta(content=" two")
+            told.set()
+            await ended.wait()
+        except BaseException as error:
+            left.append(type(error).__name__)
+            raise
+
+    answering = await Bus.connect(machine.settings("llm_router"), "llm_router")
+    await answering.serve(table, None)
+    settings = machine.settings("gateway")
+    door = Door(settings.nats_url)
+    await door.open()
+    asking = await Bus.connect(settings.model_copy(update={"nats_url": door.url}), "gateway")
+    question = Chat(model="m", messages=[ChatMessage(role="user", content="Hello")])
+    async with aclosing(asking.stream(CHAT_STREAM, question)) as items:
+        await anext(items)
+        door.shut()
+        await machine.restart("nats")
+        # The maker is back and says more, which nobody hears: the server tells it so before it takes what comes next.
+        await insist(answering.ping)
+        go_on.set()
+        await told.wait()
+        nothing = Interactions(interactions=[])
+        await insist(lambda: answering.publish(INTERACTIONS_RECORDED, nothing, message_id=uuid.uuid4().hex))
+        await door.open()
+        await insist(asking.ping)
+        assert left == []
+    async with asyncio.timeout(20):
+        while not left:  # noqa: ASYNC110 - a caller that says that it leaves is heard in moments
+            await asyncio.sleep(0.02)
+    await asking.close()
+    door.shut()
     await answering.close()
 
 

@@ -95,7 +95,10 @@ class Server(Generic[DepsT]):
         self._cancel(message.data.decode(errors="replace"))
 
     def _on_lost(self, message: Message) -> None:
-        # The server says that nobody listens to the inbox any more: the caller is gone without a word.
+        # The server says that nobody listens to the inbox any more: the caller is gone without a word. After an outage
+        # callers come back one by one, and the next ping asks again for who is not there yet.
+        if self._wire.seconds_since_outage < PING_SECONDS:
+            return
         self._cancel(message.subject.rsplit(".", 1)[1])
 
     def _cancel(self, name: str) -> None:

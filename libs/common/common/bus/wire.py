@@ -5,6 +5,7 @@ task and no await for each message, which is most of what a general client costs
 """
 
 import asyncio
+import math
 import random
 import ssl
 from collections import deque
@@ -77,6 +78,7 @@ class Wire:
         self._numbers = count(1)
         self._out: list[bytes | Callable[[], bytes]] = []
         self._out_bytes = 0
+        self._came_back = -math.inf
         self.max_payload = _USUAL_PAYLOAD
         """Largest message that the server takes, headers included, in bytes."""
 
@@ -93,6 +95,11 @@ class Wire:
     @property
     def is_connected(self) -> bool:
         return self._link is not None
+
+    @property
+    def seconds_since_outage(self) -> float:
+        """How long ago a lost connection came back; infinite where none was ever lost."""
+        return asyncio.get_running_loop().time() - self._came_back
 
     @property
     def is_idle(self) -> bool:
@@ -195,6 +202,7 @@ class Wire:
             self._link = None
             _log.info("nats_disconnected")
             link = await self._reach()
+            self._came_back = asyncio.get_running_loop().time()
             self._begin(link)
             _log.info("nats_reconnected")
 
