@@ -77,6 +77,21 @@ def test_rows_become_prompts_and_completions_in_two_files(
     assert "45 rows to train on" in journal.text("INFO")
 
 
+def test_rows_with_a_rejected_answer_become_preferences(ingest: Make, preprocess: Make, rows_of: Make) -> None:
+    rows = [{"prompt": q, "chosen": a, "rejected": "No idea. " * 40} for q, a in _ROWS] + [
+        {"prompt": "Is one missing?", "chosen": "Yes.", "rejected": ""}
+    ]
+    dataset = ingest("".join(json.dumps(row) + "\n" for row in rows), "data.jsonl")
+    mapping = {"instruction": "prompt", "output": "chosen"}
+    output = preprocess(dataset, template_mapping=mapping)
+    written = rows_of(output.train_path) + rows_of(output.eval_path)
+    assert (len(written), output.dropped_rows) == (50, 1)
+    question, answer = _ROWS[7]
+    (row,) = [row for row in written if question in row["prompt"]]
+    assert (row["chosen"], row["rejected"]) == (answer, ("No idea. " * 40).strip())
+    assert output.train_tokens > 45 * 100, "the longer answer must fit"
+
+
 def test_token_counts_are_those_of_the_files(
     ingest: Make, preprocess: Make, rows_of: Make, objects: Objects, run_id: str, models_dir: Any
 ) -> None:

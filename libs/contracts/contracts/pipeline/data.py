@@ -34,7 +34,11 @@ class ValidationConfig(Message):
 
 
 class PreprocessingConfig(Message):
-    """Turns rows into training examples: cleaning, deduplication, template, split, tokens."""
+    """Turns rows into training examples: cleaning, deduplication, template, split, tokens.
+
+    Beside the fields `instruction`, `output`, `input` and `system` a template of questions and answers has `rejected`,
+    an answer that is worse than the output: such rows are preferences, for the training objective `dpo`.
+    """
 
     base_model: ModelReference | None = None
     clean: bool = True

@@ -1,7 +1,7 @@
 """PreprocessingAgent: from rows to training examples: cleaned, without duplicates, in the template's form, split."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -133,8 +133,15 @@ def _question(example: Example) -> str:
 def _write(examples: Sequence[Example], file: Path) -> Path:
     with file.open("wb") as writer:
         for example in examples:
-            writer.write(orjson.dumps(example.row) + b"\n")
+            writer.write(orjson.dumps(_line(example)) + b"\n")
     return file
+
+
+def _line(example: Example) -> Mapping[str, str]:
+    prompt, answer = example.row.prompt, example.row.completion
+    if example.rejected is None:
+        return {"prompt": prompt, "completion": answer}
+    return {"prompt": prompt, "chosen": answer, "rejected": example.rejected}
 
 
 def _token_statistics(examples: Sequence[Example]) -> dict[str, float]:

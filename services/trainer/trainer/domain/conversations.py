@@ -12,7 +12,7 @@ Role = Literal["system", "user", "assistant"]
 Row = Mapping[str, str | None]
 
 REQUIRED_FIELDS = ("instruction", "output")
-OPTIONAL_FIELDS = ("input", "system")
+OPTIONAL_FIELDS = ("input", "system", "rejected")
 INPUT_HEADING = "\n\n### Input:\n"
 """Between an instruction and its input, as Alpaca writes it."""
 
@@ -34,10 +34,11 @@ _ROLES: Mapping[str, Role] = {
 
 @dataclass(frozen=True)
 class Turn:
-    """One message of a conversation."""
+    """One message of a conversation. `rejected` is an answer that is worse than the `content`, where one is known."""
 
     role: Role
     content: str
+    rejected: str | None = None
 
 
 Conversation = tuple[Turn, ...]
@@ -103,9 +104,11 @@ def read_row(row: Row, fields: Mapping[str, str], tidy: Callable[[str], str]) ->
     values = {field: tidy(row.get(column) or "") for field, column in fields.items()}
     if not values["instruction"].strip() or not values["output"].strip():
         return None
+    if "rejected" in fields and not values["rejected"].strip():
+        return None
     question = values["instruction"] + (INPUT_HEADING + values["input"] if values.get("input") else "")
     system = (Turn("system", values["system"]),) if values.get("system") else ()
-    return (*system, Turn("user", question), Turn("assistant", values["output"]))
+    return (*system, Turn("user", question), Turn("assistant", values["output"], values.get("rejected")))
 
 
 def _read_chat(text: str | None, tidy: Callable[[str], str]) -> Conversation | None:

@@ -3,6 +3,7 @@
 A training row is `{"prompt", "completion"}`. The prompt is rendered whole by the chat template that the model is
 served with, its beginning-of-text token included where the tokenizer has one, so both are tokenised with
 `add_special_tokens=False`. The completion is the answer alone: training appends the tokenizer's end-of-text token.
+A row of preferences is `{"prompt", "chosen", "rejected"}`: two such answers, the better one first.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """From conversations to the prompts and completions a model is trained on, with its own tokenizer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from trainer.engine.models import fetch, load_tokenizer, resolve_model
 class Example:
     """One answer to learn. `tokens` counts prompt, completion and the end-of-text token.
 
-    `opening` is the question that its conversation began with.
+    `opening` is the question that its conversation began with. Beside a `rejected` answer the row's completion is the
+    one to prefer, and `tokens` are those of the longer of the two.
     """
 
     row: Row
     tokens: int
     opening: str
+    rejected: str | None = None
 
 
 class Renderer:
@@ -49,11 +51,18 @@ class Renderer:
             if turn.role == "assistant"
         ]
         rows = [Row(self._prompt(history), answer.content) for history, answer in answers]
-        lengths = [len(ids) for _, ids in encode(rows, self._tokenizer)] if rows else []
+        lengths = self._lengths(rows)
+        worse = {index: turn.rejected for index, (_, turn) in enumerate(answers) if turn.rejected is not None}
+        rejected = self._lengths([Row(rows[index].prompt, answer) for index, answer in worse.items()])
+        for index, length in zip(worse, rejected, strict=True):
+            lengths[index] = max(lengths[index], length)
         return [
-            Example(row, length, _opening(history))
-            for row, length, (history, _) in zip(rows, lengths, answers, strict=True)
+            Example(row, length, _opening(history), turn.rejected)
+            for row, length, (history, turn) in zip(rows, lengths, answers, strict=True)
         ]
+
+    def _lengths(self, rows: Sequence[Row]) -> list[int]:
+        return [len(ids) for _, ids in encode(rows, self._tokenizer)] if rows else []
 
     def _prompt(self, history: Conversation) -> str:
         messages = [{"role": turn.role, "content": turn.content} for turn in history]
