@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,10 @@ _CRASHES = re.compile(
     r"|interaction_spilled|service_failed|violates|deadlock"
 )
 _MOST_CRASHES = 20
+_NOTICED = re.compile(
+    r"\b(process_died|postgres_unavailable|nats_disconnected|step_expired|worker_waits|beat_waits|relay_waits|reaper_waits"
+    r"|completion_waits|interactions_wait|follow_again|consumer_waits)\b"
+)
 _FOLLOWED = 4
 """Of so many runs one is followed as server-sent events."""
 _RUNS_PER_JOB = 6
@@ -117,7 +122,9 @@ async def campaign(house: House, settings: Settings, progress: Progress) -> Outc
             await _told_to_the_end(client, history, settings)
         history.servings = list(engine.servings)
         await _billed(tap, ledger, history)
-    history.crashes = [line for line in house.log_lines if _CRASHES.search(line)][:_MOST_CRASHES]
+    lines = house.log_lines
+    history.crashes = [line for line in lines if _CRASHES.search(line)][:_MOST_CRASHES]
+    history.noticed = Counter(found[0] for line in lines if (found := _NOTICED.search(line)) is not None)
     progress.phase = "judged"
     return Outcome(settings, deeds, stories, history, judge(history))
 

@@ -11,7 +11,7 @@ Findings = Iterator[str | None]
 """One for each thing that was looked at: what is wrong with it, or None."""
 Check = Callable[[History], Findings]
 
-_CALL_MARGIN = 1.0
+_CALL_MARGIN = 2.0
 """Seconds after an engine's answer within which the router that asked has read, kept and recorded it."""
 _KEEP_MARGIN = 3.0
 """Seconds after Postgres or NATS is back within which it has kept what it could not keep before."""

@@ -1,5 +1,6 @@
 """What was done and seen while the adversary was at work, for the checks to judge. Moments are Unix seconds."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -170,7 +171,8 @@ class JobRow:
 class History:
     """Everything. `expected` says in which states the run of a key may end, `jobs_accepted` which job a key became.
 
-    `left` counts what should be none at the end, by what it is; `crashes` are lines of the services' logs.
+    `left` counts what should be none at the end, by what it is; `crashes` are lines of the services' logs, and
+    `noticed` counts those that tell that the adversary was felt.
     """
 
     hits: list[Hit] = field(default_factory=list)
@@ -189,6 +191,7 @@ class History:
     jobs: list[JobRow] = field(default_factory=list)
     left: dict[str, int] = field(default_factory=dict)
     crashes: list[str] = field(default_factory=list)
+    noticed: Counter[str] = field(default_factory=Counter)
 
     def run(self, run_id: int) -> RunRow | None:
         return next((row for row in self.runs if row.run_id == run_id), None)

@@ -37,7 +37,7 @@ def _line(progress: Progress) -> str:
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
-    for table in (_deeds(outcome), _runs(outcome), _verdicts(outcome)):
+    for table in (_deeds(outcome), _noticed(outcome), _runs(outcome), _verdicts(outcome)):
         console.print(table)
     for verdict in outcome.verdicts:
         for complaint in verdict.complaints[:_MOST_SHOWN]:
@@ -57,6 +57,15 @@ def _deeds(outcome: Outcome) -> Table:
         down = sum(hit.note == "it was down" for hit in done)
         longest = max(hit.ended - hit.began for hit in done)
         table.add_row(deed, target, str(len(done)), str(down), f"{longest:.1f}")
+    return table
+
+
+def _noticed(outcome: Outcome) -> Table:
+    table = Table(title="What the house said of it")
+    table.add_column("in its log")
+    table.add_column("times", justify="right")
+    for what, number in outcome.history.noticed.most_common():
+        table.add_row(what, f"{number:,}")
     return table
 
 
