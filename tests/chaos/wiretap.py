@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from contracts import orchestrator, router, run_events
-from contracts.topology import Header
+from contracts.topology import Header, inbox_prefix
 from contracts.workflow_runs import EXECUTE_WORKFLOW
 from embedded.endpoints import ServiceAccess
 
@@ -40,6 +40,7 @@ _FILTERS = {
 _WITH_THEIR_ID = "events"
 """What no reader can tell from something new but by its id, with which it is always told again."""
 _QUESTION_SECONDS = 5.0
+_NOBODY = f"{inbox_prefix('gateway')}.nobody"
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ class Wiretap:
         reply = ""
         if what == "questions":
             # Somebody seems to wait: without that, and with a deadline that has passed, nobody would even look at it.
-            reply = self._client.new_inbox()
+            reply = _NOBODY
             headers[Header.DEADLINE.value] = str(time.time() + _QUESTION_SECONDS)
         await self._client.publish(heard.subject, heard.data, reply=reply, headers=headers or None)
 
