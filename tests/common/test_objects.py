@@ -48,6 +48,7 @@ async def test_an_upload_whose_sender_fails_leaves_nothing(store: ObjectStore, p
     with pytest.raises(Refused) as refused:
         await store.stat(path)
     assert refused.value.code is RefusalCode.NOT_FOUND
+    assert not await store.unfinished(path)
 
 
 async def test_more_uploads_than_threads_go_on_beside_each_other(store: ObjectStore, path: S3Path) -> None:

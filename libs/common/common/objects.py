@@ -3,9 +3,7 @@
 import asyncio
 import hashlib
 import io
-import queue
-import threading
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 from minio import Minio
+from minio.datatypes import Part
 from minio.error import MinioException, S3Error
 
 from common.settings import ServiceSettings
@@ -24,10 +23,14 @@ from contracts.base import RefusalCode, Refused
 
 PART_SIZE = 8 * 1024 * 1024
 _READ_SIZE = 1024 * 1024
-_QUEUED_CHUNKS = 16
 _THREADS = 16
 _UPLOADS_AT_ONCE = 16
-"""Each holds a thread for as long as its sender takes, and a few parts of memory."""
+"""Each holds a part of memory for as long as its sender takes."""
+_PARTS_AT_ONCE = 8
+"""Parts on their way to the store, of all uploads together."""
+_CONTENT_TYPE = "application/vnd.llm-platform.data"
+"""Of what comes in parts. SeaweedFS tries to compress what is text or just octets, which takes it several times as long
+to store and to read again."""
 
 _SHA256 = "sha256"
 """The metadata of an object that says what its content's SHA-256 is."""
@@ -71,6 +74,15 @@ class ObjectInfo:
 
 
 @dataclass(frozen=True)
+class Unfinished:
+    """An object that is being stored in parts, or was when whoever did so died."""
+
+    path: S3Path
+    upload: str
+    began: datetime | None
+
+
+@dataclass(frozen=True)
 class Stored:
     """What was written by a streamed upload."""
 
@@ -84,7 +96,7 @@ def _storage_errors(path: S3Path) -> Iterator[None]:
     try:
         yield
     except S3Error as error:
-        if error.code in ("NoSuchKey", "NoSuchBucket", "NotFound"):
+        if error.code in ("NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload"):
             raise Refused(RefusalCode.NOT_FOUND, f"There is no object {path}") from error
         raise Refused(RefusalCode.STORAGE_FAILED, f"The object store refused {path}: {error.code}") from error
     except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -207,6 +219,45 @@ class Objects:
             told = (found.metadata or {}).get(f"x-amz-meta-{_SHA256}")
             return ObjectInfo(path, found.size or 0, found.etag or "", found.last_modified, told)
 
+    # An object in parts: nothing of it can be seen before it is finished. `minio` has these calls for itself alone.
+
+    def begin_parts(self, path: S3Path) -> str:
+        """Begins an object that comes in parts; the id of this upload."""
+        with _storage_errors(path):
+            upload: str = self._client._create_multipart_upload(path.bucket, path.key, {"Content-Type": _CONTENT_TYPE})
+            return upload
+
+    def put_part(self, path: S3Path, upload: str, number: int, data: bytes) -> str:
+        """Stores part `number`, counted from 1; its entity tag. All parts but the last have at least 5 MiB."""
+        with _storage_errors(path):
+            headers = {"Content-Type": _CONTENT_TYPE}
+            tag: str = self._client._upload_part(path.bucket, path.key, data, headers, upload, number)
+            return tag
+
+    def finish_parts(self, path: S3Path, upload: str, tags: Sequence[str]) -> None:
+        """Makes the object of its parts, whose entity tags these are."""
+        with _storage_errors(path):
+            parts = [Part(number, tag) for number, tag in enumerate(tags, 1)]
+            self._client._complete_multipart_upload(path.bucket, path.key, upload, parts)
+
+    def drop_parts(self, path: S3Path, upload: str) -> None:
+        """Frees the parts of an upload that is given up; one that is not there is fine."""
+        try:
+            with _storage_errors(path):
+                self._client._abort_multipart_upload(path.bucket, path.key, upload)
+        except Refused as refused:
+            if refused.code is not RefusalCode.NOT_FOUND:
+                raise
+
+    def unfinished(self, prefix: S3Path) -> Sequence[Unfinished]:
+        """Objects in parts that were begun and neither finished nor dropped, whose keys start with the prefix's key."""
+        with _storage_errors(prefix):
+            found = self._client._list_multipart_uploads(prefix.bucket, prefix=prefix.key)
+            return [
+                Unfinished(S3Path(prefix.bucket, one.object_name), one.upload_id, one.initiated_time)
+                for one in found.uploads
+            ]
+
     def remove(self, path: S3Path) -> None:
         """Removes the object; one that is not there is fine."""
         with _storage_errors(path):
@@ -231,101 +282,29 @@ class Objects:
                 self._client.make_bucket(bucket_name=bucket)
 
 
-class _Pipe(io.RawIOBase):
-    """A reader for the uploading thread, fed chunk by chunk from the event loop; counts and hashes on the way."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._chunks: queue.Queue[bytes | None] = queue.Queue(_QUEUED_CHUNKS)
-        self._room = asyncio.Event()
-        self._deserted = False
-        self._rest = b""
-        self._aborted = threading.Event()
-        self._hash = hashlib.sha256()
-        self.size = 0
-
-    async def feed(self, chunk: bytes | None) -> bool:
-        """Waits for room, so a slow store holds back a fast sender; no thread waits. None ends the object.
-
-        False when nobody reads any more.
-        """
-        while not self._deserted:
-            try:
-                self._chunks.put_nowait(chunk)
-            except queue.Full:
-                self._room.clear()
-                await self._room.wait()
-            else:
-                return True
-        return False
-
-    def desert(self, _: object = None) -> None:
-        """The reader is gone. Called in the event loop."""
-        self._deserted = True
-        self._room.set()
-
-    def abort(self) -> None:
-        self._aborted.set()
-        with suppress(queue.Full):
-            self._chunks.put_nowait(None)
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        if self._aborted.is_set():
-            raise OSError("the upload was abandoned")
-        if not self._rest:
-            chunk = self._chunks.get()
-            if chunk is None:
-                if self._aborted.is_set():
-                    raise OSError("the upload was abandoned")
-                self._chunks.put(None)
-                return b""
-            self._loop.call_soon_threadsafe(self._room.set)
-            self._rest = chunk
-            self._hash.update(chunk)
-            self.size += len(chunk)
-        size = len(self._rest) if size < 0 else size
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece
-
-    def sha256(self) -> str:
-        return self._hash.hexdigest()
-
-
 class ObjectStore:
     """`Objects` for the event loop: every call runs in a thread."""
 
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
-        # Threads of its own, and others for uploads: a few slow senders hold up nothing else.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
-        self._uploads = ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="upload")
+        self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
+        self._parts = asyncio.Semaphore(_PARTS_AT_ONCE)
 
     async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
 
     async def put_stream(self, path: S3Path, source: AsyncIterable[bytes]) -> Stored:
         """Stores bytes as they arrive, holding a few parts at most. If `source` raises, nothing is stored."""
-        loop = asyncio.get_running_loop()
-        pipe = _Pipe(loop)
-        upload = loop.run_in_executor(self._uploads, self.objects.put_reader, path, cast(BinaryIO, pipe))
-        upload.add_done_callback(pipe.desert)
-        try:
-            async for chunk in source:
-                if not await pipe.feed(chunk):
-                    break
-            whole = await pipe.feed(None)
-            await upload
-            if not whole:
-                raise Refused(RefusalCode.STORAGE_FAILED, "The object store ended the upload early")
-        except BaseException:
-            pipe.abort()
-            with suppress(Exception):
-                await asyncio.shield(upload)
-            raise
-        return Stored(pipe.size, pipe.sha256())
+        async with self._uploads:
+            upload = _PartsUpload(self, path, self._parts)
+            try:
+                async for chunk in source:
+                    await upload.add(chunk)
+                return await upload.finish()
+            except BaseException:
+                await asyncio.shield(upload.drop())
+                raise
 
     async def get_stream(self, path: S3Path, offset: int = 0, length: int = 0) -> AsyncGenerator[bytes, None]:
         """The object's bytes in chunks of about 1 MiB. An object that is not there is refused before the first."""
@@ -336,6 +315,25 @@ class ObjectStore:
                 yield cast(bytes, chunk)
         finally:
             await asyncio.shield(self._run(reading.__exit__, None, None, None))
+
+    async def begin_parts(self, path: S3Path) -> str:
+        return await self._run(self.objects.begin_parts, path)
+
+    async def put_part(self, path: S3Path, upload: str, number: int, data: bytes) -> str:
+        return await self._run(self.objects.put_part, path, upload, number, data)
+
+    async def finish_parts(self, path: S3Path, upload: str, tags: Sequence[str]) -> None:
+        await self._run(self.objects.finish_parts, path, upload, tags)
+
+    async def drop_parts(self, path: S3Path, upload: str) -> None:
+        await self._run(self.objects.drop_parts, path, upload)
+
+    async def unfinished(self, prefix: S3Path) -> Sequence[Unfinished]:
+        return await self._run(self.objects.unfinished, prefix)
+
+    async def hash(self, digest: "hashlib._Hash", data: bytes) -> None:
+        """Adds `data` to a digest, away from the event loop."""
+        await self._run(digest.update, data)
 
     async def put_bytes(self, path: S3Path, data: bytes) -> None:
         await self._run(self.objects.put_bytes, path, data)
@@ -369,3 +367,71 @@ class ObjectStore:
 
     async def presign_get(self, path: S3Path, expires: timedelta) -> str:
         return await self._run(self.objects.presign_get, path, expires)
+
+
+class _PartsUpload:
+    """One object that arrives as a stream: cut into parts, several of which are on their way at once."""
+
+    def __init__(self, store: ObjectStore, path: S3Path, at_once: asyncio.Semaphore) -> None:
+        self._store = store
+        self._path = path
+        self._at_once = at_once
+        self._chunks: list[bytes] = []
+        self._waiting = 0
+        self._upload: str | None = None
+        self._sending: list[asyncio.Task[str]] = []
+        self._hashed: asyncio.Task[None] | None = None
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    async def add(self, chunk: bytes) -> None:
+        """Waits while too much is on its way: a slow store holds back a fast sender. Raises what storing raised."""
+        self._chunks.append(chunk)
+        self._waiting += len(chunk)
+        while self._waiting >= PART_SIZE:
+            data = b"".join(self._chunks)
+            self._chunks, self._waiting = [data[PART_SIZE:]], len(data) - PART_SIZE
+            await self._send(data[:PART_SIZE])
+
+    async def finish(self) -> Stored:
+        rest = b"".join(self._chunks)
+        if self._upload is None:
+            self._digest.update(rest)
+            await self._store.put_bytes(self._path, rest)
+            return Stored(len(rest), self._digest.hexdigest())
+        if rest:
+            await self._send(rest)
+        tags = await asyncio.gather(*self._sending)
+        if self._hashed is not None:
+            await self._hashed
+        await self._store.finish_parts(self._path, self._upload, tags)
+        return Stored(self._size, self._digest.hexdigest())
+
+    async def drop(self) -> None:
+        """Takes back what was stored, once nothing is on its way any more: a part that comes later would stay."""
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        if self._upload is not None:
+            with suppress(Refused):
+                await self._store.drop_parts(self._path, self._upload)
+
+    async def _send(self, part: bytes) -> None:
+        if self._upload is None:
+            self._upload = await self._store.begin_parts(self._path)
+        for task in self._sending:
+            if task.done():
+                task.result()
+        await self._at_once.acquire()
+        self._size += len(part)
+        self._hashed = asyncio.create_task(self._hash(part, self._hashed))
+        self._sending.append(asyncio.create_task(self._put(len(self._sending) + 1, part, self._upload)))
+
+    async def _put(self, number: int, part: bytes, upload: str) -> str:
+        try:
+            return await self._store.put_part(self._path, upload, number, part)
+        finally:
+            self._at_once.release()
+
+    async def _hash(self, part: bytes, earlier: "asyncio.Task[None] | None") -> None:
+        if earlier is not None:
+            await earlier
+        await self._store.hash(self._digest, part)

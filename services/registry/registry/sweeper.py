@@ -18,6 +18,8 @@ from registry.store import datasets
 
 _log = get_logger("sweeper")
 _REMOVED = Counter("registry_orphans_removed_total", "Uploads removed because no data set was made of them")
+_LONGEST_UPLOAD = timedelta(days=3)
+"""Gateways keep an upload that can be resumed for a day, unless told otherwise."""
 
 
 class Sweeper:
@@ -52,4 +54,7 @@ class Sweeper:
             await self._storage.remove(orphan)
             _REMOVED.inc()
             _log.info("orphan_removed", key=orphan.key)
+        dropped = await self._storage.drop_unfinished(datetime.now(UTC) - _LONGEST_UPLOAD)
+        if dropped:
+            _log.info("unfinished_uploads_dropped", uploads=dropped)
         return len(orphans)

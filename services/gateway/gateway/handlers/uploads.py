@@ -92,11 +92,11 @@ class _Upload:
         While that is in doubt the object stays: the registry removes it later, should no data set refer to it.
         """
         try:
-            dataset = await self._deps.bus.ask(REGISTER_DATASET, registration)
-            if dataset.dataset_id != self._dataset_id:
+            entered = await self._deps.bus.ask(REGISTER_DATASET, registration)
+            if entered.dataset_id != self._dataset_id:
                 # This very content was there already, under this name.
                 await self.discard()
-            return dataset
+            return entered
         except Refused as refusal:
             if refusal.code in _UNSETTLED and (dataset := await self._entered_after_all()) is not None:
                 return dataset

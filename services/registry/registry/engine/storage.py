@@ -1,5 +1,6 @@
 """The object store as the registry uses it: files of exports, and uploads that no one entered."""
 
+from datetime import datetime
 from typing import Protocol
 
 from common.objects import ObjectInfo, ObjectStore, S3Path
@@ -22,6 +23,9 @@ class Storage(Protocol):
 
     async def remove(self, upload: Upload) -> None:
         """Removes it; one that is gone is fine."""
+
+    async def drop_unfinished(self, before: datetime) -> int:
+        """Frees uploads that began before then and were never finished; how many there were."""
 
 
 class ObjectStorage:
@@ -46,6 +50,13 @@ class ObjectStorage:
 
     async def remove(self, upload: Upload) -> None:
         await self._objects.remove(S3Path(DATASETS_BUCKET, upload.key))
+
+    async def drop_unfinished(self, before: datetime) -> int:
+        found = await self._objects.unfinished(S3Path(DATASETS_BUCKET, UPLOAD_PREFIX))
+        old = [one for one in found if one.began is not None and one.began < before]
+        for one in old:
+            await self._objects.drop_parts(one.path, one.upload)
+        return len(old)
 
 
 def _belongs(info: ObjectInfo, path: S3Path) -> bool:
