@@ -106,6 +106,32 @@ def cancel(context: typer.Context, job_id: str) -> None:
 
 
 @jobs.command()
+def pause(context: typer.Context, job_id: str) -> None:
+    """Pause a job: what trains keeps a checkpoint and stops."""
+    here = session(context)
+    here.output.show(here.client.jobs.pause(job_id), "job_id", "status")
+
+
+@jobs.command()
+def resume(context: typer.Context, job_id: str) -> None:
+    """Let a paused job go on."""
+    here = session(context)
+    here.output.show(here.client.jobs.resume(job_id), "job_id", "status")
+
+
+@jobs.command()
+def retry(
+    context: typer.Context,
+    job_id: str,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="agent.option=value, to be done otherwise")] = None,
+) -> None:
+    """Make a new job that goes on from where one ended."""
+    here = session(context)
+    accepted = here.client.jobs.retry(job_id, configs=options(set_ or []))
+    here.output.show(accepted, "job_id", "run_id", "status")
+
+
+@jobs.command()
 def wait(context: typer.Context, job_id: str, timeout: Annotated[float | None, typer.Option(min=0)] = None) -> None:
     """Wait until a job has completed."""
     here = session(context)
