@@ -40,15 +40,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="replays the plan of an earlier campaign; one is chosen without it")
     parser.add_argument("--minutes", type=float, default=10, help="how long the adversary is at work")
     parser.add_argument("--runs", type=int, help=f"runs of workflows; without it {_RUNS_PER_MINUTE} a minute")
+    parser.add_argument("--pause", type=float, default=2, help="seconds between two deeds, on average")
     parser.add_argument("--out", type=Path, default=Path("reports/chaos"))
     asked = parser.parse_args()
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(1_000_000)
     runs = asked.runs if asked.runs is not None else round(_RUNS_PER_MINUTE * asked.minutes)
-    settings = Settings(seed, asked.minutes * 60, runs)
+    settings = Settings(seed, asked.minutes * 60, runs, asked.pause)
     # The house has a log of its own; what this program's connections say of their troubles is no news.
     configure_logging("chaos", "CRITICAL")
     console = Console(width=None if sys.stdout.isatty() else 150)
-    console.print(f"Seed {seed}", highlight=False)
+    again = f"--seed {seed} --minutes {asked.minutes:g} --runs {runs} --pause {asked.pause:g}"
+    console.print(f"Seed {seed}; again: python -m tests.chaos {again}", highlight=False)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         house = House(Path(folder), Fleet())
         with timed(console, "Starting servers and services"):
@@ -60,7 +62,7 @@ def main() -> int:
         report = write(outcome, asked.out, Path(folder) / LOG_FILE)
     show_outcome(console, outcome)
     verdict = "FAILED" if outcome.complaints else "PASSED"
-    console.print(f"{verdict}; what was done when is in {report}. Seed {seed}", highlight=False)
+    console.print(f"{verdict}; what was done when is in {report}. Seed {seed}; again: {again}", highlight=False)
     return 1 if outcome.complaints else 0
 
 
