@@ -10,7 +10,7 @@ import asyncio
 import random
 import sys
 import tempfile
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -52,13 +52,10 @@ def main() -> int:
     again = f"--seed {seed} --minutes {asked.minutes:g} --runs {runs} --pause {asked.pause:g}"
     console.print(f"Seed {seed}; again: python -m tests.chaos {again}", highlight=False)
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        house = House(Path(folder), Fleet())
-        with timed(console, "Starting servers and services"):
-            house.__enter__()
-        try:
+        with ExitStack() as stack:
+            with timed(console, "Starting servers and services"):
+                house = stack.enter_context(House(Path(folder), Fleet()))
             outcome = asyncio.run(_campaign(house, settings, console))
-        finally:
-            house.__exit__(None, None, None)
         report = write(outcome, asked.out, Path(folder) / LOG_FILE)
     show_outcome(console, outcome)
     verdict = "FAILED" if outcome.complaints else "PASSED"
