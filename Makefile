@@ -9,7 +9,7 @@ WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-vllm test-llama-cpp test-only lint format sdk sdk-js bench bench-gateway bench-workflows bench-burst fuzz soak chaos lock clean
+.PHONY: help setup run demo test test-vllm test-llama-cpp test-only lint format sdk sdk-js bench bench-gateway bench-workflows bench-training kill-training bench-burst fuzz soak chaos lock clean
 
 help: ## list these habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,12 @@ bench-gateway: $(READY) $(VENV)-litellm $(VENV)-tensorzero ## measure beside oth
 bench-workflows: $(READY) $(VENV)-dbos ## measure durable runs beside DBOS Transact on the same Postgres, in one run
 	@$(BIN)/python -m tests.bench.workflows --dbos $(VENV)-dbos $(ARGS)
 
+bench-training: $(READY) $(VENV)-trl ## measure our trainer beside TRL's SFTTrainer, in one run (some minutes)
+	@$(BIN)/python -m tests.bench.training --trl $(VENV)-trl $(ARGS)
+
+kill-training: $(READY) ## kill the trainer at ten random moments of a job and compare with one left in peace
+	@$(BIN)/python -m tests.bench.training.kills $(ARGS)
+
 bench-burst: $(READY) ## measure 10,000 runs at once over the whole path, and how soon cancelling takes effect
 	@$(BIN)/python -m tests.bench.workflows.burst $(ARGS)
 
@@ -85,6 +91,19 @@ $(VENV)-%: requirements/bench-%.txt
 
 chaos: $(READY) ## kill, stop and restart parts under workflow runs for MINUTES=10; SEED=7 replays a plan
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+# PyTorch's build for CPUs comes from where vLLM's does.
+$(VENV)-trl: requirements/bench-trl.txt
+	@rm -rf $@ && $(PYTHON) -m venv $@
+	@echo "Installing TRL into $@ (once) ..."
+	@pip="$@/bin/python -m pip install --quiet --disable-pip-version-check"; \
+	torch=$$(grep '^torch==' $<); \
+	{ if nvidia-smi --list-gpus > /dev/null 2>&1; then \
+	  $$pip "$${torch%+cpu}" liger-kernel; \
+	else \
+	  $$pip $$torch 2> /dev/null || $$pip --index-url https://download.pytorch.org/whl/cpu $$torch; \
+	fi && grep -v '^torch==' $< | $$pip -r /dev/stdin; } || { rm -rf $@; exit 1; }
+	@touch $@
 
 fuzz: $(READY) ## send the API requests made up from its own description, for MINUTES=10
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)

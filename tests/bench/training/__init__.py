@@ -1,0 +1,1 @@
+"""Our trainer beside TRL's."""
