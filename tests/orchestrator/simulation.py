@@ -42,6 +42,7 @@ POLICY = Policy(
     action_timeout=60,
 )
 _OPEN: frozenset[StepStatus] = frozenset({"waiting", "ready", "paused", "running"})
+_LEFT_OVER: dict[RunStatus, StepStatus] = {"failed": "skipped", "cancelled": "cancelled"}
 _BAD_ENDS: frozenset[StepStatus] = frozenset({"failed", "cancelled", "skipped"})
 _RESULTS = {
     "failed": StepFailed(code=RefusalCode.UNAVAILABLE, message="later", retryable=True),
@@ -267,9 +268,23 @@ class Store:
                 raise Broken(f"{before.name} has {before.status} and becomes {step.status}")
             self.steps[step.position] = step
         run = self.run
-        still_open = {position: step for position, step in self.steps.items() if step.status in _OPEN}
+        if status in _LEFT_OVER:
+            self._end_left_over(_LEFT_OVER[status])
+        still_open = {position: step for position, step in self.steps.items() if self._is_looked_at(step)}
         self.run = Run(run.id, run.run_id, run.kind, run.owner, status, still_open, paused)
         self._check()
+
+    def _is_looked_at(self, step: Step) -> bool:
+        """Whether the machine is shown the step: of parts that wait for room, only the next one."""
+        if step.status != "waiting" or step.part_of is None:
+            return step.status in _OPEN
+        line = (part.position for part in self.steps.values() if part.part_of == step.part_of)
+        return step.position == min(position for position in line if self.steps[position].status == "waiting")
+
+    def _end_left_over(self, status: StepStatus) -> None:
+        for position, step in self.steps.items():
+            if step.part_of is not None and step.status == "waiting":
+                self.steps[position] = replace(step, status=status)
 
     def _check(self) -> None:
         run, steps = self.run, self.steps

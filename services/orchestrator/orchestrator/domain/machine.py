@@ -90,7 +90,8 @@ class NewStep:
 
 @dataclass(frozen=True)
 class Run:
-    """A run with those of its `steps` that have not ended, by position. `number` is document C's id of a workflow's,
+    """A run with those of its `steps` that have not ended, by position. Of the parts that wait for room it need have
+    only the next one of each step: the others just end with the run. `number` is document C's id of a workflow's,
     `trigger` what started it."""
 
     id: int

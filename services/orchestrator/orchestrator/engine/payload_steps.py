@@ -16,7 +16,7 @@ from contracts.workflows import ForEachSnapshot, PayloadSnapshot
 from orchestrator.deps import Deps
 from orchestrator.domain.records import Claim
 from orchestrator.domain.workflows.conditions import holds
-from orchestrator.domain.workflows.fanout import items, join, parts
+from orchestrator.domain.workflows.fanout import check_room, items, join, parts
 from orchestrator.domain.workflows.questions import question
 from orchestrator.domain.workflows.rendering import render, variables, with_defaults
 from orchestrator.domain.workflows.responses import Answer, is_skipped, joined, output, output_of_item, skipped
@@ -92,6 +92,8 @@ class _PayloadStep:
             return output(self.position, self.payload, await self.answer())
         if not (listed := items(self.list_of(source))):
             return joined(self.position, self.payload, [])
+        async with self.deps.database.connection() as connection:
+            check_room(await steps.count_parts(connection, self.claim.run), len(listed))
         new = parts(self.position, self.payload, listed, self.claim.kept_parts or [])
         return Split(new, self.payload.items_at_once)
 

@@ -55,9 +55,20 @@ _RUNS = """
 """
 _WAIT, _SKIP = "", " SKIP LOCKED"
 
+# Of the parts of a step that wait for room, those right behind one that does not: a list may have a thousand, and
+# nothing is decided about the others but that they end with their run, which `transitions` sees to.
 _OPEN_STEPS = f"""
     SELECT run, {_STEP}
-    FROM steps WHERE run = ANY ($1::bigint[]) AND status IN ('waiting', 'ready', 'paused', 'running')
+    FROM steps WHERE run = ANY ($1::bigint[]) AND (
+        status IN ('ready', 'paused', 'running')
+        OR status = 'waiting' AND (
+            part_of IS NULL
+            OR NOT EXISTS (
+                SELECT FROM steps AS before WHERE before.run = steps.run AND before.position = steps.position - 1
+                    AND before.part_of = steps.part_of AND before.status = 'waiting'
+            )
+        )
+    )
     ORDER BY id FOR UPDATE
 """  # noqa: S608 - constants
 

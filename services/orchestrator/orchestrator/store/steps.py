@@ -152,6 +152,13 @@ async def parts(connection: Connection, step_id: int) -> list[PartRecord]:
     return [PartRecord(**row) for row in await connection.fetch(_PARTS, step_id)]
 
 
+async def count_parts(connection: Connection, run: int) -> int:
+    """How many parts the run's steps have been split into."""
+    sql = "SELECT count(*) FROM steps WHERE run = $1 AND part_of IS NOT NULL"
+    count: int = await connection.fetchval(sql, run)
+    return count
+
+
 async def hint_again(connection: Connection, *, limit: int, pause: float) -> list[Hint]:
     """Ready steps about which another hint is due, now counted as sent."""
     rows = await connection.fetch(_HINT_AGAIN, limit, pause)

@@ -9,7 +9,8 @@ from orchestrator.domain.machine import Transition
 from orchestrator.domain.policy import Policy
 
 # All of it in one question, since each costs a wait. Steps that become ready go to the end of their owner's line, in
-# the order in which they are given; those that still run in a run that ends are given the time to stop.
+# the order in which they are given. In a run that ends, those that still run are given the time to stop, and parts that
+# nobody looked at (`runs._OPEN_STEPS`) end as all do that had not started.
 _RECORD = """
     WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
     changed AS MATERIALIZED (
@@ -33,6 +34,13 @@ _RECORD = """
         UPDATE steps SET deadline = least(deadline, grace.ends), lease_until = least(lease_until, grace.ends)
         FROM (SELECT now + make_interval(secs => $16) AS ends FROM clock) AS grace
         WHERE run = ANY ($13::bigint[]) AND steps.status = 'running' AND steps.id <> ALL ($1::bigint[])
+    ),
+    left_over AS (
+        UPDATE steps SET
+            status = CASE given.status WHEN 'failed' THEN 'skipped' ELSE 'cancelled' END, finished_at = clock.now
+        FROM clock, unnest($13::bigint[], $14::text[]) AS given (run, status)
+        WHERE steps.run = given.run AND part_of IS NOT NULL AND steps.status = 'waiting'
+            AND steps.id <> ALL ($1::bigint[])
     )
     UPDATE steps SET
         status = changed.status,

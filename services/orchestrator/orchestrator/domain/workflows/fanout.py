@@ -14,6 +14,7 @@ from orchestrator.domain.records import PartRecord
 from orchestrator.domain.storable import mended
 from orchestrator.domain.workflows.responses import joined, kept
 
+_MOST_OF_RUN = 10_000
 KeptItem = dict[str, Any]
 """An item's text and output, as a run that repeats another takes them over."""
 
@@ -30,6 +31,13 @@ def items(value: Any) -> list[str]:
         raise Refused(RefusalCode.INVALID, f"for_each was given {len(found)} items; {MOST_PARTS} are allowed")
     # JSON that a model has written may hold what no column can.
     return [mended(item) for item in found]
+
+
+def check_room(so_far: int, more: int) -> None:
+    """Raises `Refused(INVALID)` when the payloads of a run would have more items together than are done."""
+    if so_far + more > _MOST_OF_RUN:
+        message = f"The payloads of the run have {so_far + more} items together; {_MOST_OF_RUN} are allowed"
+        raise Refused(RefusalCode.INVALID, message)
 
 
 def parts(position: int, payload: PayloadSnapshot, listed: Sequence[str], taken_over: Sequence[KeptItem]) -> list[Part]:
