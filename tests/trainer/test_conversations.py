@@ -105,3 +105,15 @@ def test_a_question_at_the_end_that_nobody_answered_is_cut() -> None:
 )
 def test_a_chat_that_is_none_is_left_out(text: str | None) -> None:
     assert read_row({"messages": text}, {"messages": "messages"}, clean) is None
+
+
+def test_usual_names_of_columns_need_no_mapping() -> None:
+    columns = ["question", "prompt", "answer", "note"]
+    assert fields_of("alpaca", columns, {}) == {"instruction": "question", "output": "answer"}
+    assert fields_of("alpaca", ["instruction", "question", "output"], {}) == {
+        "instruction": "instruction",
+        "output": "output",
+    }
+    # Who maps one maps the other: a guess beside it may be another column than was meant.
+    with pytest.raises(Refused):
+        fields_of("alpaca", columns, {"output": "note"})

@@ -13,6 +13,11 @@ Row = Mapping[str, str | None]
 
 REQUIRED_FIELDS = ("instruction", "output")
 OPTIONAL_FIELDS = ("input", "system", "rejected")
+_USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
+    "instruction": ("question", "prompt", "query"),
+    "output": ("answer", "response", "completion", "chosen"),
+}
+"""What else columns are called that hold the required fields."""
 INPUT_HEADING = "\n\n### Input:\n"
 """Between an instruction and its input, as Alpaca writes it."""
 
@@ -48,12 +53,23 @@ Conversation = tuple[Turn, ...]
 def fields_of(template: Template, columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
     """Which column each field of the template is read from; a field that is not mapped takes the column of its name.
 
-    Raises `Refused(CONFIG_INVALID)` that names the columns, when the mapping and the data do not fit together.
+    Where neither question nor answer is mapped, they take columns of other names that are usual for them. Raises
+    `Refused(CONFIG_INVALID)` that names the columns, when the mapping and the data do not fit together.
     """
     conversation = conversation_fields(template, columns, mapping)
     if conversation:
         return resolve(columns, mapping, required=conversation, optional=())
+    if mapping.keys().isdisjoint(REQUIRED_FIELDS):
+        mapping = {**_usual_columns(columns), **mapping}
     return resolve(columns, mapping, required=REQUIRED_FIELDS, optional=OPTIONAL_FIELDS)
+
+
+def _usual_columns(columns: Sequence[str]) -> dict[str, str]:
+    return {
+        field: next(name for name in names if name in columns)
+        for field, names in _USUAL_NAMES.items()
+        if field not in columns and not {*names}.isdisjoint(columns)
+    }
 
 
 def conversation_fields(template: Template, columns: Sequence[str], mapping: Mapping[str, str]) -> tuple[str, ...]:
