@@ -69,9 +69,9 @@ def test_models_of_a_sweep_are_ranked_and_what_follows_takes_the_best(
     place = S3Path.parse(swept[1].model_path) / "adapter_model.safetensors"
     assert weights == hashlib.sha256(objects.get_bytes(place)).hexdigest()
     step = make_step("RegistrationAgent", {}, [exported, compared, *swept])
-    request = registration_of(step, RegistrationConfig(aliases=["production"], tags=["swept"], deploy=False))
+    request = registration_of(step, RegistrationConfig(aliases=["production"], tags=["swept"]))
     assert request.training_config["learning_rate"] == 1e-2
-    assert (request.aliases, request.tags, request.deploy) == (["production"], ["swept"], False)
+    assert (request.aliases, request.tags, request.deploy) == (["production"], ["swept"], True)
     assert [link.kind for link in request.lineage] == ["export", "training", "preprocessing", "dataset"]
     assert request.lineage[1].path == swept[1].model_path
 

@@ -86,6 +86,12 @@ class RegistrationConfig(Message):
     aliases: list[AliasName] = Field(default=[], max_length=10)
     deploy: bool = True
 
+    @model_validator(mode="after")
+    def _aliases_are_served(self) -> Self:
+        if self.aliases and not self.deploy:
+            raise ValueError("an alias names a model that is served: leave out deploy, or aliases")
+        return self
+
 
 class Sample(Message):
     """One held-out question with the reference, the base model's answer and the trained model's."""

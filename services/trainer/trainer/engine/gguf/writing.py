@@ -1,4 +1,4 @@
-"""Writes a model as GGUF, one tensor at a time: memory holds the largest tensor, whatever the size of the model."""
+"""Writes a model as GGUF, one tensor at a time: memory holds the largest as it is written, and never the model."""
 
 import math
 from collections.abc import Iterator
@@ -47,6 +47,8 @@ _FILE_TYPES: dict[GgufType, LlamaFileType] = {
 }
 _COARSE: tuple[GgufType, ...] = ("Q4_0", "Q4_1", "Q5_0", "Q5_1")
 _ROPE_FACTORS = "rope_freqs.weight"
+_PIECE = 1 << 24
+"""Numbers of a tensor that are converted at once."""
 
 
 @dataclass(frozen=True)
@@ -174,8 +176,14 @@ def _data(tensors: list[_Tensor]) -> Iterator[Array]:
         for tensor in tensors:
             if tensor.file not in opened:
                 opened[tensor.file] = stack.enter_context(safe_open(tensor.file, framework="pt"))
-            data = opened[tensor.file].get_tensor(tensor.source).float().numpy()
-            yield quantize(_in_pairs(data, tensor.heads) if tensor.heads else data, tensor.type)
+            weights = opened[tensor.file].get_slice(tensor.source)
+            if tensor.heads:
+                yield quantize(_in_pairs(weights[:].float().numpy(), tensor.heads), tensor.type)
+            else:
+                # Rows are rounded by themselves, so an embedding need not be there in 32 bits as a whole.
+                rows = max(1, _PIECE // math.prod(tensor.shape[1:]))
+                starts = range(0, tensor.shape[0], rows)
+                yield np.concatenate([quantize(weights[at : at + rows].float().numpy(), tensor.type) for at in starts])
 
 
 def _in_pairs(data: Array, heads: int) -> Array:
