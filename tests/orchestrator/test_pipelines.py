@@ -116,10 +116,13 @@ def test_what_an_agent_works_on_may_come_long_before_it() -> None:
     assert names[-1] == "registration"
 
 
-def test_gguf_is_refused() -> None:
-    refused = refusal(DATASET, PREPROCESSING, TRAINING, node("ExportAgent", formats=["adapter", "gguf"]))
-    assert refused.code is RefusalCode.CONFIG_INVALID
-    assert "gguf is not supported yet" in refused.message
+def test_gguf_is_exported_in_the_types_that_there_are() -> None:
+    formats = ["adapter", "gguf"]
+    asked = node("ExportAgent", formats=formats, quantization=["F16", "q8_0"])
+    assert planned(DATASET, PREPROCESSING, TRAINING, asked).steps[-1].config["quantization"] == ["F16", "Q8_0"]
+    refused = refusal(DATASET, PREPROCESSING, TRAINING, node("ExportAgent", formats=formats, quantization="Q6_K"))
+    assert refused.code is RefusalCode.INVALID
+    assert refused.metadata["errors"][0]["field"] == "quantization.0"
 
 
 def test_defaults_of_the_job_fill_what_its_agents_leave_open() -> None:

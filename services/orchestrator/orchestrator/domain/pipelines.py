@@ -13,7 +13,6 @@ from contracts.pipeline import (
     AGENT_CONFIGS,
     AgentConfig,
     DatasetConfig,
-    ExportConfig,
     GlobalConfig,
     Node,
     PipelineConfig,
@@ -146,10 +145,6 @@ def _checked(node: Node) -> AgentConfig:
 
 
 def _with_defaults(node: Node, config: AgentConfig, defaults: GlobalConfig) -> AgentConfig:
-    if isinstance(config, ExportConfig) and "gguf" in config.formats:
-        raise _misfit(
-            node, f"The {node.agent_class} {node.agent_name!r} can write adapter and merged; gguf is not supported yet"
-        )
     if isinstance(config, DatasetConfig):
         return _with_source(node, config, defaults.dataset_id)
     if isinstance(config, PreprocessingConfig) and config.base_model is None:
