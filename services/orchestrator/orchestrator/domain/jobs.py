@@ -99,15 +99,22 @@ def no_such_job(job_id: str) -> Refused:
 
 def check_same(record: JobRecord, submission: Submission) -> None:
     """Raises `Refused(CONFLICT)` unless `record`, of the same run id or key, is what `submission` asks for."""
-    # As they are read: what an earlier version wrote lacks fields that have been added since.
-    earlier, asked = (PipelineConfig.model_validate(one.definition) for one in (record, submission))
-    if record.owner == submission.owner and earlier == asked:
+    if record.owner == submission.owner and _reads_as(record.definition, submission.definition):
         return
     if record.run_id == submission.run_id:
         message = f"There already is another run {record.run_id!r}: choose another run_id, or none"
         raise Refused(RefusalCode.CONFLICT, message, {"run_id": record.run_id})
     message = "This idempotency key has been used for another job"
     raise Refused(RefusalCode.CONFLICT, message, {"idempotency_key": submission.idempotency_key})
+
+
+def _reads_as(kept: dict[str, Any], asked: dict[str, Any]) -> bool:
+    """Whether both say the same: what an earlier version wrote lacks fields that have been added since."""
+    try:
+        return PipelineConfig.model_validate(kept) == PipelineConfig.model_validate(asked)
+    except ValidationError:
+        # A run of another kind.
+        return False
 
 
 def accepted(record: JobRecord) -> JobAccepted:
