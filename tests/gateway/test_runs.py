@@ -28,7 +28,14 @@ NUMBERS = {"tokens": 150, "promptTokens": 50, "completionTokens": 100, "duration
 def run(number: int = 1) -> WorkflowRunWithInputs:
     metadata = RunMetadata(**METADATA, workflow_version=1, completed_payloads=2, awaiting_approval=[])
     return WorkflowRunWithInputs(
-        **{**RUN, "id": number}, error=None, parent_run_id=None, trigger="api", trigger_id=None, metadata=metadata, inputs={"topic": "rivers"}, items=[]
+        **{**RUN, "id": number},
+        error=None,
+        parent_run_id=None,
+        trigger="api",
+        trigger_id=None,
+        metadata=metadata,
+        inputs={"topic": "rivers"},
+        items=[],
     )
 
 

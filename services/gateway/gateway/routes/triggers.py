@@ -92,8 +92,8 @@ TRIGGERS = (
         description=(
             "Starts a run, and answers at once. The body is JSON or a form, of at most 1 MiB: of an object, the inputs"
             " that the workflow declares are taken, all of them where it declares none; a declared input `body`, and"
-            " anything but an object, is the whole. A delivery that comes again under the same `Idempotency-Key`, `Webhook-Id`"
-            " or `X-GitHub-Delivery` starts nothing more."
+            " anything but an object, is the whole. A delivery that comes again under the same `Idempotency-Key`,"
+            " `Webhook-Id` or `X-GitHub-Delivery` starts nothing more."
         ),
         role=None,
         request=CallWebhook,
