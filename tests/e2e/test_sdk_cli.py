@@ -50,7 +50,7 @@ def test_a_login_is_checked_and_kept_for_its_owner_alone(command: Ran, tmp_path:
     assert json.loads(kept.read_text())["key"] == platform.admin_key, "a wrong key replaces nothing"
     command("logout")
     assert not kept.exists()
-    command("jobs", "list", exit_=Exit.NOT_ALLOWED)
+    command("--url", platform.url, "jobs", "list", exit_=Exit.NOT_ALLOWED)
 
 
 def test_a_kept_key_is_shown_to_its_own_platform_alone(command: Ran, platform: Platform) -> None:
@@ -85,7 +85,7 @@ def test_models_are_asked_and_what_it_cost_is_told(command: Ran) -> None:
 
 def test_actions_and_workflows_run(command: Ran, platform: Platform) -> None:
     assert "Summary" in command("actions", "list")
-    assert "simulated" in command("actions", "run", "1", "idea_seed=castles")
+    assert "Simulated" in command("actions", "run", "1", "idea_seed=castles")
     with Client(platform.url, platform.admin_key) as client:
         port = next(each.port for each in client.instances.list() if each.name.startswith("Simulated"))
         block = client.blocks.create(title="Prompted", content="Name a {thing}.")

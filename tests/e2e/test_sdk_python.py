@@ -165,7 +165,7 @@ def test_jobs_that_there_are_not_cannot_be_got_and_bad_ones_not_submitted(sdk: C
 
 
 def test_prompts_and_actions_are_made_executed_and_remembered(sdk: Client) -> None:
-    prompt = sdk.prompts.create(name="Headline", content="Write a headline about {topic}.")
+    prompt = sdk.prompts.create(name=f"Headline {uuid.uuid4().hex[:6]}", content="Write a headline about {topic}.")
     assert prompt.variables == ["topic"]
     assert sdk.prompts.update(prompt.id, content="Write a short headline about {topic}.").version == 2
     assert [version.version for version in sdk.prompts.versions(prompt.id)] == [2, 1]
@@ -355,7 +355,7 @@ def test_keys_users_usage_and_the_platform(sdk: Client, platform: Platform) -> N
 
 
 def test_lists_in_pages_are_read_to_their_end(sdk: Client) -> None:
-    prompt = sdk.prompts.create(name="Many", content="0")
+    prompt = sdk.prompts.create(name=f"Many {uuid.uuid4().hex[:6]}", content="0")
     for number in range(1, 104):
         sdk.prompts.update(prompt.id, content=str(number))
     assert [version.content for version in sdk.prompts.versions(prompt.id)] == [str(n) for n in range(103, -1, -1)]

@@ -9,7 +9,7 @@ const hello = [{ role: "user", content: "Hello" }];
 const unique = crypto.randomUUID().slice(0, 8);
 
 // Prompts and actions.
-const prompt = await client.prompts.create({ name: "Headline", content: "About {the_topic}." });
+const prompt = await client.prompts.create({ name: `Headline ${unique}`, content: "About {the_topic}." });
 assert.deepEqual(prompt.variables, ["the_topic"]);
 const action = await client.actions.create({ fieldName: "headline", promptTemplateId: prompt.id, llmModel: "simulated-small", maxTokens: 8 });
 const run = await client.actions.execute(action.id, { the_topic: "castles" });
