@@ -184,10 +184,7 @@ async def test_a_job_that_trains_is_adjusted_paused_resumed_cancelled_and_gone_o
         "base_model": base_model,
         "run_id": run_id,
         "configs": {
-            "preprocessing": {
-                "template_mapping": {"instruction": "question", "output": "answer"},
-                "max_seq_length": 128,
-            },
+            "preprocessing": {"max_seq_length": 128},
             # Far longer than anyone waits.
             "training": {"max_steps": 5000, "logging_steps": 1, "save_steps": 1000, "seed": uuid.uuid4().int % 1000},
             "evaluation": {"generate_samples": 0, "max_rows": 8},
@@ -234,7 +231,31 @@ async def test_a_job_that_trains_is_adjusted_paused_resumed_cancelled_and_gone_o
     assert hashlib.sha256((tmp_path / "weights").read_bytes()).hexdigest() == weights["sha256"]
 
 
+async def test_a_sweep_registers_the_best_of_what_it_trained(caller: Caller, base_model: str, small_csv: Path) -> None:
+    submission = {
+        "template": "sweep",
+        "dataset_id": await caller.upload_dataset(small_csv),
+        "base_model": base_model,
+        "sweep": {"training": {"learning_rate": [1e-6, 3e-3]}},
+        "configs": {
+            "preprocessing": {"max_seq_length": 128},
+            "training": {"max_steps": 8, "logging_steps": 1, "seed": uuid.uuid4().int % 1000},
+            "comparison": {"generation_rows": 0, "max_rows": 16},
+        },
+    }
+    accepted = await caller.post("/api/v1/jobs", submission)
+    job = await caller.job_when(accepted["job_id"])
+    assert job["status"] == "completed", job["error"]
+    assert {step["agent_name"]: step["sweep"] for step in job["steps"]}["training-2"] == {"learning_rate": 3e-3}
+    best = job["result"]["comparison"]["best_model_path"]
+    assert best == job["result"]["training-2"]["model_path"]
+    models = (await caller.get("/api/v1/models?limit=100"))["models"]
+    assert [model["model_id"] for model in models if model["run_id"] == job["run_id"]] == [job["model_id"]]
+    series = (await caller.get(f"/api/v1/logs/metrics/{job['run_id']}"))["series"]
+    assert {"training-1", "training-2"} <= {one["agent_name"] for one in series}
+
+
 async def test_the_usual_jobs_are_listed(caller: Caller) -> None:
     templates = {one["template"]: one for one in (await caller.get("/api/v1/job-templates"))["templates"]}
-    assert {"finetune", "prepare", "validate"} <= set(templates)
+    assert {"finetune", "sweep", "evaluate", "export", "prepare", "validate"} <= set(templates)
     assert templates["finetune"]["required"] == ["dataset_id", "base_model"]
