@@ -1,6 +1,7 @@
 """What calls are made of, without any network: events, retries, streams that are taken up again, files."""
 
 import json
+from base64 import b64decode
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -27,9 +28,10 @@ from llm_platform.core.effects import (
     resume,
 )
 from llm_platform.core.following import follow, watch
+from llm_platform.core.resumable import send
 from llm_platform.core.retrying import IDEMPOTENCY_HEADER, Retries, exchange
 from llm_platform.core.server_sent import EventReader
-from llm_platform.core.transfers import fetch, unpack
+from llm_platform.core.transfers import Source, fetch, unpack
 
 LOST = errors.ConnectionFailed("lost")
 UNREACHED = errors.NotSent("unreached")
@@ -267,3 +269,48 @@ def test_an_archive_that_would_leave_its_folder_is_refused(tmp_path: Path) -> No
     with pytest.raises(errors.UnexpectedAnswer):
         unpack(archive, tmp_path / "into")
     assert not (tmp_path.parent / "escaped").exists()
+
+
+def test_a_large_upload_goes_on_at_the_byte_where_it_broke_off(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"0123456789")
+    through: list[tuple[int, int | None]] = []
+    source = Source(tmp_path / "rows.csv", "r\u00f6ws.csv", lambda done, total: through.append((done, total)))
+    state = b'{"upload_id": "u1", "offset": %d, "status": "receiving"}'
+    conflict = Answer(409, {}, b'{"error": "CONFLICT", "message": "7 bytes are there", "metadata": {}}')
+    entered = Answer(204, {"location": "/api/v1/datasets/ds_1"})
+    world = World(
+        send=[
+            Answer(201, {}, state % 0),
+            LOST,
+            Answer(200, {}, state % 4),
+            conflict,
+            Answer(200, {}, state % 7),
+            entered,
+        ]
+    )
+    assert world.run(send(source, {"format": "csv"}, Retries()))[1] == "ds_1"
+    patches = [effect.request for effect in world.of(Send) if effect.request.method == "PATCH"]
+    assert [patch.headers["Upload-Offset"] for patch in patches] == ["0", "4", "7"]
+    assert b"".join(patches[-1].body.content()) == b"789"  # type: ignore[union-attr, operator]
+    assert patches[-1].body is not None
+    assert patches[-1].body.length == 3
+    assert through == [(10, 10)]
+    metadata = world.of(Send)[0].request.headers["Upload-Metadata"]
+    assert [b64decode(pair.split()[1]).decode() for pair in metadata.split(",")] == ["r\u00f6ws.csv", "csv"]
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [(b'"dataset_id": "ds_2"', "ds_2"), (b'"error": "line 3 has 2 fields"', "line 3 has 2 fields")],
+)
+def test_of_an_upload_whose_last_answer_was_lost_the_outcome_is_asked(
+    told: bytes, expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"0123456789")
+    state = b'{"upload_id": "u1", "offset": 10, %s}'
+    world = World(send=[Answer(201, {}, b'{"upload_id": "u1", "offset": 0}'), LOST, Answer(200, {}, state % told)])
+    try:
+        outcome = world.run(send(Source(tmp_path / "rows.csv", "rows.csv"), {}, Retries()))[1]
+    except errors.InvalidRequest as error:
+        outcome = error.message
+    assert outcome == expected

@@ -8,6 +8,9 @@ import { fromWire, snakeCase } from "../naming.js";
 import type * as A from "../schemas/answers.js";
 import type * as R from "../schemas/requests.js";
 import { watch } from "../socket.js";
+import { sendLarge } from "../uploads.js";
+
+const LARGE = 8 * 1024 * 1024;
 
 type Limited<Q> = Q & { limit?: number };
 
@@ -22,16 +25,26 @@ export class Datasets {
     const blob = typeof file === "string" ? await openedInNode(file) : file;
     const given = typeof file === "string" ? file.split(/[\\/]/).pop() : (file as Partial<File>).name;
     const name = (options.filename ?? given ?? "upload").replace(/"/g, "%22").replace(/[\r\n]/g, " ");
+    const dataset = (blob.size >= LARGE ? await this.#sendLarge(blob, name, options.format) : null) ?? (await this.#send(blob, name, options.format));
+    if (dataset.sizeBytes !== blob.size) throw new ConnectionFailed(`${name} arrived as something else`);
+    return dataset;
+  }
+
+  async #sendLarge(blob: Blob, name: string, format?: string): Promise<A.Dataset | null> {
+    const datasetId = await sendLarge(this.http, blob, name, format);
+    return datasetId === null ? null : this.get(datasetId);
+  }
+
+  /** In one go, and again where that breaks. */
+  async #send(blob: Blob, name: string, chosen?: string): Promise<A.Dataset> {
     const boundary = crypto.randomUUID();
-    const format = options.format
-      ? `--${boundary}\r\nContent-Disposition: form-data; name="format"\r\n\r\n${options.format}\r\n`
+    const format = chosen
+      ? `--${boundary}\r\nContent-Disposition: form-data; name="format"\r\n\r\n${chosen}\r\n`
       : "";
     const head = `${format}--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\nContent-Type: application/octet-stream\r\n\r\n`;
     const body = new Blob([head, blob, `\r\n--${boundary}--\r\n`]);
     const headers = { "Content-Type": `multipart/form-data; boundary=${boundary}` };
-    const dataset = await this.http.json<A.Dataset>("POST", "/api/v1/datasets/upload", "Dataset", { body, headers, once: true });
-    if (dataset.sizeBytes !== blob.size) throw new ConnectionFailed(`${name} arrived as something else`);
-    return dataset;
+    return this.http.json<A.Dataset>("POST", "/api/v1/datasets/upload", "Dataset", { body, headers, once: true });
   }
 
   list(query: Limited<R.DatasetsQuery> = {}): AsyncGenerator<A.Dataset> {

@@ -23,7 +23,7 @@ Progress = Callable[[int, int | None], None]
 """Told the bytes that are through, and how many there are in all, None if nobody knows."""
 FileName = str | os.PathLike[str]
 
-_PIECE = 256 * 1024
+PIECE = 256 * 1024
 _SILENCE = 120.0
 
 
@@ -53,7 +53,7 @@ class Source:
     def _read(self, size: int) -> Iterator[bytes]:
         digest, sent = hashlib.sha256(), 0
         with self.path.open("rb") as reader:
-            while piece := reader.read(_PIECE):
+            while piece := reader.read(PIECE):
                 yield piece
                 digest.update(piece)
                 sent += len(piece)
@@ -209,7 +209,7 @@ def _files(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
 def _copied(reader: IO[bytes], writer: IO[bytes] | None) -> str:
     """The SHA-256 of what is read, and written if there is a place for it."""
     digest = hashlib.sha256()
-    while piece := reader.read(_PIECE):
+    while piece := reader.read(PIECE):
         if writer is not None:
             writer.write(piece)
         digest.update(piece)

@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Unpack
 
+from llm_platform.core import resumable
 from llm_platform.core.binding import Family, R, flow, operation
 from llm_platform.core.effects import Flow, Request, Steps
 from llm_platform.core.requests import at, read
 from llm_platform.core.retrying import exchange
 from llm_platform.core.transfers import FileName, Progress, Source
-from llm_platform.errors import ChecksumMismatch
+from llm_platform.errors import ApiError, ChecksumMismatch
 from llm_platform.schemas import answers, requests
 
 _BASE = "/api/v1/datasets"
+_LARGE = 8 * 1024 * 1024
 
 
 class Datasets(Family[R]):
@@ -28,16 +30,30 @@ class Datasets(Family[R]):
     ) -> Steps[answers.Dataset]:
         """Uploads a file (CSV, TSV, JSON, JSONL, Parquet or TXT), and has it checked and summed up.
 
-        Its SHA-256 is compared with that of what arrived: raises `ChecksumMismatch`. The same content under the same
-        name is one data set, so what was cut off may be sent again.
+        A large one goes on where a connection broke; a small one is sent again, since the same content under the same
+        name is one data set. Its SHA-256 is compared with that of what arrived: raises `ChecksumMismatch`.
         """
         source = Source(Path(file), filename or Path(file).name, progress)
-        body = source.form({} if format is None else {"format": format})
-        request = Request("POST", _BASE + "/upload", body=body, once=True)
-        dataset = read((yield from exchange(request, self._runner.retries)).body, answers.Dataset)
+        fields = {} if format is None else {"format": format}
+        dataset = yield from self._sent(source, fields)
         if dataset.sha256 != source.sha256:
             raise ChecksumMismatch(f"{source.name} arrived as something else: {dataset.dataset_id} must not be used")
         return dataset
+
+    def _sent(self, source: Source, fields: dict[str, str]) -> Steps[answers.Dataset]:
+        """A small file in one go, again where that breaks; a large one piece by piece."""
+        retries = self._runner.retries
+        if source.path.stat().st_size >= _LARGE:
+            try:
+                dataset_id = yield from resumable.send(source, fields, retries)
+            except ApiError as error:
+                if not resumable.is_unknown(error):
+                    raise
+            else:
+                source.sha256 = yield from resumable.digest_of(source)
+                return (yield from self._get(at(_BASE, dataset_id), answers.Dataset))
+        request = Request("POST", _BASE + "/upload", body=source.form(fields), once=True)
+        return read((yield from exchange(request, retries)).body, answers.Dataset)
 
     @flow
     def list(self, *, limit: int | None = None, **filters: Unpack[requests.DatasetsQuery]) -> Flow[answers.Dataset]:
