@@ -14,6 +14,9 @@ from pathlib import Path
 import orjson
 import polars as pl
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from common.bus import Bus, Handlers
 from common.database import Database
@@ -23,6 +26,7 @@ from common.settings import ServiceSettings
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import FIND_JOBS_OF_DATASET, FindJobsOfDataset, JobOfDataset, JobsOfDataset
 from contracts.registry import (
+    COUNT_TOKENS,
     DELETE_DATASET,
     GET_DATASET,
     GET_DATASET_LINEAGE,
@@ -30,6 +34,7 @@ from contracts.registry import (
     PREVIEW_DATASET,
     REGISTER_DATASET,
     REGISTER_MODEL,
+    CountTokens,
     DeleteDataset,
     GetDataset,
     ListDatasets,
@@ -203,6 +208,22 @@ async def test_a_preview_goes_on_behind_the_kept_rows(enter: Enter, gateway: Bus
         asked = PreviewDataset(dataset_id=dataset.dataset_id, offset=offset, limit=limit)
         page = await gateway.ask(PREVIEW_DATASET, asked)
         assert [row["n"] for row in page.samples] == [str(number) for number in numbers]
+
+
+async def test_tokens_are_counted_with_the_tokenizer_of_a_model(enter: Enter, gateway: Bus, settings: Settings) -> None:
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    folder = settings.models_dir / "words"
+    folder.mkdir(parents=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    dataset = await enter("text,n\none two three,1\n,2\nfour,3\n")
+    asked = CountTokens(dataset_id=dataset.dataset_id, base_model="words")
+    counted = await gateway.ask(COUNT_TOKENS, asked)
+    assert (counted.column, counted.rows_counted, counted.is_estimate) == ("text", 3, False)
+    assert (counted.tokens, counted.mean, counted.longest) == (4, 2.0, 3)
+    for change in ({"base_model": "../words"}, {"base_model": "none"}, {"column": "nothing"}):
+        refusal = await refused(gateway.ask(COUNT_TOKENS, asked.model_copy(update=change)))
+        assert refusal.code is RefusalCode.CONFIG_INVALID
 
 
 class _Jobs:

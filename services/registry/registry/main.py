@@ -32,6 +32,7 @@ async def build(service: Service, settings: Settings) -> None:
         inspector=ProcessInspector(objects, settings.data_dir / NAME, bounds),
         storage=storage,
         bus=bus,
+        models_dir=settings.models_dir,
         freeing=freeing,
     )
     sweeper = Sweeper(database, storage, freeing, interval=settings.sweep_interval, age=settings.orphan_age)

@@ -1,6 +1,7 @@
 """What can be set of the registry, besides what every service has."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from pydantic import Field
 
@@ -11,6 +12,10 @@ from registry.domain.limits import Limits
 class Settings(ServiceSettings):
     """Read from the environment (`PLATFORM_INSPECTIONS` and so on)."""
 
+    models_dir: Path = Field(
+        default_factory=lambda settings: Path(settings["data_dir"]) / "models",
+        description="Where base models lie, whose tokenizers count tokens",
+    )
     max_dataset_bytes: int = Field(default=8 << 30, ge=1, description="Largest data set, in bytes")
     limits: Limits = Field(default=Limits(), description="How wide a data set may be, as JSON")
     inspections: int = Field(default=2, ge=1, le=64, description="Most data sets read at once; more wait in line")

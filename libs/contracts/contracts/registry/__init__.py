@@ -1,6 +1,7 @@
 """What the registry answers and tells: data sets and models (document E)."""
 
 from contracts.registry.datasets import (
+    COUNT_TOKENS,
     DELETE_DATASET,
     GET_DATASET,
     GET_DATASET_LINEAGE,
@@ -8,6 +9,7 @@ from contracts.registry.datasets import (
     PREVIEW_DATASET,
     REGISTER_DATASET,
     Compression,
+    CountTokens,
     Dataset,
     DatasetAnalysis,
     DatasetDeleted,
@@ -23,6 +25,7 @@ from contracts.registry.datasets import (
     ModelOfDataset,
     PreviewDataset,
     RegisterDataset,
+    TokenCounts,
 )
 from contracts.registry.models import (
     COMPARE_MODELS,
@@ -78,6 +81,7 @@ from contracts.registry.models import (
 
 __all__ = [
     "COMPARE_MODELS",
+    "COUNT_TOKENS",
     "DELETE_DATASET",
     "DELETE_MODEL",
     "DEPLOY_MODEL",
@@ -103,6 +107,7 @@ __all__ = [
     "Alias",
     "CompareModels",
     "Compression",
+    "CountTokens",
     "Dataset",
     "DatasetAnalysis",
     "DatasetDeleted",
@@ -146,6 +151,7 @@ __all__ = [
     "Serving",
     "ServingChanged",
     "SetAlias",
+    "TokenCounts",
     "UndeployModel",
     "UpdateModel",
 ]

@@ -7,7 +7,7 @@ from pydantic import Field
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
 from contracts.orchestrator import JobOfDataset
 from contracts.pages import Page, PageRequest
-from contracts.pipeline import DatasetFormat
+from contracts.pipeline import DatasetFormat, ModelReference
 
 
 class RegisterDataset(Message):
@@ -107,6 +107,31 @@ class DatasetPreview(Message):
     total_rows: int
 
 
+class CountTokens(Message):
+    """By the tokenizer of `base_model`; of the text column, unless another is named."""
+
+    dataset_id: str
+    base_model: ModelReference
+    column: str | None = None
+
+
+class TokenCounts(Message):
+    """Tokens of one column without special tokens. Of a large data set the first `rows_counted` rows are counted, and
+    `tokens` is what all have if they are like those."""
+
+    dataset_id: str
+    base_model: str
+    column: str
+    rows_counted: int
+    is_estimate: bool
+    tokens: int
+    mean: float
+    p50: int
+    p90: int
+    p99: int
+    longest: int
+
+
 class DatasetVersion(Message):
     dataset_id: str
     version: int
@@ -160,6 +185,18 @@ PREVIEW_DATASET = Rpc(
     DatasetPreview,
     refusals=(RefusalCode.NOT_FOUND, RefusalCode.STORAGE_FAILED, RefusalCode.DATASET_INVALID),
     timeout=60.0,
+)
+COUNT_TOKENS = Rpc(
+    "registry.v1.datasets.tokens",
+    CountTokens,
+    TokenCounts,
+    refusals=(
+        RefusalCode.NOT_FOUND,
+        RefusalCode.CONFIG_INVALID,
+        RefusalCode.STORAGE_FAILED,
+        RefusalCode.DATASET_INVALID,
+    ),
+    timeout=120.0,
 )
 GET_DATASET_LINEAGE = Rpc("registry.v1.datasets.lineage", GetDataset, DatasetLineage, refusals=(RefusalCode.NOT_FOUND,))
 DELETE_DATASET = Rpc(

@@ -24,10 +24,11 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Block:
-    """Whole rows, ended by a line feed. `start` is where they begin in the file."""
+    """Whole rows, ended by a line feed. `start` is where they begin in the file, `quotes` are places within."""
 
     data: bytes
     start: int
+    quotes: Places
 
 
 def blocks(file: BinaryIO, start: int, limits: Limits) -> Iterator[Block]:
@@ -35,21 +36,23 @@ def blocks(file: BinaryIO, start: int, limits: Limits) -> Iterator[Block]:
     rest = b""
     while chunk := file.read(BLOCK_BYTES):
         data = rest + chunk
-        end = _end_of_rows(data)
+        quotes = _places(data, _QUOTE)
+        end = _end_of_rows(data, quotes)
         if end:
-            yield Block(data[:end], start)
+            yield Block(data[:end], start, quotes[: np.searchsorted(quotes, end)])
             start += end
         rest = data[end:]
         if len(rest) > limits.max_row_bytes + BLOCK_BYTES:
             return
-    if rest and rest.count(b'"') % 2 == 0:
-        yield Block(rest + b"\n", start)
+    quotes = _places(rest, _QUOTE)
+    if rest and quotes.size % 2 == 0:
+        yield Block(rest + b"\n", start, quotes)
 
 
-def parse(data: bytes, columns: int, separator: str, limits: Limits) -> pl.DataFrame | None:
+def parse(block: Block, columns: int, separator: str, limits: Limits) -> pl.DataFrame | None:
     """The rows as columns of text named `0`, `1`, …; None when they are not plain enough to be sure of them."""
+    data, quotes = block.data, block.quotes
     text = np.frombuffer(data, dtype=np.uint8)
-    quotes = np.flatnonzero(text == _QUOTE)
     if (b"\r" in data and not _returns_end_lines(text)) or not _quotes_wrap_fields(text, quotes, ord(separator)):
         return None
     try:
@@ -69,15 +72,15 @@ def parse(data: bytes, columns: int, separator: str, limits: Limits) -> pl.DataF
     return frame if len(data) <= limits.max_row_bytes or _widest(frame) <= limits.max_row_bytes else None
 
 
-def _end_of_rows(data: bytes) -> int:
+def _places(data: bytes, character: int) -> Places:
+    return np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == character)
+
+
+def _end_of_rows(data: bytes, quotes: Places) -> int:
     """Where the last whole row ends: behind a line feed with an even number of quotes before it; 0 if there is none."""
     end = data.rfind(b"\n") + 1
-    # Ten times as fast as `bytes.count`, which is for the little that may be left.
-    quotes = int(np.count_nonzero(np.frombuffer(data, dtype=np.uint8, count=end) == _QUOTE))
-    while end and quotes % 2:
-        before = data.rfind(b"\n", 0, end - 1) + 1
-        quotes -= data.count(b'"', before, end)
-        end = before
+    while end and np.searchsorted(quotes, end) % 2:
+        end = data.rfind(b"\n", 0, end - 1) + 1
     return end
 
 

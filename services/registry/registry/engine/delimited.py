@@ -39,7 +39,7 @@ def read_delimited(file: BinaryIO, limits: Limits, separator: str | None = None)
     known_texts: set[int] = set()
 
     def batch_of(block: Block) -> Batch | None:
-        frame = parse(block.data, len(names), header.separator, limits)
+        frame = parse(block, len(names), header.separator, limits)
         return None if frame is None else batch_of_columns(names, frame, known_texts)
 
     # The parser has taken the lines of the header from the file, and not one more.

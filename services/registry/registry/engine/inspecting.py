@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import polars as pl
 
@@ -59,17 +59,36 @@ def read_rows(
     wanted: RowRange,
 ) -> list[Json]:
     """Some rows of a file that has been inspected, as a preview shows them."""
-    rows: list[Row] = []
-    passed = 0
+    return samples_of(list(_rows(file, filename, format, limits, wanted)))
+
+
+def read_column(
+    file: BinaryIO,
+    filename: str,
+    format: DatasetFormat,  # noqa: A002
+    limits: Limits,
+    wanted: RowRange,
+    column: str,
+) -> list[Any]:
+    """The values that some rows have in one column."""
+    return [row.get(column) for row in _rows(file, filename, format, limits, wanted)]
+
+
+def _rows(
+    file: BinaryIO,
+    filename: str,
+    format: DatasetFormat,  # noqa: A002
+    limits: Limits,
+    wanted: RowRange,
+) -> Iterator[Row]:
+    passed, end = 0, wanted.skip + wanted.take
     with _plain(file, filename, limits) as (plain, _, _):
         for batch in _batches(plain, format, limits):
-            end = passed + batch.summary.rows
-            if end > wanted.skip:
-                rows += batch.first(wanted.skip + wanted.take - passed)[max(wanted.skip - passed, 0) :]
-            passed = end
-            if passed >= wanted.skip + wanted.take:
-                break
-    return samples_of(rows)
+            if passed + batch.summary.rows > wanted.skip:
+                yield from batch.first(end - passed)[max(wanted.skip - passed, 0) :]
+            passed += batch.summary.rows
+            if passed >= end:
+                return
 
 
 def _is_due(start: int, marks: list[Mark]) -> bool:

@@ -9,12 +9,13 @@ import os
 import resource
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from pydantic import Field
 
 from contracts.base import Message, RefusalBody, Refused
 from contracts.pipeline import DatasetFormat
-from registry.domain.inspections import Inspection
+from registry.domain.inspections import Inspection, Tokens
 from registry.domain.limits import Limits
 from registry.domain.pages import RowRange
 from registry.domain.refusals import invalid_dataset
@@ -22,11 +23,14 @@ from registry.domain.samples import Json
 
 
 class Order(Message):
-    """What to read the file as, and the bounds to do it in. With `rows` only those are read, of a known format."""
+    """What to read the file as, and the bounds to do it in. With `rows` only those are read, of a known format; with
+    a `tokenizer` the tokens of one `column` of them are counted."""
 
     filename: str
     format: DatasetFormat | None
     rows: RowRange | None = None
+    column: str | None = None
+    tokenizer: Path | None = None
     limits: Limits
     memory_bytes: int = Field(ge=1)
     seconds: int = Field(ge=1)
@@ -37,6 +41,7 @@ class Verdict(Message):
 
     inspection: Inspection | None = None
     rows: list[Json] | None = None
+    tokens: Tokens | None = None
     refusal: RefusalBody | None = None
 
 
@@ -60,11 +65,16 @@ def _bound(order: Order) -> None:
 
 def _verdict(order: Order) -> Verdict:
     # Imported within the bounds, as polars sets its threads up when it is.
-    from registry.engine.inspecting import inspect_file, read_rows  # noqa: PLC0415
+    from registry.engine.inspecting import inspect_file, read_column, read_rows  # noqa: PLC0415
 
     file = sys.stdin.buffer
     try:
         if order.rows is not None and order.format is not None:
+            if order.tokenizer is not None and order.column is not None:
+                from registry.engine.tokens import count  # noqa: PLC0415
+
+                texts = read_column(file, order.filename, order.format, order.limits, order.rows, order.column)
+                return Verdict(tokens=count(texts, order.tokenizer.read_text()))
             return Verdict(rows=read_rows(file, order.filename, order.format, order.limits, order.rows))
         return Verdict(inspection=inspect_file(file, order.filename, order.format, order.limits))
     except Refused as refusal:

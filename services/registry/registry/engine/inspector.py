@@ -10,14 +10,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from common.objects import ObjectStore, S3Path
 from common.telemetry import get_logger
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetFormat
 from contracts.registry import Dataset, RegisterDataset
-from registry.domain.inspections import Inspection
+from registry.domain.inspections import Inspection, Tokens
 from registry.domain.limits import Limits
 from registry.domain.pages import Mark, RowRange, excerpt
 from registry.domain.refusals import invalid_dataset
@@ -60,6 +60,11 @@ class Inspector(Protocol):
     async def read(self, dataset: Dataset, marks: Sequence[Mark], wanted: RowRange) -> list[Json]:
         """Some rows of it."""
 
+    async def count(
+        self, dataset: Dataset, marks: Sequence[Mark], wanted: RowRange, column: str, tokenizer: Path
+    ) -> Tokens:
+        """The tokens that some rows have in one column."""
+
 
 class ProcessInspector:
     """An `Inspector` that reads at most `bounds.at_once` objects at a time; more wait in line.
@@ -88,12 +93,22 @@ class ProcessInspector:
         return Inspected(verdict.inspection, sha256)
 
     async def read(self, dataset: Dataset, marks: Sequence[Mark], wanted: RowRange) -> list[Json]:
+        return (await self._look(dataset, marks, wanted)).rows or []
+
+    async def count(
+        self, dataset: Dataset, marks: Sequence[Mark], wanted: RowRange, column: str, tokenizer: Path
+    ) -> Tokens:
+        verdict = await self._look(dataset, marks, wanted, column=column, tokenizer=tokenizer)
+        if verdict.tokens is None:
+            raise RuntimeError(f"the count of {dataset.dataset_id} said nothing")
+        return verdict.tokens
+
+    async def _look(self, dataset: Dataset, marks: Sequence[Mark], wanted: RowRange, **further: Any) -> Verdict:
         part = excerpt(marks, dataset.size_bytes, wanted)
         async with self._copy() as copy:
             await self._fetch(dataset.s3_path, part.parts, copy)
-            order = self._order(dataset.filename, dataset.format, part.rows)
-            verdict = await self._ask(order, dataset.dataset_id, copy)
-        return verdict.rows or []
+            order = self._order(dataset.filename, dataset.format, part.rows).model_copy(update=further)
+            return await self._ask(order, dataset.dataset_id, copy)
 
     @asynccontextmanager
     async def _copy(self) -> AsyncIterator[IO[bytes]]:
@@ -181,7 +196,7 @@ async def _run(order: Order, copy: IO[bytes], folder: Path) -> tuple[int, bytes,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         # Of the service's environment next to nothing: no passwords beside a parser of strangers' files.
-        env={"PYTHONUTF8": "1", "POLARS_MAX_THREADS": "2", "TMPDIR": str(folder)}
+        env={"PYTHONUTF8": "1", "POLARS_MAX_THREADS": "2", "RAYON_NUM_THREADS": "2", "TMPDIR": str(folder)}
         | {k: os.environ[k] for k in _PASSED_ON if k in os.environ},
         # Ctrl-C in a terminal reaches the whole group, and ends the service in order; this process ends with its call.
         start_new_session=True,

@@ -3,12 +3,14 @@
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import FIND_JOBS_OF_DATASET, FindJobsOfDataset
 from contracts.registry import (
+    COUNT_TOKENS,
     DELETE_DATASET,
     GET_DATASET,
     GET_DATASET_LINEAGE,
     LIST_DATASETS,
     PREVIEW_DATASET,
     REGISTER_DATASET,
+    CountTokens,
     Dataset,
     DatasetDeleted,
     DatasetLineage,
@@ -19,9 +21,12 @@ from contracts.registry import (
     ListDatasets,
     PreviewDataset,
     RegisterDataset,
+    TokenCounts,
 )
 from registry.domain.pages import RowRange
+from registry.domain.token_counts import chosen_column, rows_to_count
 from registry.domain.uploads import check_unused, check_upload, confirmed, folder_of
+from registry.engine.tokenizers import tokenizer_of
 from registry.handlers.deps import HANDLERS, Deps
 from registry.store import datasets
 
@@ -73,6 +78,25 @@ async def preview_dataset(deps: Deps, request: PreviewDataset) -> DatasetPreview
         wanted = RowRange(skip=request.offset, take=end - request.offset)
         rows = await deps.inspector.read(dataset, marks, wanted)
     return DatasetPreview(dataset_id=request.dataset_id, samples=rows, total_rows=dataset.rows)
+
+
+@HANDLERS.on(COUNT_TOKENS)
+async def count_tokens(deps: Deps, request: CountTokens) -> TokenCounts:
+    dataset = await get_dataset(deps, GetDataset(dataset_id=request.dataset_id))
+    column = chosen_column(dataset, request.column)
+    tokenizer = tokenizer_of(deps.models_dir, request.base_model)
+    async with deps.database.connection() as connection:
+        _, marks = await datasets.samples(connection, request.dataset_id)
+    found = await deps.inspector.count(dataset, marks, rows_to_count(dataset), column, tokenizer)
+    return TokenCounts(
+        dataset_id=dataset.dataset_id,
+        base_model=request.base_model,
+        column=column,
+        rows_counted=found.rows,
+        is_estimate=found.rows < dataset.rows,
+        **found.model_dump(exclude={"rows", "tokens"}),
+        tokens=round(found.tokens / found.rows * dataset.rows),
+    )
 
 
 @HANDLERS.on(GET_DATASET_LINEAGE)

@@ -1,6 +1,7 @@
 """What the handlers need, and the table they are registered in."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from common.bus import Bus, Handlers
 from common.database import Database
@@ -19,6 +20,7 @@ class Deps:
     inspector: Inspector
     storage: Storage
     bus: Bus
+    models_dir: Path
     freeing: Freeing
 
 
