@@ -9,7 +9,7 @@ WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-vllm test-llama-cpp test-only lint format sdk sdk-js bench bench-gateway bench-workflows bench-training kill-training bench-burst fuzz soak chaos lock clean
+.PHONY: help setup run demo test test-vllm test-llama-cpp test-only lint format sdk sdk-js bench bench-gateway bench-workflows bench-data bench-training kill-training bench-burst fuzz soak chaos lock clean
 
 help: ## list these habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench: $(READY) ## measure, side by side with a bare peer where there is one
 
 bench-gateway: $(READY) $(VENV)-litellm $(VENV)-tensorzero ## measure beside other LLM gateways, in one run
 	@$(BIN)/python -m tests.bench.gateways --litellm $(VENV)-litellm --tensorzero $(VENV)-tensorzero $(ARGS)
+
+bench-data: $(READY) ## upload and analyse a CSV of 1 GB, beside the bare parts, watching memory
+	@$(BIN)/python -m tests.bench.datasets $(ARGS)
 
 bench-workflows: $(READY) $(VENV)-dbos ## measure durable runs beside DBOS Transact on the same Postgres, in one run
 	@$(BIN)/python -m tests.bench.workflows --dbos $(VENV)-dbos $(ARGS)
