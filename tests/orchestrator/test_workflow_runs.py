@@ -182,15 +182,19 @@ async def test_branches_run_side_by_side_and_join(caller: Bus, router: Router) -
 async def test_a_payload_is_done_for_each_item_of_a_list(caller: Bus, router: Router) -> None:
     made = await workflow(
         caller,
-        {"name": "each", "says": "about {item}", "for_each": "topics"},
+        {"name": "unnamed", "says": "Not asked for later"},
+        {"name": "tone", "says": "kindly"},
+        {"name": "each", "says": "{tone} about {item}", "for_each": "topics"},
         {"name": "all", "says": "{each}", "model_format": "raw"},
     )
     run_id = await start(caller, made, topics=["a", "b", "c"])
     await ended(caller, run_id)
-    each, whole = await responses(caller, run_id)
-    assert each.content == whole.prompt == "<about a>\n\n<about b>\n\n<about c>"
+    *_, each, whole = await responses(caller, run_id)
+    texts = [f"<<kindly> about {item}>" for item in "abc"]
+    assert each.content == whole.prompt == "\n\n".join(texts)
     assert (each.metadata.items, each.metadata.tokens) == (3, 15)
-    assert sorted(str(call.idempotency_key).partition("/")[2] for _, call in router.asked) == ["0/0", "0/1", "0/2"]
+    keys = sorted(str(call.idempotency_key).partition("/")[2] for _, call in router.asked)
+    assert keys == ["0", "1", "2/0", "2/1", "2/2"]
 
 
 async def items_of(bus: Bus, run_id: int, **asked: Any) -> list[RunItem]:

@@ -71,11 +71,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Part:
-    """What a step is split into. One with an `output` has been done by an earlier run."""
+    """What a step is split into. It is given the outputs of the steps at `ancestors`, nearest first. One with an
+    `output` has been done by an earlier run."""
 
     name: str
     config: dict[str, Any]
     output: dict[str, Any] | None = None
+    ancestors: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

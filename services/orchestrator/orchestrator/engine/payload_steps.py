@@ -94,7 +94,7 @@ class _PayloadStep:
             return joined(self.position, self.payload, [])
         async with self.deps.database.connection() as connection:
             check_room(await steps.count_parts(connection, self.claim.run), len(listed))
-        new = parts(self.position, self.payload, listed, self.claim.kept_parts or [])
+        new = parts(self.run.snapshot, self.position, listed, self.claim.kept_parts or [])
         return Split(new, self.payload.items_at_once)
 
     def is_skipped(self) -> bool:

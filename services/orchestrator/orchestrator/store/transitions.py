@@ -68,7 +68,7 @@ _RECORD = """
     WHERE steps.id = changed.id
 """
 
-# A part may be claimed as often and as long as its whole, and needs nothing more than that did.
+# A part may be claimed as often and as long as its whole, and waits for nothing more than that did.
 _SPLIT = """
     WITH whole AS (UPDATE steps SET parts = $2, kept_parts = NULL WHERE id = $1 RETURNING *),
     line AS MATERIALIZED (SELECT line_start(owner) AS start, clock_timestamp() AS now FROM whole)
@@ -78,7 +78,7 @@ _SPLIT = """
     )
     SELECT
         whole.run, made.position, whole.position, made.name, whole.kind, whole.owner, made.config, '{}',
-        whole.ancestors, whole.max_attempts, whole.timeout_seconds, made.status, made.waits_for,
+        made.ancestors, whole.max_attempts, whole.timeout_seconds, made.status, made.waits_for,
         CASE WHEN made.status = 'ready'
             THEN line.start - 1 + row_number() OVER (PARTITION BY made.status ORDER BY made.position) END,
         CASE WHEN made.status = 'ready' THEN line.now END,
@@ -87,7 +87,7 @@ _SPLIT = """
         CASE WHEN made.status = 'completed' THEN line.now END,
         nullif(made.output, 'null')
     FROM whole, line, jsonb_to_recordset($3::jsonb) AS made (
-        position integer, name text, config jsonb, status text, waits_for integer, output jsonb
+        position integer, name text, config jsonb, ancestors integer[], status text, waits_for integer, output jsonb
     )
     ORDER BY made.position
 """

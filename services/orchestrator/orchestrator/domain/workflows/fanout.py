@@ -7,11 +7,12 @@ import orjson
 
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import StepFailed
-from contracts.workflows import PayloadSnapshot
+from contracts.workflows import PayloadSnapshot, WorkflowSnapshot
 from orchestrator.domain.actions.templates import text
 from orchestrator.domain.machine import MOST_PARTS, Part
 from orchestrator.domain.records import PartRecord
 from orchestrator.domain.storable import mended
+from orchestrator.domain.workflows.rendering import named_responses
 from orchestrator.domain.workflows.responses import joined, kept
 
 _MOST_OF_RUN = 10_000
@@ -40,14 +41,19 @@ def check_room(so_far: int, more: int) -> None:
         raise Refused(RefusalCode.INVALID, message)
 
 
-def parts(position: int, payload: PayloadSnapshot, listed: Sequence[str], taken_over: Sequence[KeptItem]) -> list[Part]:
-    """A part for each item, those done that were taken over of the same item in the same place."""
+def parts(
+    snapshot: WorkflowSnapshot, position: int, listed: Sequence[str], taken_over: Sequence[KeptItem]
+) -> list[Part]:
+    """A part for each item, those done that were taken over of the same item in the same place. Each is given what its
+    prompt names, and no more: there are many of them."""
+    payload, ancestors = snapshot.payloads[position], named_responses(snapshot, position)
     known = {(one["output"]["item"], one["text"]): one["output"] for one in taken_over}
     return [
         Part(
             name=f"{payload.step}[{number}]",
             config={"position": position, "payload_id": payload.payload_id, "item": number, "text": item},
             output=known.get((number, item)),
+            ancestors=ancestors,
         )
         for number, item in enumerate(listed)
     ]

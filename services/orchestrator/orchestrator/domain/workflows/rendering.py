@@ -57,16 +57,22 @@ def variables(
     return named
 
 
+def named_responses(snapshot: WorkflowSnapshot, position: int) -> tuple[int, ...]:
+    """The payloads, nearest first, whose responses the prompt of the one at `position` names."""
+    named = set(_names(_content(snapshot.payloads[position])))
+    return tuple(one for one in graph_of(snapshot).ancestors(position) if snapshot.payloads[one].step in named)
+
+
 def render(payload: PayloadSnapshot, values: Mapping[str, str]) -> str:
     """The prompt of the payload. Raises `Refused(INVALID)` when the whole is too long."""
-    return fill(BETWEEN_BLOCKS.join(block.content for block in payload.blocks), values)
+    return fill(_content(payload), values)
 
 
 def preview(payload: Payload, given: Mapping[str, Any]) -> PayloadPreview:
     """The prompt as it would be with what is given. Raises `Refused(INVALID)` when the whole is too long."""
-    content = BETWEEN_BLOCKS.join(block.content for block in payload.blocks)
+    content = _content(payload)
     values = {name: text(value) for name, value in given.items() if value is not None}
-    named = dict.fromkeys(token[2] for token in _IN_BRACES.finditer(content) if token[2] is not None)
+    named = _names(content)
     prompt = fill(content, values)
     return PayloadPreview(
         payload_id=payload.id,
@@ -100,6 +106,15 @@ def fill(content: str, values: Mapping[str, str]) -> str:
         return values[name] if token[1] is None else f"{{{name}}}"
 
     return _IN_BRACES.sub(replaced, content)
+
+
+def _content(payload: Payload | PayloadSnapshot) -> str:
+    return BETWEEN_BLOCKS.join(block.content for block in payload.blocks)
+
+
+def _names(content: str) -> dict[str, None]:
+    """What stands in single braces, each once, in order."""
+    return dict.fromkeys(token[2] for token in _IN_BRACES.finditer(content) if token[2] is not None)
 
 
 def with_defaults(snapshot: WorkflowSnapshot, given: Mapping[str, Any]) -> dict[str, Any]:
