@@ -1,5 +1,6 @@
 """DatasetAgent: from any source and format to one normalised table in the object store."""
 
+import gzip
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+import zstandard
 
 from common.objects import Objects, S3Path
 from contracts.base import RefusalCode, Refused
@@ -49,6 +51,18 @@ def test_an_object_becomes_a_parquet_table_of_the_run(
     ]
     assert "Starting dataset ingestion" in journal.text("INFO")
     assert "Dataset loaded: 2 rows" in journal.text("INFO")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_compressed_file_is_read_as_what_it_holds(
+    pack: Callable[[bytes], bytes], make_step: Make, assign: Make, put_dataset: Make
+) -> None:
+    path = put_dataset(pack(b"a,b\n1,2\n"), "data.csv.gz")
+    output = dataset_agent.run(assign(make_step("DatasetAgent", {"file_path": path})))
+    assert (output.format, output.rows, output.columns) == ("csv", 1, ["a", "b"])
+    damaged = put_dataset(pack(b"a,b\n1,2\n")[:-5], "data.csv.gz")
+    with pytest.raises(Refused, match="damaged"):
+        dataset_agent.run(assign(make_step("DatasetAgent", {"file_path": damaged})))
 
 
 def test_a_registered_data_set_is_read_as_the_registry_says(make_step: Make, assign: Make, put_dataset: Make) -> None:

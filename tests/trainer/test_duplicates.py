@@ -3,7 +3,7 @@
 import random
 import time
 
-from trainer.domain.duplicates import near_duplicates
+from trainer.domain.duplicates import contaminated, near_duplicates
 
 _TEXT = (
     "Return a list of the names of the files in the directory given by path. The list is in arbitrary order and does "
@@ -31,6 +31,12 @@ def test_texts_that_share_half_their_words_are_kept() -> None:
 
 def test_the_first_of_many_is_kept() -> None:
     assert near_duplicates([_TEXT] * 4) == [False, True, True, True]
+
+
+def test_a_text_is_contaminated_by_one_held_out_that_is_nearly_the_same() -> None:
+    near, far = _TEXT.replace("present", "there"), "Something else altogether."
+    assert contaminated([near, far, near], [_TEXT], 0.8) == [True, False, True]
+    assert contaminated([near], [_TEXT], 1.0) == [False]
 
 
 def test_texts_without_words_are_compared_as_they_are() -> None:

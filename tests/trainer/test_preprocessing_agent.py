@@ -118,7 +118,8 @@ def test_what_is_unusable_repeated_or_too_long_is_dropped_and_counted(
     output = preprocess(ingest(_csv(rows)))
     assert output.dropped_rows == 4
     statistics = json.loads(objects.get_bytes(S3Path("artifacts", f"{run_id}/preprocessing/statistics.json")))
-    assert statistics["dropped"] == {"incomplete": 1, "duplicate": 1, "near_duplicate": 1, "too_long": 1}
+    dropped = {reason: count for reason, count in statistics["dropped"].items() if count}
+    assert dropped == {"incomplete": 1, "duplicate": 1, "near_duplicate": 1, "too_long": 1}
     assert output.train_rows + output.eval_rows == 50
 
 
@@ -129,6 +130,42 @@ def test_dedup_and_cleaning_can_be_off(ingest: Make, preprocess: Make, rows_of: 
     completions = [row["completion"] for path in (output.train_path, output.eval_path) for row in rows_of(path)]
     assert completions.count(answer) == 2
     assert " spaced  " in completions
+
+
+_LONG = [("What is long?", "word " * 200), *_ROWS]
+
+
+def test_over_length_rows_are_cut_where_that_is_asked_for(ingest: Make, preprocess: Make, rows_of: Make) -> None:
+    output = preprocess(ingest(_csv(_LONG)), over_length="truncate", max_seq_length=256)
+    assert (output.dropped_rows, output.truncated_rows) == (0, 1)
+    assert len(rows_of(output.train_path)) + len(rows_of(output.eval_path)) == 51
+    assert output.train_tokens + output.eval_tokens <= 51 * 256
+
+
+def test_over_length_rows_are_refused_where_that_is_asked_for(ingest: Make, preprocess: Make) -> None:
+    with pytest.raises(Refused, match="1 examples have more than 256 tokens") as refused:
+        preprocess(ingest(_csv(_LONG)), over_length="refuse", max_seq_length=256)
+    assert refused.value.metadata["too_long"] == ["What is long?"]
+
+
+def test_rows_that_give_away_what_is_held_out_are_found(ingest: Make, preprocess: Make, rows_of: Make) -> None:
+    """Each question twice, asked in two ways, with one answer."""
+    answers = [f"{_sentence(n)} {_sentence(n + 500)} {_sentence(n + 900)}" for n in range(40)]
+    rows = [(f"{word} {n}", answer) for n, answer in enumerate(answers) for word in ("Explain", "Describe")]
+    table = ingest(_csv(rows))
+    output = preprocess(table, dedup=False, contamination_threshold=0.7)
+    assert output.contaminated_rows >= 4
+    evaluated = {row["completion"] for row in rows_of(output.eval_path)}
+    assert not evaluated & {row["completion"] for row in rows_of(output.train_path)}
+    with pytest.raises(Refused, match="held out"):
+        preprocess(table, dedup=False, contamination="refuse", contamination_threshold=0.7)
+    assert preprocess(table, dedup=False, contamination="keep").train_rows == 72
+
+
+def test_near_duplicates_stay_without_a_threshold(ingest: Make, preprocess: Make) -> None:
+    rows = [*_ROWS, (_ROWS[0][0], _ROWS[0][1] + "!"), _ROWS[1]]
+    output = preprocess(ingest(_csv(rows)), dedup_threshold=None, contamination="keep")
+    assert (output.train_rows + output.eval_rows, output.dropped_rows) == (51, 1)
 
 
 def test_no_question_is_on_both_sides_of_the_split(ingest: Make, preprocess: Make, rows_of: Make) -> None:

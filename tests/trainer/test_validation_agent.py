@@ -49,6 +49,7 @@ def test_broken_rules_fail_the_job_and_name_the_rows(
         ("missing", 1, [0]),
         ("min_length", 1, [2]),
     ]
+    assert [error["row_numbers"] for error in errors] == [[0], [2]]
     assert "'b'" in refused.value.message
     report = json.loads(objects.get_bytes(S3Path("artifacts", f"{run_id}/validation/report.json")))
     assert [finding["severity"] for finding in report["findings"]][:2] == ["error", "error"]

@@ -38,11 +38,20 @@ class PreprocessingConfig(Message):
 
     Beside the fields `instruction`, `output`, `input` and `system` a template of questions and answers has `rejected`,
     an answer that is worse than the output: such rows are preferences, for the training objective `dpo`.
+
+    `dedup_threshold` is the share of word shingles from which on two rows are near duplicates; None leaves only equal
+    rows out. A row to train on that is as near as `contamination_threshold` to one that is held out gives the answer
+    away: `contamination` says whether it is dropped, refused or left. `over_length` says the same of examples with more
+    than `max_seq_length` tokens, of which `truncate` keeps the beginning, if any of the answer is in it.
     """
 
     base_model: ModelReference | None = None
     clean: bool = True
     dedup: bool = True
+    dedup_threshold: float | None = Field(default=0.85, gt=0, le=1)
+    contamination: Literal["drop", "refuse", "keep"] = "drop"
+    contamination_threshold: float = Field(default=0.8, gt=0, le=1)
+    over_length: Literal["drop", "truncate", "refuse"] = "drop"
     template: Template = "alpaca"
     template_mapping: dict[str, str] = {}
     custom_template: str | None = Field(default=None, max_length=20_000)
@@ -69,13 +78,14 @@ class DatasetOutput(Message):
 
 
 class RuleFinding(Message):
-    """One broken rule: how many rows, and the first of them (0-based)."""
+    """One broken rule: how many rows, and the first of them (0-based): some, and as many as are told at all."""
 
     rule: str
     severity: Literal["error", "warning"]
     message: str
     rows: int
     examples: list[int] = []
+    row_numbers: list[int] = []
 
 
 class ValidationOutput(Message):
@@ -98,6 +108,8 @@ class PreprocessingOutput(Message):
     train_rows: int
     eval_rows: int
     dropped_rows: int
+    contaminated_rows: int = 0
+    truncated_rows: int = 0
     train_tokens: int
     eval_tokens: int
     max_seq_length: int

@@ -6,7 +6,7 @@ from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetConfig, DatasetOutput
 from trainer.agents.assignment import Assignment
 from trainer.domain.configuration import config_of
-from trainer.engine.reading import detect_format, read_table
+from trainer.engine.reading import detect_format, read_table, unpacked
 
 
 def run(work: Assignment) -> DatasetOutput:
@@ -16,8 +16,9 @@ def run(work: Assignment) -> DatasetOutput:
     work.progress.log("INFO", f"Starting dataset ingestion: {path}")
     source = work.fetch(path)
     known = work.dataset.format if work.dataset else None
-    format_ = config.format or known or detect_format(source, path)
-    table = read_table(source, format_)
+    plain, name = unpacked(source, path, work.directory)
+    format_ = config.format or known or detect_format(plain, name)
+    table = read_table(plain, format_)
     normalised = work.directory / "data.parquet"
     table.write_parquet(normalised)
     work.objects.put_file(work.place(normalised.name), normalised)

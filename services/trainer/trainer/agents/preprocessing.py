@@ -15,7 +15,7 @@ from trainer.agents.assignment import Assignment
 from trainer.domain.cleaning import clean
 from trainer.domain.configuration import config_of
 from trainer.domain.conversations import Conversation, Row, fields_of, read_row, resolve
-from trainer.domain.duplicates import near_duplicates
+from trainer.domain.duplicates import contaminated, near_duplicates
 from trainer.domain.inputs import need
 from trainer.domain.splitting import held_out
 from trainer.domain.templates import CustomTemplate
@@ -48,7 +48,7 @@ def run(work: Assignment) -> PreprocessingOutput:
     renderer = Renderer.load(config.base_model, work.models_dir, config.template, reading.custom)
     dropped: Counter[str] = Counter()
     conversations = _conversations(table.iter_rows(named=True), reading.read, config, dropped)
-    examples = _fitting(renderer.examples(conversations), config.max_seq_length, dropped)
+    examples = _fitting(renderer.examples(conversations), config, dropped)
     return _hand_on(work, config, renderer.template, examples, dropped)
 
 
@@ -73,37 +73,76 @@ def _conversations(
         return whole
     distinct = list(dict.fromkeys(whole))
     dropped["duplicate"] = len(whole) - len(distinct)
-    repeated = near_duplicates(["\n".join(turn.content for turn in conversation) for conversation in distinct])
+    if config.dedup_threshold is None:
+        return distinct
+    texts = ["\n".join(turn.content for turn in conversation) for conversation in distinct]
+    repeated = near_duplicates(texts, config.dedup_threshold)
     dropped["near_duplicate"] = sum(repeated)
     return list(compress(distinct, (not again for again in repeated)))
 
 
-def _fitting(examples: Sequence[Example], max_seq_length: int, dropped: Counter[str]) -> list[Example]:
-    fitting = [example for example in examples if example.tokens <= max_seq_length]
+def _fitting(examples: Sequence[Example], config: PreprocessingConfig, dropped: Counter[str]) -> list[Example]:
+    """Those within the length: as they are, or cut to it where that leaves some of the answer."""
+    most = config.max_seq_length
+    room = [example.prompt_tokens if config.over_length == "truncate" else example.tokens - 1 for example in examples]
+    fitting = [example for example, needed in zip(examples, room, strict=True) if needed < most]
     dropped["too_long"] = len(examples) - len(fitting)
+    if config.over_length == "refuse" and dropped["too_long"]:
+        longest = max(example.tokens for example in examples)
+        message = f"{dropped['too_long']} examples have more than {most} tokens, the longest {longest}"
+        raise Refused(RefusalCode.DATASET_INVALID, message, {"too_long": _openings(examples, room, most)})
     if not fitting:
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
         raise Refused(RefusalCode.DATASET_INVALID, f"No row is left to train on: {reasons}", {"dropped": dict(dropped)})
     return fitting
 
 
-def _hand_on(
-    work: Assignment, config: PreprocessingConfig, template: str, examples: Sequence[Example], dropped: Counter[str]
-) -> PreprocessingOutput:
+def _openings(examples: Sequence[Example], room: Sequence[int], most: int) -> list[str]:
+    """How some of those that do not fit begin, by which a person finds them."""
+    return [example.opening[:200] for example, needed in zip(examples, room, strict=True) if needed >= most][:20]
+
+
+def _split(
+    examples: Sequence[Example], config: PreprocessingConfig, dropped: Counter[str]
+) -> tuple[list[Example], list[Example]]:
+    """Rows to train on, and rows held out that none of those gives away."""
     mask = held_out([_question(example) for example in examples], config.eval_ratio, config.seed)
     evaluation = list(compress(examples, mask))
     training = list(compress(examples, (not held for held in mask)))
+    if config.contamination == "keep":
+        return training, evaluation
+    given_away = contaminated(_texts(training), _texts(evaluation), config.contamination_threshold)
+    dropped["contaminated"] = sum(given_away)
+    if config.contamination == "refuse" and any(given_away):
+        found = [one.opening[:200] for one in compress(training, given_away)][:20]
+        message = f"{sum(given_away)} rows to train on are nearly the same as rows that are held out"
+        raise Refused(RefusalCode.DATASET_INVALID, message, {"contaminated": found})
+    clean_rows = list(compress(training, (not given for given in given_away)))
+    if not clean_rows:
+        message = "Every row is nearly the same as one that is held out: there is nothing to learn from"
+        raise Refused(RefusalCode.DATASET_INVALID, message, {"dropped": dict(dropped)})
+    return clean_rows, evaluation
+
+
+def _hand_on(
+    work: Assignment, config: PreprocessingConfig, template: str, examples: Sequence[Example], dropped: Counter[str]
+) -> PreprocessingOutput:
+    training, evaluation = _split(examples, config, dropped)
+    truncated = sum(example.tokens > config.max_seq_length for example in (*training, *evaluation))
     for name, part in (("train.jsonl", training), ("eval.jsonl", evaluation)):
         work.objects.put_file(work.place(name), _write(part, work.directory / name))
     statistics = {
         "dropped": dict(dropped),
-        "train": _token_statistics(training),
-        "eval": _token_statistics(evaluation),
+        "truncated": truncated,
+        "train": _token_statistics(training, config.max_seq_length),
+        "eval": _token_statistics(evaluation, config.max_seq_length),
     }
     work.objects.put_bytes(work.place("statistics.json"), orjson.dumps(statistics, option=orjson.OPT_INDENT_2))
     reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in dropped.items() if count)
     work.progress.log("INFO", f"Dropped {dropped.total()} rows" + (f": {reasons}" if reasons else ""))
-    train_tokens, eval_tokens = (sum(example.tokens for example in part) for part in (training, evaluation))
+    train_tokens, eval_tokens = (
+        sum(min(example.tokens, config.max_seq_length) for example in part) for part in (training, evaluation)
+    )
     work.progress.log(
         "INFO",
         f"Preprocessed: {len(training)} rows to train on ({train_tokens} tokens),"
@@ -119,10 +158,16 @@ def _hand_on(
         train_rows=len(training),
         eval_rows=len(evaluation),
         dropped_rows=dropped.total(),
+        contaminated_rows=dropped["contaminated"],
+        truncated_rows=truncated,
         train_tokens=train_tokens,
         eval_tokens=eval_tokens,
         max_seq_length=config.max_seq_length,
     )
+
+
+def _texts(examples: Sequence[Example]) -> list[str]:
+    return [f"{example.opening}\n{example.row.completion}" for example in examples]
 
 
 def _question(example: Example) -> str:
@@ -144,7 +189,7 @@ def _line(example: Example) -> Mapping[str, str]:
     return {"prompt": prompt, "chosen": answer, "rejected": example.rejected}
 
 
-def _token_statistics(examples: Sequence[Example]) -> dict[str, float]:
-    lengths = pl.Series([example.tokens for example in examples])
+def _token_statistics(examples: Sequence[Example], most: int) -> dict[str, float]:
+    lengths = pl.Series([min(example.tokens, most) for example in examples])
     quantiles = {f"p{percent}": lengths.quantile(percent / 100) or 0.0 for percent in (50, 90, 99)}
     return {"rows": len(lengths), "tokens": lengths.sum(), "longest": lengths.max() or 0, **quantiles}  # type: ignore[dict-item]

@@ -38,7 +38,14 @@ def run(work: Assignment) -> ValidationOutput:
             "The data set does not meet the rules: " + "; ".join(finding.message for finding in errors),
             {
                 "errors": [
-                    {"field": f.rule, "message": f.message, "rows": f.rows, "examples": f.examples} for f in errors
+                    {
+                        "field": f.rule,
+                        "message": f.message,
+                        "rows": f.rows,
+                        "examples": f.examples,
+                        "row_numbers": f.row_numbers,
+                    }
+                    for f in errors
                 ],
                 "report_path": str(report_path),
             },

@@ -7,6 +7,8 @@ shingles decides, so nothing is dropped by chance.
 import re
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,21 +28,50 @@ _OFFSETS = _GENERATOR.integers(0, 1 << 60, size=(_BANDS * _ROWS, 1), dtype=np.ui
 
 def near_duplicates(texts: Sequence[str], threshold: float = 0.85) -> list[bool]:
     """For each text, whether an earlier one that was kept shares at least `threshold` of their shingles."""
-    kept: dict[tuple[int, bytes], list[int]] = {}
-    shingles: list[frozenset[int]] = [_shingles(text) for text in texts]
-    repeated: list[bool] = []
-    for index, mine in enumerate(shingles):
-        bands = list(enumerate(_bands(mine)))
-        candidates = {other for band in bands for other in kept.get(band, ())}
-        duplicate = any(_similarity(mine, shingles[other]) >= threshold for other in candidates)
-        repeated.append(duplicate)
-        if not duplicate:
-            for band in bands:
-                bucket = kept.setdefault(band, [])
-                # Boilerplate can fill one bucket; the other bands still find true duplicates.
-                if len(bucket) < _MOST_CANDIDATES:
-                    bucket.append(index)
-    return repeated
+    index = _Index(threshold)
+    return [index.holds(prints) or index.add(prints) for prints in map(_prints, texts)]
+
+
+def contaminated(texts: Sequence[str], held_out: Sequence[str], threshold: float) -> list[bool]:
+    """For each text, whether one of those held out shares at least `threshold` of their shingles."""
+    index = _Index(threshold)
+    for other in held_out:
+        index.add(_prints(other))
+    return [index.holds(_prints(text)) for text in texts]
+
+
+@dataclass(frozen=True)
+class _Prints:
+    """A text as its shingles, and the bands of their signature."""
+
+    shingles: frozenset[int]
+    bands: tuple[tuple[int, bytes], ...]
+
+
+class _Index:
+    """Texts, found again by others that are near them."""
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold = threshold
+        self._buckets: dict[tuple[int, bytes], list[frozenset[int]]] = {}
+
+    def add(self, prints: _Prints) -> Literal[False]:
+        """Always false: a text that is added was none that there is."""
+        for band in prints.bands:
+            bucket = self._buckets.setdefault(band, [])
+            # Boilerplate can fill one bucket; the other bands still find true duplicates.
+            if len(bucket) < _MOST_CANDIDATES:
+                bucket.append(prints.shingles)
+        return False
+
+    def holds(self, prints: _Prints) -> bool:
+        candidates = {other for band in prints.bands for other in self._buckets.get(band, ())}
+        return any(_similarity(prints.shingles, other) >= self._threshold for other in candidates)
+
+
+def _prints(text: str) -> _Prints:
+    shingles = _shingles(text)
+    return _Prints(shingles, tuple(enumerate(_bands(shingles))))
 
 
 def _shingles(text: str) -> frozenset[int]:

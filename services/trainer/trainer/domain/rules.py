@@ -7,6 +7,8 @@ import polars as pl
 from contracts.pipeline import RuleFinding, ValidationConfig
 
 _EXAMPLES = 5
+_MOST_ROWS = 1000
+"""Numbers of broken rows that are told for a rule; a report is read by people and travels between services."""
 _UNREADABLE = "[\ufffd\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 """The replacement character, which stands for bytes that could not be decoded, and control characters."""
 
@@ -31,6 +33,7 @@ def _finding(rule: str, message: str, broken: pl.Series, *, error: bool) -> Rule
         message=message,
         rows=int(broken.sum()),
         examples=broken.arg_true().head(_EXAMPLES).to_list(),
+        row_numbers=broken.arg_true().head(_MOST_ROWS).to_list(),
     )
 
 

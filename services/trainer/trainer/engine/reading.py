@@ -12,12 +12,34 @@ from typing import Any
 import orjson
 import polars as pl
 
+from common import compression
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import SUFFIXES, DatasetFormat
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _HEAD = 64 * 1024
+_MOST_BYTES = 8 << 30
+"""What a compressed file may expand to: as much as the registry takes."""
 _SEPARATORS = (",", ";", "\t", "|")
+
+
+def unpacked(file: Path, name: str, folder: Path) -> tuple[Path, str]:
+    """The file as it was before it was compressed, and its name then. Raises `Refused(DATASET_INVALID)`."""
+    with file.open("rb") as reader:
+        packed = compression.compression_of(reader.read(4))
+        if packed is None:
+            return file, name
+        reader.seek(0)
+        plain = folder / "unpacked"
+        try:
+            with plain.open("wb") as writer:
+                writer.writelines(compression.expanded(reader, packed, _MOST_BYTES))
+        except compression.Damaged as error:
+            raise _broken(f"The file is damaged {packed}: {error}") from None
+        except compression.Endless:
+            raise _broken(f"The file expands to more than {_MOST_BYTES} bytes") from None
+    suffix = Path(name.lower()).suffix
+    return plain, name[: -len(suffix)] if suffix in compression.SUFFIXES else name
 
 
 def detect_format(file: Path, name: str) -> DatasetFormat:

@@ -17,7 +17,7 @@ from trainer.engine.models import fetch, load_tokenizer, resolve_model
 
 @dataclass(frozen=True)
 class Example:
-    """One answer to learn. `tokens` counts prompt, completion and the end-of-text token.
+    """One answer to learn. `tokens` counts prompt, completion and the end-of-text token, `prompt_tokens` the prompt.
 
     `opening` is the question that its conversation began with. Beside a `rejected` answer the row's completion is the
     one to prefer, and `tokens` are those of the longer of the two.
@@ -25,6 +25,7 @@ class Example:
 
     row: Row
     tokens: int
+    prompt_tokens: int
     opening: str
     rejected: str | None = None
 
@@ -51,14 +52,15 @@ class Renderer:
             if turn.role == "assistant"
         ]
         rows = [Row(self._prompt(history), answer.content) for history, answer in answers]
-        lengths = self._lengths(rows)
+        lengths = [(prompt, len(ids)) for prompt, ids in encode(rows, self._tokenizer)] if rows else []
         worse = {index: turn.rejected for index, (_, turn) in enumerate(answers) if turn.rejected is not None}
         rejected = self._lengths([Row(rows[index].prompt, answer) for index, answer in worse.items()])
         for index, length in zip(worse, rejected, strict=True):
-            lengths[index] = max(lengths[index], length)
+            prompt, tokens = lengths[index]
+            lengths[index] = prompt, max(tokens, length)
         return [
-            Example(row, length, _opening(history), turn.rejected)
-            for row, length, (history, turn) in zip(rows, lengths, answers, strict=True)
+            Example(row, tokens, prompt, _opening(history), turn.rejected)
+            for row, (prompt, tokens), (history, turn) in zip(rows, lengths, answers, strict=True)
         ]
 
     def _lengths(self, rows: Sequence[Row]) -> list[int]:
