@@ -33,6 +33,9 @@ CONFIG = TrainingConfig(
     save_steps=4,
 )
 """Eighteen steps over 48 rows."""
+FULL = TrainingConfig.model_validate(
+    CONFIG.model_dump(exclude={"lora_r", "lora_dropout"}) | {"method": "full", "max_steps": 9}
+)
 
 Train = Callable[..., TrainingResult]
 
@@ -138,13 +141,12 @@ def test_a_run_that_was_interrupted_has_the_losses_and_weights_of_one_that_was_n
 
 
 def test_a_full_run_resumes_as_well(run: Train, tmp_path: Path, progress: Any) -> None:
-    config = CONFIG.model_copy(update={"method": "full", "max_steps": 9})
-    run(config, checkpoints=Folder(tmp_path / "unused"), output_dir=tmp_path / "whole")
+    run(FULL, checkpoints=Folder(tmp_path / "unused"), output_dir=tmp_path / "whole")
     expected = progress.curve()
     progress.lines.clear()
     with pytest.raises(Killed):
-        run(config, checkpoints=Folder(tmp_path / "checkpoints", until=8))
-    assert run(config).resumed_from_step == 8
+        run(FULL, checkpoints=Folder(tmp_path / "checkpoints", until=8))
+    assert run(FULL).resumed_from_step == 8
     assert progress.curve() == pytest.approx(expected, rel=1e-5)
 
 
@@ -259,13 +261,28 @@ def test_what_a_run_needs_is_said_before_it_starts(run: Train, progress: Any) ->
 def test_a_compiled_run_has_the_losses_of_one_that_is_not(
     run: Train, progress: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = CONFIG.model_copy(update={"max_steps": 2, "logging_steps": 1, "lora_dropout": 0.0})
+    config = CONFIG.model_copy(update={"max_steps": 1, "lora_dropout": 0.0})
     run(config)
     expected = progress.curve()
     # Traced as ever, but run as it is: making machine code of it takes half a minute.
     monkeypatch.setattr(nn.Module, "compile", partialmethod(nn.Module.compile, backend="eager"))
     run(config.model_copy(update={"torch_compile": True}))
     assert progress.curve() == pytest.approx(expected, rel=1e-4)
+
+
+def test_two_devices_learn_what_one_does(run: Train, rows_eval: Path, tmp_path: Path, progress: Any) -> None:
+    """Two processes on one CPU: what they say to each other is what those of two GPUs do."""
+    config = CONFIG.model_copy(update={"max_steps": 6, "batch_size": 3, "lora_dropout": 0.0, "save_steps": 2})
+    run(config, rows_eval=rows_eval, checkpoints=Folder(tmp_path / "unused"), output_dir=tmp_path / "one")
+    expected, held_out = progress.curve(), progress.curve("eval_loss")
+    progress.lines.clear()
+    # What was begun on one device goes on on two.
+    with pytest.raises(Killed):
+        run(config, rows_eval=rows_eval, checkpoints=Folder(tmp_path / "checkpoints", until=2))
+    assert run(config, rows_eval=rows_eval, devices=2).resumed_from_step == 2
+    assert progress.curve() == pytest.approx(expected, rel=1e-4)
+    assert progress.curve("eval_loss") == pytest.approx(held_out, rel=1e-4)
+    assert any("on 2 of cpu" in message for message in progress.messages("INFO"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="they may be there")
@@ -323,7 +340,7 @@ def test_a_full_run_writes_a_whole_model_in_the_precision_of_its_base(
     )
     config = json.loads((half / "config.json").read_text())
     (half / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
-    result = run(CONFIG.model_copy(update={"method": "full"}), base_model=half)
+    result = run(FULL, base_model=half)
     assert result.final_loss < result.first_loss - 0.5
     assert {weight.dtype for weight in _weights(tmp_path / "model").values()} == {torch.bfloat16}
 

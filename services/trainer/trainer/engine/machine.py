@@ -91,11 +91,18 @@ class Machine:
         return 2 * width**3 / best
 
 
-def pick_machine(hidden_size: int, precision: Precision = "auto") -> Machine:
-    """The GPU where there is one, else the CPU; bfloat16 where asked for, or where it is native and the model wide."""
+def device_count() -> int:
+    """How many devices a run can have: the GPUs, or else the CPU."""
+    gpus: int = torch.cuda.device_count()
+    return max(1, gpus)
+
+
+def pick_machine(hidden_size: int, precision: Precision = "auto", index: int = 0) -> Machine:
+    """GPU number `index`, or else the CPU; bfloat16 where asked for, or where it is native and the model wide."""
     if torch.cuda.is_available():
+        torch.cuda.set_device(index)
         native = torch.cuda.is_bf16_supported(including_emulation=False)
-        return Machine(torch.device("cuda"), _half(precision, native=native))
+        return Machine(torch.device("cuda", index), _half(precision, native=native))
     prepare_cpu()
     return Machine(
         torch.device("cpu"), _half(precision, native=hidden_size >= _SMALLEST_HALF_WIDTH and _half_is_native())

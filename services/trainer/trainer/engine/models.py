@@ -113,7 +113,9 @@ def load_quantised_model(directory: Path) -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
-    return load_model(directory, torch.bfloat16, quantization_config=quantisation, device_map={"": 0})
+    return load_model(
+        directory, torch.bfloat16, quantization_config=quantisation, device_map={"": torch.cuda.current_device()}
+    )
 
 
 def _refused(reference: str, reason: str) -> Refused:

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from contracts.pipeline import TrainingConfig, TrainingEstimate
 from trainer.domain.work import CheckpointStore, Progress, Steering
-from trainer.engine.machine import pick_machine
-from trainer.engine.models import fetch, load_config, load_tokenizer
-from trainer.engine.objective import Objective
-from trainer.engine.run import Run
-from trainer.engine.tasks import prepare_task
-from trainer.engine.trainable import make_trainable, speed_up
+from trainer.engine.crew import Crew
+from trainer.engine.machine import device_count
+from trainer.engine.models import fetch
+from trainer.engine.preparing import FollowerJob, prepare_run
 
 
 @dataclass(frozen=True)
@@ -50,30 +48,30 @@ def train(
     checkpoints: CheckpointStore,
     progress: Progress,
     steering: Steering,
+    devices: int | None = None,
 ) -> TrainingResult:
     """Fine-tunes `base_model` and writes the adapter, or the whole model, with its tokenizer into `output_dir`.
 
     Goes on from the newest of `checkpoints`, with the same losses as if it had never stopped. Raises
     `Refused(CONFIG_INVALID)` for a model or a method that cannot be had, `Refused(DATASET_INVALID)` for rows without
-    anything to learn, `Refused(TRAINING_FAILED)` when the loss is no number any more, and `Paused`.
+    anything to learn, `Refused(TRAINING_FAILED)` when the loss is no number any more, and `Paused`. `devices` is how
+    many take part, by default all GPUs.
     """
     directory = fetch(base_model)
-    tokenizer = load_tokenizer(directory)
     room = min(max_seq_length, config.max_seq_length or max_seq_length)
-    task = prepare_task(config, tokenizer, rows_train, rows_eval, room)
-    architecture = load_config(directory)
-    machine = pick_machine(architecture.hidden_size, config.precision)
-    model = make_trainable(directory, config, machine)
-    objective = Objective(model, machine)
-    quickened = speed_up(model, config, machine)
-    run = Run(model, architecture, objective, task, config, machine, room, work_dir, progress)
-    run.describe(quickened)
-    resumed = run.resume(checkpoints)
-    run.learn(checkpoints, steering)
-    run.save(output_dir)
+    job = FollowerJob(model=directory, config=config, rows=rows_train, room=room)
+    crew = Crew.lead(devices or device_count(), work_dir / "rendezvous", job.model_dump_json())
+    try:
+        prepared = prepare_run(job, rows_eval, crew, work_dir, progress)
+        run, machine = prepared.run, prepared.machine
+        resumed = run.resume(checkpoints)
+        run.learn(checkpoints, steering)
+        run.save(output_dir)
+    finally:
+        crew.disband()
     if chat_template is not None:
-        tokenizer.chat_template = chat_template
-    tokenizer.save_pretrained(output_dir)
+        prepared.tokenizer.chat_template = chat_template
+    prepared.tokenizer.save_pretrained(output_dir)
     standing = run.standing
     return TrainingResult(
         steps=standing.step,

@@ -19,6 +19,7 @@ from trainer.domain.schedule import learning_rate, step_seed
 from trainer.domain.work import CheckpointStore, Paused, Progress, Steering
 from trainer.engine.best import Best
 from trainer.engine.checkpoints import Standing, fingerprint, read_checkpoint, write_checkpoint
+from trainer.engine.crew import Crew
 from trainer.engine.estimate import estimate, estimate_activations
 from trainer.engine.machine import Machine
 from trainer.engine.objective import Objective
@@ -39,12 +40,14 @@ class Run:
         task: Task,
         config: TrainingConfig,
         machine: Machine,
+        crew: Crew,
         room: int,
         work_dir: Path,
         progress: Progress,
     ) -> None:
         self._model, self._objective, self._task = model, objective, task
         self._config, self._machine, self._progress = config, machine, progress
+        self._crew = crew
         self._work_dir = work_dir
         self._stored_dtype = architecture.dtype
         self.plan = RunPlan(task.lengths, config, padded=not objective.packs, room=room)
@@ -96,6 +99,7 @@ class Run:
         Ends before that when the held-out loss has stopped falling. Raises `Paused` once a checkpoint is kept.
         """
         self._model.train()
+        self._crew.hand_out(weight.data for weight in self._weights.values())
         self._clock = time.perf_counter()
         recorded = replace(self.standing)
         for micro_batches in self.plan.steps(self.standing.step):
@@ -127,17 +131,43 @@ class Run:
     def _step(self, micro_batches: Sequence[MicroBatch]) -> None:
         """One optimizer step. Whatever the task counts weighs the same in all its micro-batches."""
         standing, config = self.standing, self._config
-        torch.manual_seed(step_seed(config.seed, standing.step))
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate(standing.step)
-        scale = 1 / sum(self._task.share(rows) for rows in micro_batches)
-        self._losses.extend(self._task.backward(self._objective, rows, scale) for rows in micro_batches)
+        self._crew.say(standing.step)
+        self._losses.append(self._gradients(standing.step, micro_batches))
         self._gradient_norm = clip_grad_norm_(self._weights.values(), config.max_grad_norm)
         self._optimizer.step()
         self._optimizer.zero_grad()
+        self._crew.hand_out(weight.data for weight in self._weights.values())
         standing.step += 1
         standing.window_steps += 1
         standing.tokens += sum(self._task.lengths[row] for rows in micro_batches for row in rows)
+
+    def _gradients(self, step: int, micro_batches: Sequence[MicroBatch]) -> Tensor:
+        """Those of a step, of all devices together; returns its loss."""
+        torch.manual_seed(step_seed(self._config.seed, step) + self._crew.rank)
+        scale = 1 / sum(self._task.share(rows) for rows in micro_batches)
+        mine = self._crew.share_of(micro_batches)
+        loss = torch.zeros((), device=self._machine.device)
+        for rows in mine:
+            loss += self._task.backward(self._objective, rows, scale)
+        if self._crew.size > 1:
+            for weight in self._weights.values():
+                if weight.grad is None:
+                    weight.grad = torch.zeros_like(weight)
+            self._crew.add_up([loss, *(weight.grad for weight in self._weights.values() if weight.grad is not None)])
+        return loss
+
+    def follow(self) -> None:
+        """Takes the leader's steps with it, until it ends this process."""
+        self._model.train()
+        weights = [weight.data for weight in self._weights.values()]
+        self._crew.hand_out(weights)
+        for micro_batches in self.plan.steps(step := self._crew.hear()):
+            self._gradients(step, micro_batches)
+            self._optimizer.zero_grad()
+            self._crew.hand_out(weights)
+            step = self._crew.hear()
 
     def _rate(self, step: int) -> float:
         """The scheduled learning rate of a step, of the peak that a person set where one did."""
@@ -240,11 +270,13 @@ class Run:
         task, config, expected = self._task, self._config, self.estimate
         layout = "rows end to end" if self._objective.packs else "padded rows"
         ways = [layout, *quickened, *(["activations computed twice to fit the memory"] * self._computes_twice)]
+        kind = self._machine.device.type
+        devices = kind if self._crew.size == 1 else f"{self._crew.size} of {kind}"
         self._progress.log(
             "INFO",
             f"Training {trained:,} of {everything:,} weights ({config.method}) on {len(task.lengths):,} rows,"
             f" {sum(task.lengths):,} tokens, in {self.plan.total:,} steps"
-            f" on {self._machine.device.type} in {self._machine.precision}; {', '.join(ways)}",
+            f" on {devices} in {self._machine.precision}; {', '.join(ways)}",
         )
         self._progress.log(
             "INFO" if expected.memory_bytes <= expected.available_bytes else "WARN",
