@@ -108,9 +108,9 @@ class Events:
 
 
 @asynccontextmanager
-async def following(gateway: Gateway, run_id: str, after: str | None = None) -> AsyncIterator[Events]:
+async def following(gateway: Gateway, run_id: str, after: str | None = None, query: str = "") -> AsyncIterator[Events]:
     headers = {"Authorization": f"Bearer {ADMIN_KEY}", **({"Last-Event-ID": after} if after else {})}
-    async with gateway.client.get(f"{gateway.url}/api/v1/logs/stream/{run_id}", headers=headers) as response:
+    async with gateway.client.get(f"{gateway.url}/api/v1/logs/stream/{run_id}{query}", headers=headers) as response:
         assert response.status == 200, await response.text()
         assert response.headers["Content-Type"].startswith("text/event-stream")
         yield Events(response)
@@ -144,6 +144,18 @@ async def test_a_record_is_written_as_in_document_e(gateway: Gateway, run: Run) 
         "epoch": 1.0,
         "loss": 1.85,
     }
+
+
+async def test_records_of_one_level_or_agent_are_sent_alone_with_their_places(gateway: Gateway, run: Run) -> None:
+    await run.log("one")
+    await run.log("measured", step=1)
+    await run.log("three")
+    async with following(gateway, run.run_id) as events:
+        _, second, _ = [await events.next() for _ in range(3)]
+    async with following(gateway, run.run_id, query="?level=METRIC&agent=DatasetAgent") as events:
+        assert second.items() <= (await events.next()).items()
+        await run.log("measured again", step=2)
+        assert await events.messages(1) == ["measured again"]
 
 
 async def test_another_run_s_log_is_not_heard(gateway: Gateway, run: Run, peers: Peers) -> None:
