@@ -26,7 +26,7 @@ _READ_SIZE = 1024 * 1024
 _THREADS = 16
 _UPLOADS_AT_ONCE = 16
 """Each holds a part of memory for as long as its sender takes."""
-_PARTS_AT_ONCE = 8
+_PARTS_AT_ONCE = 4
 """Parts on their way to the store, of all uploads together."""
 _CONTENT_TYPE = "application/vnd.llm-platform.data"
 """Of what comes in parts. SeaweedFS tries to compress what is text or just octets, which takes it several times as long

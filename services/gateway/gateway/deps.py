@@ -18,6 +18,7 @@ from gateway.people.passwords import Passwords
 from gateway.people.sessions import Sessions
 from gateway.people.tickets import Tickets
 from gateway.settings import GatewaySettings
+from gateway.uploading import Uploading
 from gateway.watching import Closing, RunEvents
 
 
@@ -43,6 +44,7 @@ class Deps:
     tickets: Tickets
     endings: Endings
     run_events: RunEvents
+    uploading: Uploading
     health: HealthMonitor
     readiness: Callable[[], Awaitable[dict[str, str]]]
     following: set["asyncio.Task[object]"] = field(default_factory=set)

@@ -20,6 +20,7 @@ from gateway.people.passwords import Passwords
 from gateway.people.sessions import Sessions
 from gateway.people.tickets import Tickets
 from gateway.settings import GatewaySettings
+from gateway.uploading import Uploading
 from gateway.watching import RunEvents
 
 
@@ -39,6 +40,7 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     run_events = RunEvents(bus, most_bytes=settings.watching_bytes)
     passwords = Passwords()
     await make_first_user(database, passwords, settings.admin_password)
+    uploading = Uploading(database, objects, bus)
     callers = Callers(settings.admin_key, keyring, database)
     deps = Deps(
         settings=settings,
@@ -56,6 +58,7 @@ async def build(service: Service, settings: GatewaySettings) -> None:
         tickets=tickets,
         endings=endings,
         run_events=run_events,
+        uploading=uploading,
         health=HealthMonitor(bus, database, objects),
         readiness=service.readiness,
     )
@@ -64,6 +67,7 @@ async def build(service: Service, settings: GatewaySettings) -> None:
     service.spawn("keys-again", partial(keyring.reload_every, settings.keys_reload_seconds))
     service.spawn("endings", endings.run)
     service.spawn("run-events", run_events.run)
+    service.spawn("uploads", uploading.run)
     service.spawn("people", sessions.follow_changes)
     service.spawn("limits", allowances.sweep)
     service.spawn("limits-wanted", allowances.follow_wanted)

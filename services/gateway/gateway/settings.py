@@ -22,6 +22,9 @@ class GatewaySettings(ServiceSettings):
     )
     max_body_bytes: int = Field(default=8 * MIB, ge=1024, description="Largest request body but for uploads")
     max_upload_bytes: int = Field(default=5 * 1024 * MIB, ge=1, description="Largest file of an upload")
+    upload_seconds: float = Field(
+        default=24 * 3600, gt=0, le=2 * 24 * 3600, description="How long an upload that can be resumed may take"
+    )
     keys_reload_seconds: float = Field(
         default=30.0, gt=0, description="How often API keys are read again, besides whenever one changes"
     )

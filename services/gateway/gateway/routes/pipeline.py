@@ -11,6 +11,7 @@ from contracts.registry import Dataset
 from gateway.routes.jobs import JOBS, LOGS
 from gateway.routes.models import MODELS
 from gateway.routes.table import Route, Special, Tag, asks
+from gateway.routes.uploads import UPLOADS
 
 
 class DatasetUpload(Message):
@@ -35,6 +36,7 @@ DATASETS = (
         status=201,
         refusals=registry.REGISTER_DATASET.refusals,
     ),
+    *UPLOADS,
     asks("GET", "/api/v1/datasets", registry.LIST_DATASETS, tag=Tag.DATASETS, summary="List data sets"),
     asks("GET", "/api/v1/datasets/{dataset_id}", registry.GET_DATASET, tag=Tag.DATASETS, summary="Get a data set"),
     asks(
@@ -52,6 +54,13 @@ DATASETS = (
         tag=Tag.DATASETS,
         summary="Preview a data set's rows",
         description="The first rows, or those after the first `offset`.",
+    ),
+    asks(
+        "GET",
+        "/api/v1/datasets/{dataset_id}/tokens",
+        registry.COUNT_TOKENS,
+        tag=Tag.DATASETS,
+        summary="Count a data set's tokens with a model's tokenizer",
     ),
     asks(
         "GET",
