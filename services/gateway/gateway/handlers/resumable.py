@@ -9,9 +9,9 @@ from aiohttp import web
 from common.context import current
 from contracts.base import RefusalCode, Refused
 from gateway.deps import Deps
-from gateway.domain import resumable
 from gateway.domain.resumable import Upload, state_of
 from gateway.domain.uploads import new_dataset_id
+from gateway.edge import tus
 from gateway.edge.reading import too_large
 from gateway.edge.responses import json_response
 from gateway.errors import invalid_fields
@@ -22,7 +22,7 @@ _CHUNK = 256 * 1024
 
 
 async def create_upload(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
-    wanted = resumable.wanted(request.headers)
+    wanted = tus.wanted(request.headers)
     limit = deps.settings.max_upload_bytes
     if wanted.length > limit:
         raise too_large(limit)
@@ -48,10 +48,10 @@ async def get_upload(deps: Deps, route: Route, request: web.Request) -> web.Stre
 
 async def append_upload(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
     """Once all bytes are there, the answer says whether they are a data set."""
-    resumable.check_version(request.headers)
-    if request.content_type != resumable.CONTENT_TYPE:
-        raise invalid_fields([("Content-Type", f"must be {resumable.CONTENT_TYPE}")])
-    offset = resumable.number(request.headers, "Upload-Offset")
+    tus.check_version(request.headers)
+    if request.content_type != tus.CONTENT_TYPE:
+        raise invalid_fields([("Content-Type", f"must be {tus.CONTENT_TYPE}")])
+    offset = tus.number(request.headers, "Upload-Offset")
     await _mine(deps, request)
     async with deps.database.connection() as connection:
         upload = await uploads.claim(connection, request.match_info["upload_id"])
@@ -71,7 +71,7 @@ async def append_upload(deps: Deps, route: Route, request: web.Request) -> web.S
 
 async def end_upload(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
     await deps.uploading.drop(await _mine(deps, request))
-    return web.Response(status=204, headers={"Tus-Resumable": resumable.VERSION})
+    return web.Response(status=204, headers={"Tus-Resumable": tus.VERSION})
 
 
 async def _mine(deps: Deps, request: web.Request) -> Upload:
@@ -94,7 +94,7 @@ async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
 
 def _headers(upload: Upload) -> dict[str, str]:
     return {
-        "Tus-Resumable": resumable.VERSION,
+        "Tus-Resumable": tus.VERSION,
         "Upload-Offset": str(upload.offset),
         "Upload-Length": str(upload.length),
         "Upload-Expires": format_datetime(upload.expires_at, usegmt=True),
