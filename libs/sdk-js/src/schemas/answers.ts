@@ -1565,6 +1565,8 @@ export interface PreprocessingOutput {
   trainRows: number;
   evalRows: number;
   droppedRows: number;
+  contaminatedRows?: number;
+  truncatedRows?: number;
   trainTokens: number;
   evalTokens: number;
   maxSeqLength: number;
@@ -1784,7 +1786,7 @@ export interface ResponsesResponse {
 }
 
 /**
- * One broken rule: how many rows, and the first of them (0-based).
+ * One broken rule: how many rows, and the first of them (0-based): some, and as many as are told at all.
  */
 export interface RuleFinding {
   rule: string;
@@ -1792,6 +1794,7 @@ export interface RuleFinding {
   message: string;
   rows: number;
   examples?: Array<number>;
+  rowNumbers?: Array<number>;
 }
 
 /**
@@ -2279,6 +2282,24 @@ export interface TextCompletion {
   usage?: Usage | null;
 }
 
+/**
+ * Tokens of one column without special tokens. Of a large data set the first `rows_counted` rows are counted, and
+ * `tokens` is what all have if they are like those.
+ */
+export interface TokenCounts {
+  datasetId: string;
+  baseModel: string;
+  column: string;
+  rowsCounted: number;
+  isEstimate: boolean;
+  tokens: number;
+  mean: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  longest: number;
+}
+
 export interface Told {
   message: string;
 }
@@ -2400,6 +2421,20 @@ export interface TrialResult {
   timeToFirstToken: number | null;
   engine: string;
   simulated: boolean;
+}
+
+/**
+ * An upload that can be resumed: send what is behind `offset`. `dataset_id` is there once it is a data set.
+ */
+export interface UploadState {
+  uploadId: string;
+  filename: string;
+  length: number;
+  offset: number;
+  status: string;
+  datasetId: string | null;
+  error: string | null;
+  expiresAt: string;
 }
 
 export interface Usage {

@@ -288,6 +288,11 @@ export interface DatasetsQuery {
   sha256?: string | null;
 }
 
+export interface DatasetsTokensQuery {
+  baseModel?: string;
+  column?: string | null;
+}
+
 export interface DeleteBlocksQuery {
   force?: boolean;
 }

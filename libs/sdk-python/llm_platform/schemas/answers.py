@@ -1501,6 +1501,8 @@ class PreprocessingOutput(Record):
     train_rows: int
     eval_rows: int
     dropped_rows: int
+    contaminated_rows: int = 0
+    truncated_rows: int = 0
     train_tokens: int
     eval_tokens: int
     max_seq_length: int
@@ -1703,13 +1705,14 @@ class ResponsesResponse(Record):
 
 
 class RuleFinding(Record):
-    """One broken rule: how many rows, and the first of them (0-based)."""
+    """One broken rule: how many rows, and the first of them (0-based): some, and as many as are told at all."""
 
     rule: str
     severity: Annotated[Literal["error", "warning"], OrNewer]
     message: str
     rows: int
     examples: list[int] = []
+    row_numbers: list[int] = []
 
 
 class RunDeleted(Record):
@@ -2191,6 +2194,24 @@ class TextCompletion(Record):
     usage: Usage | None = None
 
 
+class TokenCounts(Record):
+    """Tokens of one column without special tokens. Of a large data set the first `rows_counted` rows are counted,
+    and `tokens` is what all have if they are like those.
+    """
+
+    dataset_id: str
+    base_model: str
+    column: str
+    rows_counted: int
+    is_estimate: bool
+    tokens: int
+    mean: float
+    p50: int
+    p90: int
+    p99: int
+    longest: int
+
+
 class Told(Record):
     message: str
 
@@ -2310,6 +2331,19 @@ class TrialResult(Record):
     time_to_first_token: float | None
     engine: str
     simulated: bool
+
+
+class UploadState(Record):
+    """An upload that can be resumed: send what is behind `offset`. `dataset_id` is there once it is a data set."""
+
+    upload_id: str
+    filename: str
+    length: int
+    offset: int
+    status: str
+    dataset_id: str | None
+    error: str | None
+    expires_at: datetime
 
 
 class Usage(Record):

@@ -294,6 +294,11 @@ class DatasetsQuery(TypedDict):
     sha256: NotRequired[str | None]
 
 
+class DatasetsTokensQuery(TypedDict):
+    base_model: NotRequired[str]
+    column: NotRequired[str | None]
+
+
 class DeleteBlocksQuery(TypedDict):
     force: NotRequired[bool]
 
