@@ -179,7 +179,7 @@ async def test_a_job_that_trains_is_adjusted_paused_resumed_cancelled_and_gone_o
 ) -> None:
     run_id = f"steered-{uuid.uuid4().hex[:6]}"
     submission = {
-        "template": "finetune",
+        "template": "export",
         "dataset_id": await caller.upload_dataset(small_csv),
         "base_model": base_model,
         "run_id": run_id,
@@ -187,7 +187,6 @@ async def test_a_job_that_trains_is_adjusted_paused_resumed_cancelled_and_gone_o
             "preprocessing": {"max_seq_length": 128},
             # Far longer than anyone waits.
             "training": {"max_steps": 5000, "logging_steps": 1, "save_steps": 1000, "seed": uuid.uuid4().int % 1000},
-            "evaluation": {"generate_samples": 0, "max_rows": 8},
         },
     }
     job_id = (await caller.post("/api/v1/jobs", submission))["job_id"]
@@ -223,7 +222,7 @@ async def test_a_job_that_trains_is_adjusted_paused_resumed_cancelled_and_gone_o
     job = await caller.job_when(retried["job_id"], status=ENDED)
     assert job["status"] == "completed", job["error"]
     assert job["retry_of"] == job_id
-    assert job["progress"]["cached_agents"] == ["dataset", "validation", "preprocessing"]
+    assert job["progress"]["cached_agents"] == ["dataset", "preprocessing"]
     artifacts = (await caller.get(f"/api/v1/jobs/{retried['job_id']}/artifacts?limit=100"))["items"]
     assert {"dataset", "preprocessing", "training", "export"} <= {one["agent_name"] for one in artifacts}
     weights = next(one for one in artifacts if one["name"].endswith(".safetensors"))
