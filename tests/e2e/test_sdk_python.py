@@ -444,13 +444,14 @@ def test_a_download_that_is_cut_goes_on(
     assert kept[0].read_bytes() == whole.read_bytes()
 
 
-def test_an_upload_that_is_cut_is_sent_again_and_kept_once(
-    cut: Client, cutter: Cutter, sdk: Client, tmp_path: Path
+@pytest.mark.parametrize("rows", [200_000, 1_000_000], ids=["sent again", "gone on with"])
+def test_an_upload_that_is_cut_is_kept_once(
+    rows: int, cut: Client, cutter: Cutter, sdk: Client, tmp_path: Path
 ) -> None:
     name = f"{uuid.uuid4().hex}.csv"
-    (tmp_path / name).write_text("question,answer\n" + "what,that\n" * 200_000)
+    (tmp_path / name).write_text("question,answer\n" + "what,that\n" * rows)
     cutter.cut(up=(300_000, 700_000))
-    assert cut.datasets.upload(tmp_path / name).rows == 200_000
+    assert cut.datasets.upload(tmp_path / name).rows == rows
     assert cutter.cuts == 2
     assert [dataset.filename for dataset in sdk.datasets.list(limit=20)].count(name) == 1
 
