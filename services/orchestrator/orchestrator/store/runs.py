@@ -55,21 +55,18 @@ _RUNS = """
 """
 _WAIT, _SKIP = "", " SKIP LOCKED"
 
-# Of the parts of a step that wait for room, those right behind one that does not: a list may have a thousand, and
-# nothing is decided about the others but that they end with their run, which `transitions` sees to.
+# Of the parts of a step that wait for room, `_NEXT_PART` alone is looked at: a list may have a thousand, and nothing is
+# decided about the others but that they end with their run, which `transitions` sees to.
 _OPEN_STEPS = f"""
     SELECT run, {_STEP}
-    FROM steps WHERE run = ANY ($1::bigint[]) AND (
-        status IN ('ready', 'paused', 'running')
-        OR status = 'waiting' AND (
-            part_of IS NULL
-            OR NOT EXISTS (
-                SELECT FROM steps AS before WHERE before.run = steps.run AND before.position = steps.position - 1
-                    AND before.part_of = steps.part_of AND before.status = 'waiting'
-            )
-        )
-    )
+    FROM steps WHERE run = ANY ($1::bigint[]) AND status IN ('waiting', 'ready', 'paused', 'running')
+        AND (part_of IS NULL OR status <> 'waiting')
     ORDER BY id FOR UPDATE
+"""  # noqa: S608 - constants
+
+_NEXT_PART = f"""
+    SELECT run, {_STEP}
+    FROM steps WHERE run = $1 AND part_of = $2 AND status = 'waiting' ORDER BY position LIMIT 1 FOR UPDATE
 """  # noqa: S608 - constants
 
 
@@ -146,7 +143,10 @@ async def lock_free(connection: Connection, numbers: Sequence[int]) -> tuple[dic
 
 async def _locked(connection: Connection, runs: Sequence[Record]) -> list[Run]:
     steps: defaultdict[int, dict[int, Step]] = defaultdict(dict)
-    for row in await connection.fetch(_OPEN_STEPS, [run["id"] for run in runs]) if runs else ():
+    rows = await connection.fetch(_OPEN_STEPS, [run["id"] for run in runs]) if runs else []
+    for whole in [row for row in rows if row["parts"] and row["status"] == "waiting"]:
+        rows += await connection.fetch(_NEXT_PART, whole["run"], whole["position"])
+    for row in rows:
         steps[row["run"]][row["position"]] = _step(row)
     return [Run(steps=steps[run["id"]], **run) for run in runs]
 

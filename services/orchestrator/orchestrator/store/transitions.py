@@ -9,8 +9,7 @@ from orchestrator.domain.machine import Transition
 from orchestrator.domain.policy import Policy
 
 # All of it in one question, since each costs a wait. Steps that become ready go to the end of their owner's line, in
-# the order in which they are given. In a run that ends, those that still run are given the time to stop, and parts that
-# nobody looked at (`runs._OPEN_STEPS`) end as all do that had not started.
+# the order in which they are given; those that still run in a run that ends are given the time to stop.
 _RECORD = """
     WITH clock AS MATERIALIZED (SELECT clock_timestamp() AS now),
     changed AS MATERIALIZED (
@@ -34,13 +33,6 @@ _RECORD = """
         UPDATE steps SET deadline = least(deadline, grace.ends), lease_until = least(lease_until, grace.ends)
         FROM (SELECT now + make_interval(secs => $16) AS ends FROM clock) AS grace
         WHERE run = ANY ($13::bigint[]) AND steps.status = 'running' AND steps.id <> ALL ($1::bigint[])
-    ),
-    left_over AS (
-        UPDATE steps SET
-            status = CASE given.status WHEN 'failed' THEN 'skipped' ELSE 'cancelled' END, finished_at = clock.now
-        FROM clock, unnest($13::bigint[], $14::text[]) AS given (run, status)
-        WHERE steps.run = given.run AND part_of IS NOT NULL AND steps.status = 'waiting'
-            AND steps.id <> ALL ($1::bigint[])
     )
     UPDATE steps SET
         status = changed.status,
@@ -92,6 +84,12 @@ _SPLIT = """
     ORDER BY made.position
 """
 
+# Parts that waited for room end with their run, as all do that had not started.
+_END_PARTS = """
+    UPDATE steps SET status = $2, finished_at = clock_timestamp()
+    WHERE run = $1 AND part_of IS NOT NULL AND status = 'waiting'
+"""
+
 _PAUSE_RUN = "UPDATE runs SET paused = $2 WHERE id = $1"
 
 Errors = Mapping[int, dict[str, Any] | None]
@@ -108,6 +106,9 @@ async def record(connection: Connection, transitions: Sequence[Transition], poli
     for transition in transitions:
         if transition.paused is not None:
             await connection.execute(_PAUSE_RUN, transition.run.id, transition.paused)
+        if transition.ended is not None and any(step.parts for step in transition.run.steps.values()):
+            rest = "skipped" if transition.ended == "failed" else "cancelled"
+            await connection.execute(_END_PARTS, transition.run.id, rest)
         if transition.made:
             await _split(connection, transition, policy)
 
