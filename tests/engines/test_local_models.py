@@ -94,6 +94,27 @@ class TestAdapters:
         assert len(set(expected)) == 3
         assert answers == expected * 5
 
+    async def test_a_whole_model_is_loaded_by_name_and_its_memory_freed_with_it(
+        self, served: Served, tiny: TinyModel, adapters: list[Path], adapter_dir: Path
+    ) -> None:
+        """What a full fine-tuning leaves: no adapter, and nothing that is in the folder of models."""
+        mine = make_model(adapter_dir / "whole", seed=5)
+        await load(served, "mine", mine.folder)
+        await load(served, "adapter", adapters[0])
+        whole = mine.greedy(mine.chat_ids(QUESTION), 24)
+        assert whole != await ask(served)
+        assert await asyncio.gather(ask(served, model="mine"), ask(served, model="adapter")) == [
+            whole,
+            tiny.greedy(tiny.chat_ids(QUESTION), 24, adapters[0]),
+        ]
+        listed = [model.id async for model in await served.client.models.list()]
+        assert [name for name in listed if "whole" in name] == []
+        assert {"adapter", "mine", "tiny"} <= set(listed)
+        assert await unload(served, "mine") == (200, "Success: LoRA adapter 'mine' removed successfully.")
+        with pytest.raises(openai.NotFoundError):
+            await ask(served, model="mine")
+        assert [name for name in served.engine._loaded if "whole" in name] == []
+
     async def test_an_unloaded_adapter_is_gone(self, served: Served, adapters: list[Path]) -> None:
         base = await ask(served)
         await load(served, "first", adapters[0])

@@ -7,11 +7,14 @@ from contextlib import aclosing
 import pytest
 
 from common.context import Call, Principal, calling
+from common.objects import S3Path
 from contracts.base import RefusalCode
 from contracts.registry import ServableModel
 from contracts.router import CHAT_STREAM
+from llm_router.domain.engines import DeclaredEngine
 from tests.llm_router import upstream as faults
 from tests.llm_router.conftest import House, Open, chat, soon
+from tests.llm_router.upstream import running
 
 
 def put(house: House, name: str) -> ServableModel:
@@ -176,3 +179,20 @@ async def test_a_key_for_a_name_may_ask_its_versions_and_aliases(open_house: Ope
             assert (await house.ask(reference)).content
         assert (await house.refusal("m")).code is RefusalCode.FORBIDDEN
         assert f"{name}@production" in await house.models()
+
+
+async def test_a_model_that_was_trained_whole_is_loaded_by_local_engines_alone(open_house: Open, name: str) -> None:
+    async with running() as vllm, running() as local:
+        declared = [
+            DeclaredEngine.model_validate({"name": kind, "provider_type": kind, "api_base": upstream.url})
+            for kind, upstream in (("vllm", vllm), ("local", local))
+        ]
+        house = await open_house(0, declared=declared)
+        model = put(house, name)
+        prefix = S3Path.parse(model.exports["adapter"])
+        house.objects.put_bytes(prefix / "config.json", b"{}")
+        house.registry.models[model.model_id] = model.model_copy(update={"exports": {"merged": str(prefix)}})
+        for _ in range(3):
+            assert (await house.ask(name)).engine == "local"
+        assert [load["lora_name"] for load in local.loads] == [model.model_id]
+        assert vllm.loads == []

@@ -107,7 +107,15 @@ async def test_the_event_of_a_registry_that_died_after_its_commit_is_told_by_the
     unused = OutboxRelay(database, router)
     storage = ObjectStorage(Service("registry", settings).object_store())
     freeing = Freeing(database, storage)
-    deps = Deps(database, unused, None, storage, router, freeing)  # type: ignore[arg-type]
+    deps = Deps(
+        database=database,
+        relay=unused,
+        inspector=None,  # type: ignore[arg-type]
+        storage=storage,
+        bus=router,
+        models_dir=settings.data_dir,
+        freeing=freeing,
+    )
     model = await models.register_model(deps, export())
     await database.close()
     assert await told(router, model.model_id) == []
@@ -166,7 +174,7 @@ async def test_models_are_listed_newest_first_and_by_base(export: Export, traine
 async def test_a_card_describes_the_model_and_its_data(
     export: Export, enter: Enter, trainer: Bus, gateway: Bus
 ) -> None:
-    dataset = await enter("text,label\nhello,1\n")
+    dataset = await enter(f"text,label\n{uuid.uuid4()},1\n")
     model = await trainer.ask(REGISTER_MODEL, export(dataset_id=dataset.dataset_id))
     described = await gateway.ask(GET_MODEL_CARD, GetModel(model_id=model.model_name))
     assert described.model_id == model.model_id

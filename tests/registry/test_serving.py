@@ -180,8 +180,8 @@ async def test_a_model_that_engines_cannot_load_is_not_deployed(
     export: Export, trainer: Bus, gateway: Bus, router: Bus
 ) -> None:
     entry = export()
-    whole = {"merged": entry.exports["adapter"]}
-    model = await trainer.ask(REGISTER_MODEL, entry.model_copy(update={"exports": whole}))
+    file = {"gguf": entry.exports["adapter"]}
+    model = await trainer.ask(REGISTER_MODEL, entry.model_copy(update={"exports": file}))
     before = await revision(router)
     assert await code_of(gateway.ask(DEPLOY_MODEL, DeployModel(model_id=model.model_id))) is RefusalCode.CONFLICT
     assert (await served(router, before)).models == []

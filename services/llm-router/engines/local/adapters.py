@@ -1,4 +1,4 @@
-"""LoRA adapters: what may be loaded, and how several of them live on one base model."""
+"""Trained models that are loaded by name: LoRA adapters, several on one base model, and whole models."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +17,11 @@ from engines.openai_wire import ApiError, invalid_request
 
 _INTERNAL_NAMES = (f"adapter_{number:08d}" for number in count())
 """Names for peft, which allows no dots in them and tells keys apart by substring: all of one width, none used twice."""
+
+
+WHOLE = " (whole)"
+"""What the names of whole models' weights end in: no model that can be asked for is called so."""
+_WEIGHTS = count(1)
 
 
 class LoadRequest(BaseModel):
@@ -58,18 +63,24 @@ class _AdapterConfig(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """A loaded adapter. `chat_template` is the one it was trained with, where its folder has one of its own."""
+    """A loaded adapter. `chat_template` is the one it was trained with, where its folder has one of its own.
+
+    A `whole` model is an adapter that changes everything: it is its own base, which nobody can ask for by itself.
+    """
 
     name: str
     path: Path
     base: Source
     created: int
     chat_template: str | None
+    whole: bool = False
 
 
 def read_adapter(asked: LoadRequest, catalogue: Catalogue, created: int) -> Adapter:
     """Checks an adapter's folder without loading it. Raises ApiError with what is wrong about it."""
     folder = catalogue.adapter_folder(asked.lora_path)
+    if (folder / "config.json").is_file() and not (folder / "adapter_config.json").exists():
+        return _read_whole(asked, folder, created)
     try:
         config = _AdapterConfig.model_validate_json((folder / "adapter_config.json").read_bytes())
     except OSError:
@@ -82,6 +93,13 @@ def read_adapter(asked: LoadRequest, catalogue: Catalogue, created: int) -> Adap
     if base is None:
         raise _unusable(asked, "neither it nor the request's base_model_name says which model it belongs to")
     return Adapter(asked.lora_name, folder, catalogue.resolve(base), created, _chat_template(folder))
+
+
+def _read_whole(asked: LoadRequest, folder: Path, created: int) -> Adapter:
+    if next(folder.glob("*.safetensors"), None) is None:
+        raise _unusable(asked, "it has no safetensors; other formats can run code and are not read")
+    base = Source(f"{asked.lora_name} {next(_WEIGHTS)}{WHOLE}", folder)
+    return Adapter(asked.lora_name, folder, base, created, _chat_template(folder), whole=True)
 
 
 def _chat_template(folder: Path) -> str | None:
@@ -111,6 +129,8 @@ class AdapterRack:
 
     def select(self, adapter: Adapter | None) -> None:
         """Makes the model answer as `adapter`, or as its base for None. Raises ApiError if it does not fit."""
+        if adapter is not None and adapter.whole:
+            adapter = None
         if adapter is self._selected:
             return
         if adapter is not None and adapter not in self._names:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from common import telemetry
 from engines.load import Load
-from engines.local.adapters import Adapter, LoadRequest, read_adapter
+from engines.local.adapters import WHOLE, Adapter, LoadRequest, read_adapter
 from engines.local.catalogue import Catalogue, Source
 from engines.local.decoding import Finished, Piece
 from engines.local.embedding import Embedded
@@ -67,10 +67,13 @@ class LocalEngine:
     def cards(self) -> list[Json]:
         """All that can be asked for by name: models in the folder, models in memory, adapters."""
         created = dict(self._catalogue.local_models())
-        names = [*created, *(name for name in self._loaded if name not in created)]
-        models = [self._card(name, created.get(name, 0)) for name in names]
+        loaded = (name for name in self._loaded if name not in created and not name.endswith(WHOLE))
+        models = [self._card(name, created.get(name, 0), name) for name in (*created, *loaded)]
         adapters = [
-            self._card(adapter.name, adapter.created, parent=adapter.base.name) for adapter in self._adapters.values()
+            self._card(
+                adapter.name, adapter.created, adapter.base.name, parent=None if adapter.whole else adapter.base.name
+            )
+            for adapter in self._adapters.values()
         ]
         return models + adapters
 
@@ -122,10 +125,22 @@ class LocalEngine:
             raise ApiError(400, f"'{asked.lora_name}' is the name of a base model.", param="lora_name")
 
     def _detach(self, adapter: Adapter) -> None:
+        if adapter.whole:
+            self._let_go(adapter.base.name)
+            return
         # A base that is still loading has the adapter in line, if at all; one that was evicted has forgotten it.
         resident = self._loaded.get(adapter.base.name) or self._loading.get(adapter.base.name)
         if resident is not None:
             resident.detach(adapter)
+
+    def _let_go(self, name: str) -> None:
+        """Frees the memory of a whole model once its line is answered. One that is still loading is evicted in time."""
+        resident = self._loaded.pop(name, None)
+        if resident is not None:
+            task = asyncio.create_task(resident.retire())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            log.info("model evicted", model=name)
 
     def _resident(self, source: Source) -> Resident:
         """The base model, in memory or on its way there. Raises ApiError (503) if too many are on their way."""
@@ -177,8 +192,8 @@ class LocalEngine:
     def _build(self, name: str, folder: Path) -> Weights:
         return build(name, folder, self._settings.device, self._settings.dtype)
 
-    def _card(self, name: str, created: int, parent: str | None = None) -> Json:
-        resident = self._loaded.get(parent or name)
+    def _card(self, name: str, created: int, weights: str, parent: str | None = None) -> Json:
+        resident = self._loaded.get(weights)
         return model_card(
             name,
             created=created,

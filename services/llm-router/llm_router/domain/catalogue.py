@@ -212,10 +212,12 @@ class Catalogue:
     def _capable(self, model: TrainedModel) -> tuple[str, ...]:
         """Engines that can load the adapter: those that serve its base, else local ones, which load any base.
 
+        Only local engines load whole models.
+
         Those that refused it are left out, unless all did: the failure then says why.
         """
         able = {name: listing for name, listing in self._listings.items() if listing.spec.takes_adapters}
-        serving = tuple(name for name, listing in able.items() if model.base_model in listing.cards)
+        serving = tuple(n for n, listing in able.items() if model.base_model in listing.cards and not model.whole)
         engines = serving or self._local()
         return tuple(name for name in engines if self.refusal(name, model.model_id) is None) or engines
 

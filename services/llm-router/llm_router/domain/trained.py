@@ -11,7 +11,7 @@ _AT = "@"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model of the registry that is served as an adapter on its base.
+    """A model of the registry that is served as an adapter on its base, or `whole`.
 
     `adapter` is the `s3://` prefix of its files.
     """
@@ -23,6 +23,7 @@ class TrainedModel:
     adapter: str | None = None
     chat_template: str | None = None
     version: int = 0
+    whole: bool = False
 
     @property
     def versioned(self) -> str:
@@ -35,6 +36,7 @@ class Trained:
 
     def __init__(self) -> None:
         self._models: dict[str, TrainedModel] = {}
+        self._by_name: dict[str, dict[str, TrainedModel]] = {}
         self._newest: dict[str, TrainedModel] = {}
         self._aliases: dict[tuple[str, str], str] = {}
         self._withdrawn: set[str] = set()
@@ -46,14 +48,23 @@ class Trained:
             return
         self._withdrawn.discard(model.model_id)
         self._models[model.model_id] = model
-        self._find_newest(model.name)
+        of_name = self._by_name.setdefault(model.name, {})
+        of_name[model.model_id] = model
+        if (newest := self._newest.get(model.name)) is None or _age(newest) <= _age(model):
+            self._newest[model.name] = model
 
     def withdraw(self, model_id: str) -> None:
         """Nobody may ask for it any more."""
         self._withdrawn.add(model_id)
         model = self._models.pop(model_id, None)
-        if model is not None:
-            self._find_newest(model.name)
+        if model is None:
+            return
+        of_name = self._by_name[model.name]
+        del of_name[model_id]
+        if of_name:
+            self._newest[model.name] = max(of_name.values(), key=_age)
+        else:
+            del self._by_name[model.name], self._newest[model.name]
 
     def put_alias(self, name: str, alias: str, model_id: str | None) -> None:
         if model_id is None:
@@ -87,7 +98,7 @@ class Trained:
             return self._newest.get(name)
         if (model_id := self._aliases.get((name, which))) is not None:
             return self._models.get(model_id)
-        return next((m for m in self._models.values() if m.name == name and str(m.version) == which), None)
+        return next((m for m in self._by_name.get(name, {}).values() if str(m.version) == which), None)
 
     def names(self) -> Iterator[tuple[str, TrainedModel]]:
         """Every name that lists show: names, aliases, then ids, the oldest model first."""
@@ -99,9 +110,7 @@ class Trained:
         for model in sorted(self._models.values(), key=lambda model: model.registered_at):
             yield model.model_id, model
 
-    def _find_newest(self, name: str) -> None:
-        of_name = [model for model in self._models.values() if model.name == name]
-        if of_name:
-            self._newest[name] = max(of_name, key=lambda model: (model.version, model.registered_at))
-        else:
-            self._newest.pop(name, None)
+
+def _age(model: TrainedModel) -> tuple[int, datetime]:
+    """What the newest has the most of."""
+    return model.version, model.registered_at

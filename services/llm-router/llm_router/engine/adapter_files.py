@@ -17,6 +17,7 @@ from llm_router.domain.trained import TrainedModel
 
 _log = get_logger("adapter_files")
 _NEEDED = ("adapter_config.json", "adapter_model.safetensors")
+_NEEDED_OF_WHOLE = ("config.json",)
 _EXECUTABLE = frozenset((".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py"))
 """Formats that run code when they are loaded."""
 _TEMPLATE = "chat_template.jinja"
@@ -128,7 +129,8 @@ def _touch(folder: Path) -> bool:
 
 def _complete(partial: Path, target: Path, model: TrainedModel) -> None:
     """Checks what was fetched and gives it its name. Raises ValueError."""
-    missing = [name for name in _NEEDED if not (partial / name).is_file()]
+    needed = _NEEDED_OF_WHOLE if model.whole else _NEEDED
+    missing = [name for name in needed if not (partial / name).is_file()]
     if missing:
         raise ValueError(f"the adapter export lacks {', '.join(missing)}")
     if found := [file.name for file in partial.rglob("*") if file.suffix in _EXECUTABLE]:

@@ -68,8 +68,9 @@ class Serving:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _apply(self, model: ServableModel) -> None:
-        adapter = model.exports.get("adapter")
-        if adapter is None:
+        whole = "adapter" not in model.exports
+        files = model.exports.get("merged" if whole else "adapter")
+        if files is None:
             return
         if not model.served:
             self._withdraw(model.model_id)
@@ -80,9 +81,10 @@ class Serving:
                 model.model_name,
                 model.base_model,
                 model.created_at,
-                adapter,
+                files,
                 model.chat_template,
                 model.version,
+                whole,
             )
         )
         if self._is_whole:

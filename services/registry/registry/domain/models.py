@@ -90,12 +90,12 @@ def names_of(model: Model, newest: str | None) -> list[str]:
 
 
 def check_deployable(model: Model) -> None:
-    """Raises `Refused(CONFLICT)` for a model that no engine can load beside others."""
-    if "adapter" not in model.exports:
+    """Raises `Refused(CONFLICT)` for a model that no engine can load by itself."""
+    if not model.exports.keys() & {"adapter", "merged"}:
         raise Refused(
             RefusalCode.CONFLICT,
-            f"{model.model_id} has no adapter export, and engines load adapters only: serve its"
-            f" {' or '.join(model.exports)} export with an engine of its own, and attach that",
+            f"{model.model_id} has neither an adapter nor a merged export: serve its {' or '.join(model.exports)}"
+            " export with an engine of its own, and attach that",
         )
 
 

@@ -1,5 +1,6 @@
 """Models: entering, finding, changing, handing out and deleting them."""
 
+import asyncio
 import secrets
 
 from common import outbox
@@ -41,6 +42,9 @@ from registry.domain.references import read_reference
 from registry.handlers.deps import HANDLERS, Deps
 from registry.handlers.telling import tell
 from registry.store import freeing, models, serving, storable
+
+_LOOK_SECONDS = 5.0
+"""For how long registrations and deletions may wait for the object store to answer one of them."""
 
 
 @HANDLERS.on(REGISTER_MODEL)
@@ -86,7 +90,10 @@ async def _enter(deps: Deps, connection: Connection, request: RegisterModel) -> 
 
 async def _count_files(deps: Deps, request: RegisterModel) -> dict[ExportFormat, int]:
     try:
-        return {name: len(await deps.storage.files_of(path)) for name, path in request.exports.items()}
+        async with asyncio.timeout(_LOOK_SECONDS):
+            return {name: len(await deps.storage.files_of(path)) for name, path in request.exports.items()}
+    except TimeoutError:
+        raise Refused(RefusalCode.UNAVAILABLE, "The object store takes too long to list the exports") from None
     except Refused as refused:
         # Nothing is wrong with the model: the trainer registers it once the object store is back.
         message = f"The exports cannot be looked at: {refused.message}"

@@ -21,7 +21,7 @@ async def newest_served(connection: Connection, model_name: str) -> str | None:
     """The model that is asked by its name alone."""
     model_id: str | None = await connection.fetchval(
         "SELECT model_id FROM models WHERE model_name = $1 AND deleted_at IS NULL AND deployment <> 'none'"
-        " AND exports ->> 'adapter' IS NOT NULL ORDER BY version DESC LIMIT 1",
+        " AND coalesce(exports ->> 'adapter', exports ->> 'merged') IS NOT NULL ORDER BY version DESC LIMIT 1",
         model_name,
     )
     return model_id
