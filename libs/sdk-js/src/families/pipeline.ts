@@ -66,6 +66,10 @@ export class Datasets {
   preview(datasetId: string, query: { limit?: number; offset?: number } = {}): Promise<A.DatasetPreview> {
     return this.http.get(at("/api/v1/datasets", datasetId, "preview"), "DatasetPreview", query);
   }
+
+  tokens(datasetId: string, query: { base_model: string; column?: string }): Promise<A.TokenCounts> {
+    return this.http.get(at("/api/v1/datasets", datasetId, "tokens"), "TokenCounts", query);
+  }
 }
 
 export class Jobs {

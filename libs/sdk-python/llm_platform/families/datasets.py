@@ -79,3 +79,9 @@ class Datasets(Family[R]):
     def preview(self, dataset_id: str, *, limit: int = 10, offset: int = 0) -> Steps[answers.DatasetPreview]:
         """Some of its rows, at most 100."""
         return self._get(at(_BASE, dataset_id, "preview"), answers.DatasetPreview, limit=limit, offset=offset)
+
+    @operation
+    def tokens(self, dataset_id: str, base_model: str, *, column: str | None = None) -> Steps[answers.TokenCounts]:
+        """How many tokens its text has by a model's tokenizer; of a large one an estimate, which it says."""
+        path = at(_BASE, dataset_id, "tokens")
+        return self._get(path, answers.TokenCounts, base_model=base_model, column=column)
