@@ -13,6 +13,11 @@ _METRIC_NAMES: Mapping[str, str] = {
     "loss": "Loss (nats per token)",
     "perplexity": "Perplexity",
     "token_accuracy": "Token accuracy",
+    "exact_match": "Exact match",
+    "token_f1": "Token F1",
+    "rouge_l": "ROUGE-L",
+    "accuracy": "Accuracy",
+    "f1": "Macro F1",
     "first_loss": "First training loss (nats per token)",
     "final_loss": "Final training loss (nats per token)",
 }
