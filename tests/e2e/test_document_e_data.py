@@ -1,9 +1,13 @@
 """Document E's data sets, exchange by exchange, and files that are none: refused, with nothing left of them."""
 
+import asyncio
 import base64
 import gzip
+import hashlib
 import io
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -176,3 +180,39 @@ async def test_a_bad_file_that_came_in_pieces_leaves_nothing_either(caller: Call
         status, answer = await caller.call("PATCH", path, headers=headers, data=piece)
     assert (status, answer["error"]) == (400, "DATASET_ERROR")
     assert await left(caller, objects) == before
+
+
+async def test_an_upload_goes_on_after_its_gateway_was_killed(
+    platform: Platform, caller: Caller, objects: Objects
+) -> None:
+    """In the middle of a request, and at the very next one."""
+    data = b"text,label\n" + b"".join(b"row %d of a large file,%d\n" % (i, i % 7) for i in range(400_000))
+    named = f"filename {base64.b64encode(uuid.uuid4().hex.encode() + b'.csv').decode()}"
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(data)), "Upload-Metadata": named}
+    _, made = await caller.call("POST", f"{DATASETS}/uploads", headers=headers)
+    path = f"{DATASETS}/uploads/{made['upload_id']}"
+
+    async def send(offset: int, content: Any) -> tuple[int, Any]:
+        sent = {"Content-Type": "application/offset+octet-stream", "Upload-Offset": str(offset)}
+        return await caller.call("PATCH", path, headers=sent, data=content)
+
+    async def killed_on_the_way() -> AsyncIterator[bytes]:
+        yield data[: 9 << 20]
+        async with asyncio.timeout(20):
+            begun = S3Path("datasets", made["upload_id"])
+            while not await asyncio.to_thread(objects.unfinished, begun):  # noqa: ASYNC110 - nothing tells when
+                await asyncio.sleep(0.05)
+        old.append(platform.kill("gateway"))
+        yield data[9 << 20 :]
+
+    old: list[int] = []
+    with suppress(aiohttp.ClientError, ConnectionError):
+        await send(0, killed_on_the_way())
+    await asyncio.to_thread(platform.wait_restarted, "gateway", old[0])
+    state = await caller.patiently("GET", path)
+    assert (state["status"], state["offset"] in (0, 8 << 20)) == ("receiving", True)
+    status, error = await send(state["offset"], data[state["offset"] :])
+    assert status == 204, error
+    made = await caller.get(f"{DATASETS}/{made['upload_id']}")
+    assert (made["rows"], made["sha256"]) == (400_000, hashlib.sha256(data).hexdigest())
+    assert not objects.unfinished(S3Path("datasets", made["dataset_id"]))
