@@ -22,6 +22,7 @@ from llm_platform import (
     ConnectionFailed,
     Forbidden,
     InvalidRequest,
+    JobFailed,
     NotFound,
     Retries,
     StreamBroken,
@@ -145,6 +146,21 @@ def test_a_refused_upload_says_why_in_document_e_s_words(sdk: Client, tmp_path: 
         sdk.datasets.upload(tmp_path / "rows.json")
     assert (refused.value.code, refused.value.status) == ("DATASET_ERROR", 400)
     assert refused.value.request_id
+
+
+def test_a_job_is_watched_to_its_end_and_its_files_are_fetched(sdk: Client, small_csv: Path, tmp_path: Path) -> None:
+    dataset = sdk.datasets.upload(small_csv)
+    job = sdk.jobs.create({"template": "validate", "dataset_id": dataset.dataset_id})
+    told = list(sdk.jobs.watch(job.job_id))
+    assert told[-1].type == "end"
+    assert {"log", "progress"} <= {message.type for message in told}
+    assert job.wait(timeout=30).status == "completed"
+    with pytest.raises(JobFailed, match="without making a model"):
+        _ = job.model_id
+    for artifact in sdk.jobs.artifacts(job.job_id):
+        path = sdk.jobs.download_artifact(job.job_id, artifact.name, tmp_path / "artifact")
+        assert path.stat().st_size == artifact.size_bytes
+    assert {template.template for template in sdk.jobs.templates()} >= {"validate", "finetune"}
 
 
 def test_jobs_that_there_are_not_cannot_be_got_and_bad_ones_not_submitted(sdk: Client) -> None:

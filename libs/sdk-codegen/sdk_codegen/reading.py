@@ -103,7 +103,10 @@ def _queries(paths: Json) -> dict[str, Json]:
             if method in _METHODS and fields:
                 words = [word for word in path.split("/") if word not in ("", "api", "v1", "llm") and word[0] != "{"]
                 name = _METHODS[method] + "".join(word.capitalize() for word in words) + "Query"
-                found[name] = {"properties": {field["name"]: field["schema"] for field in fields}}
+                found[name] = {
+                    "properties": {field["name"]: field["schema"] for field in fields},
+                    "required": [field["name"] for field in fields if field["required"]],
+                }
     return found
 
 

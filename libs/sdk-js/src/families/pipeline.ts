@@ -67,7 +67,7 @@ export class Datasets {
     return this.http.get(at("/api/v1/datasets", datasetId, "preview"), "DatasetPreview", query);
   }
 
-  tokens(datasetId: string, query: { base_model: string; column?: string }): Promise<A.TokenCounts> {
+  tokens(datasetId: string, query: R.DatasetsTokensQuery): Promise<A.TokenCounts> {
     return this.http.get(at("/api/v1/datasets", datasetId, "tokens"), "TokenCounts", query);
   }
 }

@@ -289,7 +289,7 @@ export interface DatasetsQuery {
 }
 
 export interface DatasetsTokensQuery {
-  baseModel?: string;
+  baseModel: string;
   column?: string | null;
 }
 

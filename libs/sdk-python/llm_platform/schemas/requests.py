@@ -295,7 +295,7 @@ class DatasetsQuery(TypedDict):
 
 
 class DatasetsTokensQuery(TypedDict):
-    base_model: NotRequired[str]
+    base_model: str
     column: NotRequired[str | None]
 
 
