@@ -32,7 +32,7 @@ from tests.chaos.workers import Worker
 
 _CRASHES = re.compile(
     r"handler_crashed|background_task_crashed|results_not_recorded|step_crashed|execution_crashed|answer_not_sent"
-    r"|interaction_spilled|service_failed|violates|deadlock"
+    r"|interaction_spilled|violates|deadlock"
 )
 _MOST_CRASHES = 20
 _NOTICED = re.compile(
