@@ -257,6 +257,20 @@ def test_a_download_that_cannot_go_on_leaves_nothing_behind(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.gguf", "größe.gguf"),
+        ("attachment; filename*=UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("attachment; filename*=UTF-8''..", "download"),
+        ("", "download"),
+    ],
+)
+def test_a_download_names_a_file_and_no_folder(disposition: str, name: str, tmp_path: Path) -> None:
+    world = World(open=[Answer(200, {"content-disposition": disposition})], read=[b"x", b""])
+    assert world.run(fetch(Request("GET", "/x"), tmp_path, Retries(), None))[1].name == name
+
+
 def test_an_archive_that_would_leave_its_folder_is_refused(tmp_path: Path) -> None:
     import io  # noqa: PLC0415 - this test alone
     import tarfile  # noqa: PLC0415 - this test alone

@@ -166,7 +166,8 @@ def _file_name(disposition: str) -> str:
     header["Content-Disposition"] = disposition
     _, _, encoded = disposition.partition("filename*=UTF-8''")
     name = unquote(encoded) if encoded else header.get_filename() or ""
-    return name.replace("\\", "/").rsplit("/", 1)[-1]
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return "" if last in (".", "..") else last
 
 
 def unpack(archive: Path, folder: Path) -> dict[str, str]:
