@@ -51,11 +51,13 @@ def every_accepted_run_ends(history: History) -> Findings:
 
 def every_run_ends_as_it_should(history: History) -> Findings:
     """Nothing that the adversary does is a reason to fail: whatever it breaks is tried again."""
+    errors = {row.key: f": {row.error}" for row in history.runs if row.error is not None}
     for key, status in _states(history):
         wanted = history.expected.get(key)
+        should = " or ".join(sorted(wanted or {"a run that somebody asked for"}))
         yield _unless(
             wanted is not None and status in wanted,
-            f"{key} ended as {status} and not as {' or '.join(sorted(wanted or {'a run that somebody asked for'}))}",
+            f"{key} ended as {status} and not as {should}{errors.get(key, '')}",
         )
 
 

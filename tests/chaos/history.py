@@ -141,13 +141,14 @@ class StepRow:
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run of a workflow; `tag` is the input that all its prompts begin with."""
+    """A run of a workflow; `tag` is the input that all its prompts begin with, `error` why it failed."""
 
     run_id: int
     key: str
     tag: str
     status: str
     steps: tuple[StepRow, ...] = ()
+    error: str | None = None
 
 
 @dataclass(frozen=True)

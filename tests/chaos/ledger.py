@@ -22,6 +22,7 @@ _STATES = """
 _STEP_STATES = "SELECT id, status, output::text AS output FROM orchestrator.steps WHERE finished_at IS NOT NULL"
 _RUNS = """
     SELECT runs.id AS number, workflow_runs.id, runs.idempotency_key, workflow_runs.inputs, runs.status,
+        runs.error::text AS error,
         runs.definition -> 'payloads' AS payloads
     FROM orchestrator.runs JOIN orchestrator.workflow_runs ON run = runs.id ORDER BY runs.id
 """
@@ -120,7 +121,7 @@ def _run(row: asyncpg.Record, steps: list[asyncpg.Record]) -> RunRow:
     tag = orjson.loads(row["inputs"])["tag"]
     # The items of a list are steps of their own, behind those of the payloads.
     found = tuple(_step(step, payloads[step["position"]]["payload_id"]) for step in steps if not step["is_part"])
-    return RunRow(row["id"], row["idempotency_key"], tag, status, found)
+    return RunRow(row["id"], row["idempotency_key"], tag, status, found, row["error"])
 
 
 def _step(row: asyncpg.Record, payload_id: int) -> StepRow:
