@@ -32,10 +32,12 @@ def entered(request: RegisterDataset) -> Dataset:
 
 @pytest.fixture(autouse=True)
 async def nothing_left(objects: ObjectStore) -> AsyncIterator[None]:
-    await objects.remove_prefix(S3Path("datasets", "ds_"))
+    places = [S3Path("datasets", prefix) for prefix in ("ds_", "uploads/")]
+    for place in places:
+        await objects.remove_prefix(place)
     yield
-    assert await objects.list(S3Path("datasets", "")) == []
-    assert not await objects.unfinished(S3Path("datasets", ""))
+    assert [await objects.list(place) for place in places] == [[], []]
+    assert not await objects.unfinished(S3Path("datasets", "ds_"))
 
 
 async def create(gateway: Gateway, length: int, filename: str = "a.csv") -> str:

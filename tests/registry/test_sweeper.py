@@ -67,3 +67,14 @@ async def test_replicas_may_sweep_at_once(
     orphan = upload("text\nhello\n")
     await asyncio.gather(*(sweeper(database, service, NO_TIME).sweep() for _ in range(3)))
     assert not is_there(objects, orphan.s3_path)
+
+
+async def test_parts_that_nobody_put_together_are_freed(service: Service, objects: Objects) -> None:
+    storage = ObjectStorage(service.object_store())
+    path = S3Path("datasets", f"ds_{uuid.uuid4().hex[:16]}/a.csv")
+    objects.put_part(path, objects.begin_parts(path), 1, b"x" * 100)
+    began = objects.unfinished(path)[0].began
+    assert began is not None
+    assert await storage.drop_unfinished(began) == 0
+    assert await storage.drop_unfinished(began + timedelta(seconds=1)) >= 1
+    assert not objects.unfinished(path)
