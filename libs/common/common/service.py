@@ -100,8 +100,10 @@ class Service:
             except Exception as error:
                 return str(error) or type(error).__name__
 
-        states = await asyncio.gather(*(state(check) for check in self._checks.values()))
-        return dict(zip(self._checks, states, strict=True))
+        # A service that still starts may gain a part while the others are asked.
+        checks = dict(self._checks)
+        states = await asyncio.gather(*(state(check) for check in checks.values()))
+        return dict(zip(checks, states, strict=True))
 
 
 @asynccontextmanager
