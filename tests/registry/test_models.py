@@ -179,7 +179,7 @@ async def test_a_card_describes_the_model_and_its_data(
     described = await gateway.ask(GET_MODEL_CARD, GetModel(model_id=model.model_name))
     assert described.model_id == model.model_id
     assert f"# {model.model_name}" in described.markdown
-    assert "`data.csv`" in described.markdown
+    assert f"`{dataset.filename}`" in described.markdown
     unknown = await trainer.ask(REGISTER_MODEL, export(dataset_id="ds_unknown00"))
     assert "`ds_unknown00`" in (await gateway.ask(GET_MODEL_CARD, GetModel(model_id=unknown.model_id))).markdown
 
