@@ -62,8 +62,8 @@ format: $(READY) ## format the code and sort the imports
 sdk: $(READY) ## make anew what the SDKs have from the API's description
 	@$(BIN)/python -m sdk_codegen
 
-sdk-js: ## build the SDK for JavaScript (needs Node 20 and npm)
-	@cd libs/sdk-js && npm ci --no-audit --no-fund --silent && npm run --silent build
+sdk-js: $(READY) ## build the SDK for JavaScript
+	@cd libs/sdk-js && PATH="$(abspath $(BIN)):$$PATH" && npm ci --no-audit --no-fund --silent && npm run --silent build
 
 bench: $(READY) ## measure, side by side with a bare peer where there is one
 	@$(BIN)/python -m tests.bench

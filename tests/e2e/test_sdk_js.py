@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from tests.gateway import chromium
 
 pytestmark = pytest.mark.e2e
 
+BIN = Path(sys.executable).parent
+"""Node is here too, as a wheel."""
+NODE_PATH = f"{BIN}{os.pathsep}{os.environ['PATH']}"
 PACKAGE = Path(__file__).parents[2] / "libs/sdk-js"
 SCRIPTS = Path(__file__).parent / "javascript"
 MOST_PACKED = 60_000
@@ -63,8 +67,6 @@ def filled(url: str) -> str:
 @pytest.fixture(scope="module")
 def built() -> Path:
     """The package, built as its users would."""
-    if shutil.which("npm") is None:
-        pytest.fail("The SDK for JavaScript needs Node 20 and npm")
     if not (PACKAGE / "node_modules/.package-lock.json").exists():
         npm("ci", "--no-audit", "--no-fund")
     npm("run", "build")
@@ -72,7 +74,15 @@ def built() -> Path:
 
 
 def npm(*command: str) -> str:
-    done = subprocess.run(["npm", *command], cwd=PACKAGE, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(
+        [BIN / "npm", *command],
+        cwd=PACKAGE,
+        env={**os.environ, "PATH": NODE_PATH},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -102,10 +112,16 @@ def cutter(platform: Platform) -> Iterator[Cutter]:
 
 def node(workspace: Path, platform: Platform, *arguments: str) -> list[str]:
     """The lines that a script writes."""
+    access = {"LLM_PLATFORM_URL": platform.url, "LLM_PLATFORM_API_KEY": platform.admin_key}
     done = subprocess.run(
-        ["node", *arguments],
+        [BIN / "node", *arguments],
         cwd=workspace,
-        env={**os.environ, "LLM_PLATFORM_URL": platform.url, "LLM_PLATFORM_API_KEY": platform.admin_key},
+        env={
+            **os.environ,
+            "PATH": NODE_PATH,
+            "LLM_PLATFORM_URL": platform.url,
+            "LLM_PLATFORM_API_KEY": platform.admin_key,
+        },
         capture_output=True,
         text=True,
         timeout=120,
