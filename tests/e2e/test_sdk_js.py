@@ -116,12 +116,7 @@ def node(workspace: Path, platform: Platform, *arguments: str) -> list[str]:
     done = subprocess.run(
         [BIN / "node", *arguments],
         cwd=workspace,
-        env={
-            **os.environ,
-            "PATH": NODE_PATH,
-            "LLM_PLATFORM_URL": platform.url,
-            "LLM_PLATFORM_API_KEY": platform.admin_key,
-        },
+        env={**os.environ, "PATH": NODE_PATH, **access},
         capture_output=True,
         text=True,
         timeout=120,

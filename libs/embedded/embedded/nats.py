@@ -29,8 +29,8 @@ def nats_command(directory: Path, ports: Mapping[str, int], secrets: Secrets, *,
     return Command(
         name="nats",
         arguments=(script("nats-server"), "--config", str(configuration)),
-        # One core is far more than this machine's services can make it need; with several, Go's scheduler spends a third
-        # of the server's time on waking them in turn.
+        # One core is far more than the services of one machine can make it need; with several, Go's scheduler spends a
+        # third of the server's time on waking them in turn.
         environment={"PATH": os.defpath, "GOMAXPROCS": "1"},
         ready=lambda: answers(monitor, "/healthz"),
         parse=parse_nats,
