@@ -140,7 +140,7 @@ def test_metrics_stand_beside_those_of_the_base_model() -> None:
 
 def test_without_a_comparison_no_column_pretends_one() -> None:
     markdown = card(but(metrics={"accuracy": 0.9, "f1": 0.89}), None)
-    assert "| Metric | This model |\n| --- | --- |\n| Accuracy | 0.9 |\n| F1 | 0.89 |" in markdown
+    assert "| Metric | This model |\n| --- | --- |\n| Accuracy | 0.9 |\n| Macro F1 | 0.89 |" in markdown
     assert "not compared with its base model" in markdown
     assert "The model was not evaluated." in card(but(metrics={}), None)
 
