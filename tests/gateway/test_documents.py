@@ -89,23 +89,19 @@ async def test_document_e_lists_and_gets_models(gateway: Gateway, peers: Peers) 
     )
     peers.answer(registry.LIST_MODELS, ModelPage(models=[summary], total=1, limit=20, offset=0, has_more=False))
     peers.answer(registry.GET_MODEL, found)
-    assert await gateway.get("/api/v1/models?base_model=meta-llama/Llama-2-7b-hf") == {
-        "models": [
-            {
-                "model_id": "model_abc123",
-                "run_id": "abc123",
-                "model_name": "llama2-finetuned",
-                "base_model": "meta-llama/Llama-2-7b-hf",
-                "created_at": TIME,
-                "metrics": {"accuracy": 0.92},
-                "exports": ["adapter"],
-            }
-        ],
-        "total": 1,
-        "limit": 20,
-        "offset": 0,
-        "has_more": False,
+    page = await gateway.get("/api/v1/models?base_model=meta-llama/Llama-2-7b-hf")
+    (listed,) = page.pop("models")
+    assert page == {"total": 1, "limit": 20, "offset": 0, "has_more": False}
+    documented = {
+        "model_id": "model_abc123",
+        "run_id": "abc123",
+        "model_name": "llama2-finetuned",
+        "base_model": "meta-llama/Llama-2-7b-hf",
+        "created_at": TIME,
+        "metrics": {"accuracy": 0.92},
+        "exports": ["adapter"],
     }
+    assert part(listed, *documented) == documented
     assert peers.asked(registry.LIST_MODELS).base_model == "meta-llama/Llama-2-7b-hf"
     body = await gateway.get("/api/v1/models/model_abc123")
     assert part(body, "model_id", "exports", "training_config") == {

@@ -129,7 +129,7 @@ async def test_what_changes_something_needs_the_token_that_only_our_pages_know(g
         for forged in ("", "0" * 64):
             status, body, _ = await ada.call("POST", "/api/v1/jobs", json={}, headers={"X-CSRF-Token": forged})
             assert (status, body["error"]) == (403, "FORBIDDEN")
-        assert await ada.status("POST", "/api/v1/jobs", json={}) == 400
+        assert await ada.status("POST", "/api/v1/jobs", json={"unknown": 1}) == 400
 
 
 async def test_a_wrong_name_and_a_wrong_password_look_and_last_the_same(start: Start) -> None:

@@ -37,7 +37,7 @@ async def get_dataset(known: dict[str, Any], request: registry.GetDataset) -> re
 @HANDLERS.on(registry.REGISTER_MODEL)
 async def register_model(known: dict[str, Any], request: registry.RegisterModel) -> registry.Model:
     known["model"] = request
-    fields = request.model_dump(exclude={"idempotency_key"})
+    fields = request.model_dump(include=set(registry.Model.model_fields))
     return registry.Model(model_id="model_1", created_at=datetime.now(UTC), **fields)
 
 
