@@ -47,7 +47,7 @@ $(VENV)-llama-cpp:
 	@$@/bin/python -m pip install --quiet --disable-pip-version-check xllamacpp==2026.10.11549
 
 test-only: $(READY)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lint: $(READY) ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff check $(PACKAGES)
