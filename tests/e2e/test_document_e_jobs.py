@@ -186,7 +186,7 @@ async def test_a_job_that_trains_is_adjusted_paused_resumed_cancelled_and_gone_o
         "configs": {
             "preprocessing": {"max_seq_length": 128},
             # Far longer than anyone waits.
-            "training": {"max_steps": 5000, "logging_steps": 1, "save_steps": 1000, "seed": uuid.uuid4().int % 1000},
+            "training": {"max_steps": 5000, "logging_steps": 1, "save_steps": 1000, "seed": uuid.uuid4().int % 2**31},
         },
     }
     job_id = (await caller.post("/api/v1/jobs", submission))["job_id"]
@@ -238,7 +238,7 @@ async def test_a_sweep_registers_the_best_of_what_it_trained(caller: Caller, bas
         "sweep": {"training": {"learning_rate": [1e-6, 3e-3]}},
         "configs": {
             "preprocessing": {"max_seq_length": 128},
-            "training": {"max_steps": 8, "logging_steps": 1, "seed": uuid.uuid4().int % 1000},
+            "training": {"max_steps": 8, "logging_steps": 1, "seed": uuid.uuid4().int % 2**31},
             "comparison": {"generation_rows": 0, "max_rows": 16},
         },
     }

@@ -26,7 +26,7 @@ async def test_training_goes_on_from_its_last_checkpoint(platform: Platform, bas
     run_id = f"restart-{uuid.uuid4().hex[:6]}"
     async with Caller(platform.url, platform.admin_key) as caller:
         dataset_id = await caller.upload_dataset(small_csv)
-        body = pipeline(dataset_id, base_model, run_id=run_id, epochs=3, seed=uuid.uuid4().int % 1000)
+        body = pipeline(dataset_id, base_model, run_id=run_id, epochs=3, seed=uuid.uuid4().int % 2**31)
         job_id = (await caller.post("/api/v1/jobs", body))["job_id"]
         await caller.running_agent(job_id, "training")
         await past_step(caller, run_id, 30)
