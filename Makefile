@@ -30,9 +30,10 @@ run: $(READY) $(ENGINE_READY) ## bring up the whole platform on this machine; EN
 demo: $(READY) $(ENGINE_READY) ## turn a raw file into a served model; starts a platform if none runs
 	@$(WITH_ENGINE) $(BIN)/python -m embedded.demo $(ARGS)
 
-# Tests share the cores. PyTorch's threads spin while they wait for each other, for so long that beside other work training
-# takes nearly twice the time.
+# Tests share the cores. Threads of PyTorch's that wait for each other, and spin while they do, would make training several
+# times as slow beside other work.
 test-only test-vllm: export GOMP_SPINCOUNT ?= 2000
+test-only: export OMP_NUM_THREADS ?= 1
 
 test: lint test-only ## lint, then every test, against real servers
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 async def test_the_demo_turns_a_raw_file_into_a_served_model(platform: Platform, caller: Caller) -> None:
     done = subprocess.run(  # noqa: ASYNC221 - nothing else happens meanwhile
-        [sys.executable, "-m", "embedded.demo", "--url", platform.url, "--key", platform.admin_key],
+        [sys.executable, "-m", "embedded.demo", "--url", platform.url, "--key", platform.admin_key, "--epochs", "1"],
         env={**os.environ, "PLATFORM_DATA_DIR": str(platform.data_dir)},
         capture_output=True,
         text=True,

@@ -115,12 +115,14 @@ def _half(precision: Precision, *, native: bool) -> bool:
 
 @cache
 def prepare_cpu() -> None:
-    """Uses the cores that this process may use, and keeps freed memory for the next step.
+    """Uses the cores that this process may use, or as many as OMP_NUM_THREADS says, and keeps freed memory for the next
+    step.
 
     Otherwise glibc hands the activations back to the kernel after each step, and the next one spends a fifth of its
     time on page faults.
     """
-    torch.set_num_threads(_available_cores())
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(_available_cores())
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
