@@ -425,6 +425,7 @@ def test_a_compressed_file_is_read_as_what_it_holds(pack: Callable[[bytes], byte
         (gzip.compress(b""), "empty"),
         (gzip.compress(b"a\n" + b"0\n" * 600), "expands to more than 1000 bytes"),
     ],
+    ids=["cut gzip", "cut zstd", "packed twice", "nothing", "expands too far"],  # gzip's bytes hold the time
 )
 def test_a_compressed_file_that_is_no_data_set_is_refused(data: bytes, why: str) -> None:
     with pytest.raises(Refused, match=why):
