@@ -51,7 +51,6 @@ class Server(Generic[DepsT]):
         self._lines: list[_Line] = []
         self._subscriptions: list[Subscription] = []
         self._lost_prefix = f"{inbox_prefix(service)}.lost.{uuid.uuid4().hex}"
-        IN_FLIGHT.set_function(lambda: sum(len(line.tasks) for line in self._lines))
 
     async def start(self) -> None:
         """Subscribes, in the queue group of the service."""
@@ -151,6 +150,7 @@ class _Line:
     def _begin(self, message: Message) -> None:
         task = asyncio.create_task(self._answering.answer(message))
         self.tasks.add(task)
+        IN_FLIGHT.inc()
         task.add_done_callback(self._ended)
         if self._answering.long:
             name = answer_name(message.reply)
@@ -171,6 +171,7 @@ class _Line:
             self._ping_later()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
+        IN_FLIGHT.dec()
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("answer_not_sent", subject=self._answering.subject, error=repr(error))

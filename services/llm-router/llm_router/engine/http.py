@@ -80,9 +80,7 @@ class EngineHttp:
             try:
                 connection.send(self._request(method, path, body))
                 with connection.bounded(None, silence):
-                    await connection.begin()
-                    if connection.status != _OK:
-                        raise await _error(connection)
+                    await _begin(connection)
                     yield connection
             finally:
                 self._give_back(connection)
@@ -149,20 +147,20 @@ async def to_its_end(connection: Connection) -> None:
                 pass
 
 
-async def _error(connection: Connection) -> EngineFailure:
-    """What an answer says that is none."""
-    retry_after = retry_after_seconds(connection.headers.get("retry-after"))
-    data = bytearray()
-    while len(data) < _LARGEST_ERROR and (part := await connection.more()):
-        data += part
-    return read_error(connection.status, bytes(data), retry_after)
+async def _begin(connection: Connection) -> None:
+    """Raises `EngineFailure` for an answer that is none."""
+    await connection.begin()
+    if connection.status != _OK:
+        retry_after = retry_after_seconds(connection.headers.get("retry-after"))
+        data = bytearray()
+        while len(data) < _LARGEST_ERROR and (part := await connection.more()):
+            data += part
+        raise read_error(connection.status, bytes(data), retry_after)
 
 
 async def _body(connection: Connection) -> bytes:
-    """The whole body. Raises `EngineFailure` for an answer that is none, or is too large."""
-    await connection.begin()
-    if connection.status != _OK:
-        raise await _error(connection)
+    """The whole body. Raises `EngineFailure` as `_begin`, and for one that is too large."""
+    await _begin(connection)
     if connection.ended:
         return connection.rest()
     parts, size = [], 0

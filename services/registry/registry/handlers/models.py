@@ -40,7 +40,7 @@ from registry.domain.models import (
 )
 from registry.domain.references import read_reference
 from registry.handlers.deps import HANDLERS, Deps
-from registry.handlers.telling import tell
+from registry.handlers.telling import changing, tell
 from registry.store import freeing, models, serving, storable
 
 _LOOK_SECONDS = 5.0
@@ -140,15 +140,12 @@ async def update_model(deps: Deps, request: UpdateModel) -> Model:
 
 @HANDLERS.on(DELETE_MODEL)
 async def delete_model(deps: Deps, request: DeleteModel) -> ModelDeleted:
-    async with deps.database.transaction() as connection:
-        revision = await serving.take_turn(connection)
+    async with changing(deps) as (connection, revision):
         model = await found(connection, request.model_id)
         if not request.force:
             check_unused(model, deletes=True)
         await serving.drop_aliases(connection, model.model_id, revision)
         paths = await freeing.delete(connection, model.model_id, revision)
-        await tell(connection, revision)
-    deps.relay.kick()
     try:
         size = await deps.freeing.free(paths)
     except Refused as refused:

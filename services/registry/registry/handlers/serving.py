@@ -21,34 +21,27 @@ from contracts.registry import (
 from registry.domain.models import check_deployable, check_served, check_unused, names_of
 from registry.handlers.deps import HANDLERS, Deps
 from registry.handlers.models import found
-from registry.handlers.telling import tell
+from registry.handlers.telling import changing
 from registry.store import serving
 
 
 @HANDLERS.on(DEPLOY_MODEL)
 async def deploy_model(deps: Deps, request: DeployModel) -> ModelDeployment:
-    async with deps.database.transaction() as connection:
-        revision = await serving.take_turn(connection)
+    async with changing(deps) as (connection, revision):
         model = await found(connection, request.model_id)
         check_deployable(model)
         await serving.set_deployment(connection, model.model_id, "requested", revision)
-        await tell(connection, revision)
-        answer = await _deployment(connection, model)
-    deps.relay.kick()
-    return answer
+        return await _deployment(connection, model)
 
 
 @HANDLERS.on(UNDEPLOY_MODEL)
 async def undeploy_model(deps: Deps, request: UndeployModel) -> ModelDeployment:
-    async with deps.database.transaction() as connection:
-        revision = await serving.take_turn(connection)
+    async with changing(deps) as (connection, revision):
         model = await found(connection, request.model_id)
         if not request.force:
             check_unused(model, deletes=False)
         await serving.drop_aliases(connection, model.model_id, revision)
         await serving.set_deployment(connection, model.model_id, "none", revision)
-        await tell(connection, revision)
-    deps.relay.kick()
     return ModelDeployment(
         model_id=model.model_id, model_name=model.model_name, version=model.version, status="undeployed", names=[]
     )
@@ -56,13 +49,10 @@ async def undeploy_model(deps: Deps, request: UndeployModel) -> ModelDeployment:
 
 @HANDLERS.on(SET_ALIAS)
 async def set_alias(deps: Deps, request: SetAlias) -> Alias:
-    async with deps.database.transaction() as connection:
-        revision = await serving.take_turn(connection)
+    async with changing(deps) as (connection, revision):
         model = await found(connection, request.model_id)
         check_served(model)
         previous = await serving.move_alias(connection, model.model_name, request.alias, model.model_id, revision)
-        await tell(connection, revision)
-    deps.relay.kick()
     return Alias(
         model_name=model.model_name,
         alias=request.alias,
@@ -74,14 +64,11 @@ async def set_alias(deps: Deps, request: SetAlias) -> Alias:
 
 @HANDLERS.on(REMOVE_ALIAS)
 async def remove_alias(deps: Deps, request: RemoveAlias) -> Alias:
-    async with deps.database.transaction() as connection:
-        revision = await serving.take_turn(connection)
+    async with changing(deps) as (connection, revision):
         model = await found(connection, request.model_id)
         if request.alias not in model.aliases:
             raise Refused(RefusalCode.NOT_FOUND, f"{model.model_id} has no alias {request.alias!r}")
         await serving.move_alias(connection, model.model_name, request.alias, None, revision)
-        await tell(connection, revision)
-    deps.relay.kick()
     return Alias(model_name=model.model_name, alias=request.alias, model_id=None, version=None, previous=model.model_id)
 
 
