@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from contracts.registry import ServableModel
 from contracts.router import CHAT_STREAM
 from llm_router.domain.engines import DeclaredEngine
 from tests.llm_router import upstream as faults
-from tests.llm_router.conftest import House, Open, chat, soon
+from tests.llm_router.conftest import House, Open, Registry, chat, soon, until
 from tests.llm_router.upstream import running
 
 
@@ -111,14 +112,17 @@ async def test_a_deployed_model_is_loaded_before_it_is_asked(open_house: Open, n
     await soon(is_loaded)
 
 
-async def test_an_undeployed_model_cannot_be_asked_and_leaves_the_engines(open_house: Open, name: str) -> None:
+async def test_an_undeployed_model_cannot_be_asked_and_leaves_engines_and_disk(open_house: Open, name: str) -> None:
     house = await open_house(provider="vllm", replicas=2)
     first, second = put(house, name), put(house, name)
     assert await asked(house, second.model_id) == second.model_id
     await house.registry.serve(second, served=False)
 
+    assert (house.adapter_dir / second.model_id).is_dir()
+
     async def is_gone() -> bool:
-        return second.model_id not in house.upstreams[0].names()
+        loaded = house.upstreams[0].names()
+        return second.model_id not in loaded and not (house.adapter_dir / second.model_id).exists()
 
     await soon(is_gone)
     for reference in (second.model_id, f"{name}@2"):
@@ -127,6 +131,18 @@ async def test_an_undeployed_model_cannot_be_asked_and_leaves_the_engines(open_h
     await leads(house, name, first)
     await house.registry.serve(second, served=True)
     await leads(house, name, second)
+
+
+async def test_files_of_what_was_deleted_while_no_router_ran_go_with_the_next_start(
+    open_house: Open, known: Registry, tmp_path: Path, name: str
+) -> None:
+    model = known.put(name, base_model="m", adapter="s3://artifacts/gone")
+    await known.serve(model, served=False)
+    kept = tmp_path / "adapters" / model.model_id
+    kept.mkdir(parents=True)
+    (kept / "adapter_model.safetensors").write_bytes(b"weights")
+    await open_house(provider="vllm")
+    await until(lambda: list((tmp_path / "adapters").iterdir()) == [])
 
 
 async def test_an_answer_that_has_begun_is_ended_by_a_model_that_is_undeployed(open_house: Open, name: str) -> None:

@@ -38,6 +38,7 @@ class AdapterFiles:
     `directory` must be visible to the engines under the same path. Beyond `capacity` bytes the least recently loaded
     go, but never those that `in_use` names or that were asked for in the last `grace` seconds: an engine may read its
     files again at any time, and another replica on the same volume may be about to load what it has just asked for.
+    Those of a model that nobody may ask any more go at once.
     """
 
     def __init__(
@@ -78,6 +79,20 @@ class AdapterFiles:
         await to_thread(self._trim, frozenset(self._in_use()))
         return target
 
+    async def remove(self, model_id: str) -> None:
+        """Frees what the model's files took. One without files is fine."""
+        await to_thread(self._remove, model_id)
+
+    def _remove(self, model_id: str) -> None:
+        # Gone at once under its name, so that no engine finds half of it.
+        doomed = self._hidden(model_id)
+        try:
+            (self._directory / model_id).rename(doomed)
+        except FileNotFoundError:  # another replica was faster
+            return
+        shutil.rmtree(doomed, ignore_errors=True)
+        _log.info("adapter_files_removed", model_id=model_id)
+
     def _trim(self, in_use: Collection[str]) -> None:
         """Removes what is least recently used until the rest fits."""
         now = time.time()
@@ -88,15 +103,7 @@ class AdapterFiles:
                 return
             if folder.path.name in in_use or now - folder.used_at < self._grace:
                 continue
-            # Gone at once under its name, so that no engine finds half of it.
-            doomed = self._hidden(folder.path.name)
-            try:
-                folder.path.rename(doomed)
-            except FileNotFoundError:  # another replica was faster
-                pass
-            else:
-                shutil.rmtree(doomed, ignore_errors=True)
-                _log.info("adapter_files_removed", model_id=folder.path.name, bytes=folder.size)
+            self._remove(folder.path.name)
             excess -= folder.size
         if excess > 0:
             _log.warning("adapter_files_over_capacity", bytes_over=excess, in_use=len(in_use))

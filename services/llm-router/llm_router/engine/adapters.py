@@ -48,6 +48,16 @@ class Adapters:
         if member.adapters.idle([model_id]):
             await self._once(("unload", member.name, model_id), self._unload(member, model_id))
 
+    async def settled(self, model_id: str) -> None:
+        """Returns once every load of the adapter that was on its way has ended."""
+        loads = [task for key, task in self._running.items() if (key[0], key[-1]) == ("load", model_id)]
+        if loads:
+            await asyncio.wait(loads)
+
+    async def remove_files(self, model_id: str) -> None:
+        """Frees the disk of an adapter that nobody may ask any more."""
+        await self._once(("remove", model_id), self._files.remove(model_id))
+
     async def close(self) -> None:
         tasks = list(self._running.values())
         for task in tasks:
@@ -57,6 +67,8 @@ class Adapters:
     async def _load(self, member: Member, model: TrainedModel) -> None:
         try:
             async with asyncio.timeout(self._timeout):
+                if (removing := self._running.get(("remove", model.model_id))) is not None:
+                    await asyncio.wait([removing])
                 path = await self._once(("fetch", model.model_id), self._files.fetch(model))
                 if (unloading := self._running.get(("unload", member.name, model.model_id))) is not None:
                     await asyncio.wait([unloading])

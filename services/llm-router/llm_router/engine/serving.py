@@ -101,7 +101,8 @@ class Serving:
                 self._lead(name, alias, target)
         if was_served:
             _log.info("model_withdrawn", model_id=model_id)
-            self._spawn(self._unload(model_id))
+        # Also one that was withdrawn while this replica was away: its files may be here.
+        self._spawn(self._let_go(model_id))
 
     def _apply_alias(self, told: ServableAlias) -> None:
         key, target = (told.model_name, told.alias), told.model_id
@@ -146,14 +147,17 @@ class Serving:
         if not self._catalogue.holds(member.name, model_id):
             await self._adapters.load(member, route.adapter)
 
-    async def _unload(self, model_id: str) -> None:
-        """Takes the adapter off every engine, once what is being answered by it has ended."""
+    async def _let_go(self, model_id: str) -> None:
+        """Takes the adapter off every engine, once what is being answered by it has ended, and then off the disk."""
+        await self._adapters.settled(model_id)
         while self._catalogue.trained(model_id) is None and model_id in self._catalogue.loaded_adapters():
             for spec in self._pool.specs():
                 member = self._pool.member(spec.name)
                 if member is not None and self._catalogue.holds(member.name, model_id):
                     await self._adapters.unload_idle(member, model_id)
             await asyncio.sleep(_UNLOAD_SECONDS)
+        if self._catalogue.trained(model_id) is None:
+            await self._adapters.remove_files(model_id)
 
     def _spawn(self, work: Coroutine[Any, Any, None] | Coroutine[Any, Any, bool]) -> None:
         task: asyncio.Task[Any] = asyncio.create_task(work)
