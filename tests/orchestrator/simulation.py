@@ -19,7 +19,7 @@ from orchestrator.domain.failures import STOPPED_UNASKED
 from orchestrator.domain.machine import MOST_PARTS, Part, Run, RunStatus, Step, Transition
 from orchestrator.domain.policy import Policy
 
-Report = Literal["done", "failed", "failed for good", "stopped", "given back"]
+Report = Literal["done", "failed", "failed for good", "stopped", "given back", "cut off"]
 Verdict = Literal["held", "cancel", "lost"]
 Claimed = tuple[int, int]
 """A step's id and the fence of its claim."""
@@ -31,6 +31,7 @@ MOST_EVENTS = 40
 
 POLICY = Policy(
     lease=10,
+    interruptions=2,
     cancel_grace=10,
     retry_base=1,
     retry_cap=60,
@@ -56,7 +57,10 @@ _EVENTS = (
     *("approve", "approve", "approve", "reject"),
     *("expire", "expire", "overrun", "beat", "pause", "resume", "resume", "cancel"),
 )
-_REPORTS: tuple[Report, ...] = ("done",) * 8 + ("failed", "failed", "failed for good", "stopped", "given back")
+_REPORTS: tuple[Report, ...] = (
+    *("done",) * 8,
+    *("failed", "failed", "failed for good", "stopped", "given back", "cut off"),
+)
 
 
 class Broken(AssertionError):
@@ -135,6 +139,7 @@ class Store:
         self.holders: dict[int, int] = {}
         """The fence of the claim that holds each running step."""
         self.attempts: dict[int, int] = dict.fromkeys((step.id for step in run.steps.values()), 0)
+        self.interruptions: dict[int, int] = dict.fromkeys(self.attempts, 0)
         self.results: dict[int, int] = {}
         """The fence of the claim whose output each completed step has."""
 
@@ -171,11 +176,14 @@ class Store:
             report = "failed for good"
         if report == "done" and step.approval and not self.may_skip_approval:
             transition, report = machine.ask(self.run, step), "given back"
+        elif report == "cut off":
+            return self._cut_off(step, outcomes.break_off(self.run, step, "half-way", POLICY, chance))
         elif report != "done":
             transition = outcomes.finish(self.run, step, _RESULTS[report], POLICY, chance)
         elif self.splitting is not None and step.position == self.splitting.position and not step.parts:
             transition = machine.split(self.run, step, self.splitting.split(), self.splitting.at_once)
-            self.attempts[step.id] = 0 if self.run.status == "active" else self.attempts[step.id]
+            if self.run.status == "active":
+                self.attempts[step.id] = self.interruptions[step.id] = 0
         else:
             transition = machine.succeed(self.run, step, {"fence": claimed[1]})
         if report == "given back" and self.run.status == "active":
@@ -194,8 +202,15 @@ class Store:
 
     def expire(self, step: Step, chance: float) -> None:
         del self.holders[step.id]
-        last = self.attempts[step.id] == step.max_attempts and step.part_of is None
-        self.keep(outcomes.expire(self.run, step, POLICY, chance), may_end={"failed": last})
+        self._cut_off(step, outcomes.expire(self.run, step, POLICY, chance))
+
+    def _cut_off(self, step: Step, transition: Transition) -> bool:
+        last = self.interruptions[step.id] == POLICY.interruptions
+        if self.run.status == "active" and not last:
+            self.attempts[step.id] -= 1
+            self.interruptions[step.id] += 1
+        self.keep(transition, may_end={"failed": last and step.part_of is None})
+        return True
 
     def overrun(self, step: Step) -> None:
         del self.holders[step.id]
@@ -252,7 +267,7 @@ class Store:
                 part_of=whole.position,
             )
             self.steps[new.position] = part
-            self.attempts[part.id] = 0
+            self.attempts[part.id] = self.interruptions[part.id] = 0
             if new.part.output is not None:
                 self.results[part.id] = new.part.output["fence"]
 
@@ -323,6 +338,8 @@ class Store:
             raise Broken(f"{step.name} has lost count of what it waits for")
         if not step.attempt == self.attempts[step.id] <= step.max_attempts:
             raise Broken(f"{step.name} has been tried {self.attempts[step.id]} times and counts {step.attempt}")
+        if step.interruptions != self.interruptions[step.id]:
+            raise Broken(f"{step.name} has lost count of how often it was cut off")
         if (status == "running") != (step.id in self.holders):
             raise Broken(f"{step.name} is {status}, and its holder thinks otherwise")
 

@@ -105,6 +105,22 @@ async def test_a_worker_keeps_its_step_though_no_orchestrator_was_there_to_hear_
         assert await worker.succeed(step)
 
 
+async def test_a_step_whose_worker_died_in_time_is_tried_again_though_nobody_looked_before_its_deadline(
+    deps: Deps, database: Database
+) -> None:
+    await submit_job(deps, SubmitJob(pipeline_config=definition(["a"], max_retries=0)))
+    first = await claimed(deps)
+    assert first
+    async with database.connection() as connection:
+        # As all orchestrators were away for longer than an attempt may take.
+        await connection.execute(
+            "UPDATE steps SET lease_until = clock_timestamp() - interval '9 s', deadline = clock_timestamp()"
+        )
+    assert await eventually(Reaper(deps, interval=60).expire_leases) == 1
+    again = await eventually(lambda: claimed(deps))
+    assert (again.fence, again.attempt) == (2, 1)
+
+
 async def test_a_run_that_somebody_has_locked_holds_up_neither_the_beats_nor_the_reaping_of_others(
     deps: Deps, database: Database
 ) -> None:

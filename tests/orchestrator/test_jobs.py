@@ -245,7 +245,7 @@ async def test_a_step_whose_worker_falls_silent_goes_to_another_and_the_late_res
     accepted = await jobs.submit(["a"])
     lost = await worker.take()
     again = await claimed_within(Worker(worker.bus, "other"), 4)
-    assert (again.step_id, again.attempt) == (lost.step_id, 2)
+    assert (again.step_id, again.fence, again.attempt) == (lost.step_id, 2, 1)
     assert await worker.beat(lost) == ["lost"]
     assert not await worker.succeed(lost, rows=1)
     assert await worker.succeed(again, rows=2)
@@ -262,8 +262,9 @@ async def test_beats_keep_a_step(worker: Worker, jobs: Jobs) -> None:
     assert await worker.succeed(step)
 
 
+@pytest.mark.parametrize("settings", [{"step_interruptions": 1}], indirect=True)
 async def test_a_worker_that_always_dies_fails_the_job(caller: Bus, jobs: Jobs, worker: Worker) -> None:
-    accepted = await jobs.submit(["a"], max_retries=1)
+    accepted = await jobs.submit(["a"], max_retries=0)
     for _ in range(2):
         await claimed_within(worker, 4)
 

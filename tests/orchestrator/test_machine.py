@@ -17,6 +17,7 @@ from orchestrator.domain.machine import (
     ask,
     cancel,
     fail,
+    interrupt,
     pause,
     reject,
     release,
@@ -84,6 +85,16 @@ def test_a_released_step_is_ready_at_once_and_its_attempt_does_not_count() -> No
     run = run_of(set(), running={0}, max_attempts=1)
     (step,) = release(run, run.steps[0]).changed
     assert (step.status, step.attempt, step.delay) == ("ready", 0, 0)
+
+
+def test_an_attempt_that_was_cut_off_does_not_count_until_that_has_happened_too_often() -> None:
+    run = run_of(set(), running={0}, max_attempts=1)
+    transition = interrupt(run, run.steps[0], LEASE_ENDED, most=1, delay=3)
+    (again,) = transition.changed
+    assert (again.status, again.attempt, again.interruptions, again.delay) == ("ready", 0, 1, 3)
+    assert (transition.ended, transition.failure) == (None, LEASE_ENDED)
+    step = replace(run.steps[0], interruptions=1)
+    assert interrupt(run, step, LEASE_ENDED, most=1, delay=3).ended == "failed"
 
 
 def test_cancelling_ends_the_run_and_all_but_its_running_steps() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contracts.base import BrokenOff, RefusalCode, Refused
 from orchestrator.deps import Deps
 from orchestrator.domain.pipelines import Plan, PlannedStep
 from orchestrator.domain.records import Claim, Submission
@@ -125,6 +126,48 @@ async def test_a_worker_that_is_given_a_step_again_keeps_it_whatever_becomes_of_
     async with deps.database.connection() as connection:
         output = await connection.fetchval("SELECT output FROM steps JOIN runs ON run = runs.id WHERE run_id = 'r'")
     assert (output, fences) == ({"fence": 2}, [1, 2])
+
+
+async def test_what_is_away_or_is_lost_half_way_costs_no_attempt(deps: Deps, working: Working) -> None:
+    troubles: list[Refused] = [
+        Refused(RefusalCode.UNAVAILABLE, "The llm_router is not available at the moment"),
+        BrokenOff("The llm_router stopped answering half-way"),
+        Refused(RefusalCode.ENGINE_UNAVAILABLE, "The object store is away", {"type": "storage", "temporary": True}),
+    ]
+
+    async def do(_: Deps, _claim: Claim) -> dict[str, Any]:
+        if troubles:
+            raise troubles.pop()
+        return {}
+
+    async with working(do):
+        await enter(deps, "r", ())
+
+        async def ended() -> bool:
+            return (await statuses(deps))["r"] == "completed"
+
+        await eventually(ended)
+    async with deps.database.connection() as connection:
+        assert tuple(await connection.fetchrow("SELECT attempt, interruptions, fence FROM steps")) == (1, 1, 4)
+
+
+@pytest.mark.parametrize("settings", [{"step_interruptions": 2}], indirect=True)
+async def test_a_step_that_takes_every_router_with_it_fails_in_the_end(deps: Deps, working: Working) -> None:
+    asked = 0
+
+    async def do(_: Deps, _claim: Claim) -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        raise BrokenOff("The llm_router stopped answering half-way")
+
+    async with working(do):
+        await enter(deps, "r", ())
+
+        async def failed() -> bool:
+            return (await statuses(deps))["r"] == "failed"
+
+        await eventually(failed)
+    assert asked == 3
 
 
 async def test_a_run_that_somebody_has_locked_holds_up_no_other(deps: Deps, working: Working) -> None:

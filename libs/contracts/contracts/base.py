@@ -96,6 +96,13 @@ class Refused(Exception):
         return RefusalBody(code=self.code, message=self.message, metadata=self.metadata)
 
 
+class BrokenOff(Refused):
+    """Whoever worked on the answer was lost half-way: it may have been about to come, or the question to blame."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(RefusalCode.UNAVAILABLE, message)
+
+
 @dataclass(frozen=True)
 class Rpc(Generic[RequestT, ReplyT]):
     """A question or a short command with one answer, over core NATS request/reply.

@@ -12,6 +12,12 @@ class Settings(ServiceSettings):
     lease_seconds: float = Field(
         default=15, gt=0, le=3600, description="How long a worker may be silent before its step goes to another"
     )
+    step_interruptions: int = Field(
+        default=20,
+        ge=0,
+        le=1000,
+        description="How often a step may be cut off by the death of its worker or of a router before it fails",
+    )
     cancel_grace_seconds: float = Field(
         default=60, gt=0, le=3600, description="How long a worker may take to stop once its job has ended"
     )
@@ -50,6 +56,7 @@ class Settings(ServiceSettings):
     def policy(self) -> Policy:
         return Policy(
             lease=self.lease_seconds,
+            interruptions=self.step_interruptions,
             cancel_grace=self.cancel_grace_seconds,
             retry_base=self.retry_base_seconds,
             retry_cap=self.retry_cap_seconds,

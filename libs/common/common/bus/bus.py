@@ -24,7 +24,7 @@ from common.context import current
 from common.settings import ServiceSettings
 from common.telemetry import get_logger
 from common.tracing import SpanKind, hop, inject
-from contracts.base import BodyT, ChunkT, Event, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
+from contracts.base import BodyT, BrokenOff, ChunkT, Event, FinalT, RefusalCode, Refused, ReplyT, RequestT, Rpc, Stream
 from contracts.topology import Consumer, cancel_subject, inbox_prefix
 
 _log = get_logger("bus")
@@ -113,7 +113,7 @@ class Bus:
             except TimeoutError:
                 raise Refused(RefusalCode.TIMEOUT, f"The {rpc.owner} did not answer in time") from None
             except Silent:
-                raise Refused(RefusalCode.UNAVAILABLE, f"The {rpc.owner} stopped answering half-way") from None
+                raise BrokenOff(f"The {rpc.owner} stopped answering half-way") from None
             except BusDown as error:
                 _log.warning("ask_failed", subject=rpc.subject, error=str(error))
                 raise unavailable(rpc.owner) from None

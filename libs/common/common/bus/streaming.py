@@ -24,7 +24,7 @@ from common.bus.frames import (
 from common.bus.protocol import Message
 from common.bus.wire import BusDown, Wire
 from common.telemetry import get_logger
-from contracts.base import ChunkT, FinalT, RefusalCode, Refused, RequestT, Stream
+from contracts.base import BrokenOff, ChunkT, FinalT, RefusalCode, Refused, RequestT, Stream
 from contracts.topology import Header, cancel_subject
 
 _log = get_logger("bus")
@@ -87,7 +87,7 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
             self._timer = self._loop.call_at(end, self._look)
         elif self._waiting is not None and not self._waiting.done():
             message = f"The {self._stream.owner} stopped answering half-way"
-            self._waiting.set_exception(Refused(RefusalCode.UNAVAILABLE, message))
+            self._waiting.set_exception(BrokenOff(message))
         else:
             self._timer = self._loop.call_later(SILENCE_SECONDS, self._look)
 
@@ -109,7 +109,7 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
         if (refusal := refusal_in(message.headers, message.data)) is not None:
             raise refusal
         if self._chunks != int(message.headers.get(CHUNKS, self._chunks)):
-            raise Refused(RefusalCode.UNAVAILABLE, f"A part of the {self._stream.owner}'s answer was lost")
+            raise BrokenOff(f"A part of the {self._stream.owner}'s answer was lost")
         return self._stream.final.model_validate_json(message.data)
 
 

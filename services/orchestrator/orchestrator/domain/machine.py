@@ -5,6 +5,7 @@ waiting ─ all needs completed → ready ─ claim → running ─┬─ succee
                                   ↑                      ├─ fail: attempts left → ready
                                   └──────────────────────┤        none left     → failed
                                                          ├─ release → ready, the attempt not counted
+                                                         ├─ interrupt → likewise; too often → failed
                                                          └─ split → waiting for its parts, then ready to join them
 ```
 
@@ -44,11 +45,11 @@ class Step:
     """A step as the machine sees it.
 
     `needs` are the positions of the steps right before it, and `waits_for` counts those that have not completed.
-    `attempt` and `fence` are of the last claim. For `delay` seconds a step that is ready may not be claimed. None
-    that needs a person's `approval` is done before it has it: whoever claims it finds out whether it is to be done at
-    all, and has it `asked` for. `part_of` is the position of the step that it is a part of, `parts` into
-    how many it has been split itself: it then `waits_for` those that have not ended. `number` is document C's id of a
-    workflow's payload.
+    `attempt` and `fence` are of the last claim; `interruptions` is how many were cut off from outside, and count as no
+    attempt. For `delay` seconds a step that is ready may not be claimed. None that needs a person's `approval` is done
+    before it has it: whoever claims it finds out whether it is to be done at all, and has it `asked` for. `part_of` is
+    the position of the step that it is a part of, `parts` into how many it has been split itself: it then `waits_for`
+    those that have not ended. `number` is document C's id of a workflow's payload.
     """
 
     id: int
@@ -67,6 +68,7 @@ class Step:
     part_of: int | None = None
     parts: int = 0
     number: int | None = None
+    interruptions: int = 0
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,8 @@ def split(run: Run, step: Step, parts: Sequence[Part], at_once: int) -> Transiti
             status = "waiting" if to_do >= at_once else _claimable(run, step)
             to_do += 1
         made.append(NewStep(position, part, status, int(status == "waiting")))
-    whole = replace(step, status="waiting" if to_do else _claimable(run, step), attempt=0, waits_for=to_do)
-    whole = replace(whole, parts=len(parts))
+    whole = replace(step, status="waiting" if to_do else _claimable(run, step), waits_for=to_do, parts=len(parts))
+    whole = replace(whole, attempt=0, interruptions=0)
     return Transition(run, (whole,), whole, made=tuple(made))
 
 
@@ -191,6 +193,16 @@ def release(run: Run, step: Step, delay: float = 0.0) -> Transition:
     if run.status != "active":
         return _alone(run, replace(step, status="cancelled"))
     return _alone(run, replace(step, status=_claimable(run, step), attempt=step.attempt - 1, delay=delay))
+
+
+def interrupt(run: Run, step: Step, failure: Failure, *, most: int, delay: float) -> Transition:
+    """Whoever worked on a held step was lost, or what they needed of this platform: it is ready after `delay` seconds,
+    as if this attempt had not been. After `most` times it fails for good, since it may be the reason itself."""
+    if run.status != "active" or step.interruptions >= most:
+        return fail(run, step, failure, retryable=False, delay=0)
+    again = replace(step, status=_claimable(run, step), attempt=step.attempt - 1, delay=delay)
+    again = replace(again, interruptions=step.interruptions + 1)
+    return Transition(run, (again,), again, failure=failure)
 
 
 def cancel(run: Run) -> Transition:

@@ -1,8 +1,9 @@
 """What a worker's report, or its silence, does to the step it held."""
 
+from contracts.base import RefusalCode
 from contracts.orchestrator import StepCancelled, StepFailed, StepReleased, StepStatus, StepSucceeded
 from orchestrator.domain.failures import LEASE_ENDED, STOPPED_UNASKED, deadline_passed, failure
-from orchestrator.domain.machine import Run, Step, Transition, fail, release, succeed
+from orchestrator.domain.machine import Run, Step, Transition, fail, interrupt, release, succeed
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.storable import mended
 
@@ -27,11 +28,17 @@ def finish(run: Run, step: Step, result: Result, policy: Policy, chance: float) 
 
 def expire(run: Run, step: Step, policy: Policy, chance: float) -> Transition:
     """Nobody has beaten for the held step in time: its worker is dead or cut off."""
-    return fail(run, step, LEASE_ENDED, retryable=True, delay=policy.pause_after_silence(chance))
+    return interrupt(run, step, LEASE_ENDED, most=policy.interruptions, delay=policy.pause_after_silence(chance))
+
+
+def break_off(run: Run, step: Step, message: str, policy: Policy, chance: float) -> Transition:
+    """Whoever in this platform was asked for the held step was lost half-way."""
+    lost, pause = failure(RefusalCode.UNAVAILABLE, message, {}), policy.pause_after(step.interruptions + 1, chance)
+    return interrupt(run, step, lost, most=policy.interruptions, delay=pause)
 
 
 def postpone(run: Run, step: Step, policy: Policy, chance: float) -> Transition:
-    """What the held step needs was taken: it is ready again soon, and this attempt has not been one."""
+    """What the held step needs is taken or away: it is ready again soon, and this attempt has not been one."""
     return release(run, step, delay=policy.pause_after_silence(chance))
 
 

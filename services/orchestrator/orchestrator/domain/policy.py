@@ -10,6 +10,7 @@ _MOST_DOUBLINGS = 60
 @dataclass(frozen=True)
 class Policy:
     """`lease`: how long a worker may be silent. `cancel_grace`: how long it may take to stop after its run has ended.
+    An attempt that is cut off, as by the death of its worker, is none, but for one after `interruptions` of them.
 
     `retry_base` and `retry_cap` bound the pause before another attempt. `hint_pause`: how long a ready step may stay
     unclaimed before another hint about it goes out; each further pause is twice as long, up to 16 times. A step of a
@@ -19,6 +20,7 @@ class Policy:
     """
 
     lease: float
+    interruptions: int
     cancel_grace: float
     retry_base: float
     retry_cap: float

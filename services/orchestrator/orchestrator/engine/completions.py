@@ -7,7 +7,7 @@ from typing import Any
 from common.bus import Bus
 from common.context import Call, Principal, calling
 from contracts import router
-from contracts.base import RefusalCode, Refused
+from contracts.base import BrokenOff
 from contracts.router import DEFAULT_MODEL, Chat, ChatDelta, ChatMessage, ChatReply, TextCompletion
 
 ROUTE = "task"
@@ -32,7 +32,7 @@ async def complete_stoppably(
                 if isinstance(item, ChatReply):
                     return item
                 heard()
-    raise Refused(RefusalCode.UNAVAILABLE, "The answer broke off")
+    raise BrokenOff("The answer broke off")
 
 
 def _asked(bus: Bus, question: Chat | TextCompletion) -> AsyncGenerator[ChatDelta | ChatReply, None]:

@@ -16,7 +16,7 @@ from typing import Any
 from common.database import Connection
 from common.telemetry import get_logger
 from common.tracing import hop
-from contracts.base import RefusalCode, Refused
+from contracts.base import BrokenOff, RefusalCode, Refused
 from contracts.orchestrator import StepCancelled, StepFailed, StepReleased
 from orchestrator.deps import Deps
 from orchestrator.domain import machine, outcomes
@@ -43,25 +43,32 @@ class Ask:
 
 @dataclass(frozen=True)
 class Postponed:
-    """No engine was free for the step in time. The engines work, and it goes back into the line: that is no attempt,
-    or a burst that takes engines longer than they are waited for would fail."""
+    """No engine was asked: none was free in time, or a part of this platform that it needs was away. The step goes back
+    into the line, and that is no attempt: or a burst that takes engines longer than they are waited for would fail, and
+    so would all that runs while a router is away."""
+
+
+@dataclass(frozen=True)
+class CutOff:
+    """Whoever was asked for the step was lost half-way."""
+
+    message: str
 
 
 Done = dict[str, Any] | Split | Ask | StepFailed
 Work = Callable[[Deps, Claim], Awaitable[Done]]
 """Does one step and returns its output, or what it is split into. Raises `Refused` for what is expected to go wrong;
 returns it as a failure where it knows more about it."""
-Result = Done | Postponed | StepCancelled | StepReleased
+Result = Done | Postponed | CutOff | StepCancelled | StepReleased
 
-_LATER = frozenset(
-    {RefusalCode.UNAVAILABLE, RefusalCode.ENGINE_UNAVAILABLE, RefusalCode.TIMEOUT, RefusalCode.RATE_LIMITED}
-)
+_LATER = frozenset({RefusalCode.ENGINE_UNAVAILABLE, RefusalCode.TIMEOUT, RefusalCode.RATE_LIMITED})
 _PAUSE, _SHORT_PAUSE = 0.5, 0.02
 _LONGEST_SILENCE = 1.0
 """Seconds after which a running step hears at the latest that its run was cancelled."""
 _LAST_TRIES = 3
-_BUSY = "overloaded"
-"""The type of the router's refusal, which names the engine where that itself has refused."""
+_BUSY, _NO_STORAGE = "overloaded", "storage"
+"""Types of the router's refusals. The first names the engine where that itself has refused; the second says that the
+object store is away."""
 _log = get_logger("step_worker")
 
 
@@ -215,6 +222,8 @@ class StepWorker:
             return machine.ask(run, step)
         if isinstance(result, Postponed):
             return outcomes.postpone(run, step, self._deps.policy, self._deps.chance())
+        if isinstance(result, CutOff):
+            return outcomes.break_off(run, step, result.message, self._deps.policy, self._deps.chance())
         if isinstance(result, Split):
             return machine.split(run, step, result.parts, result.at_once)
         return outcomes.finish(run, step, result, self._deps.policy, self._deps.chance())
@@ -252,8 +261,10 @@ class StepWorker:
     async def _result(self, claim: Claim) -> Result:
         try:
             return await self._work[claim.kind](self._deps, claim)
+        except BrokenOff as broken_off:
+            return CutOff(broken_off.message)
         except Refused as refusal:
-            if refusal.metadata.get("type") == _BUSY and "engine" not in refusal.metadata:
+            if _is_no_attempt(refusal):
                 return Postponed()
             temporary = bool(refusal.metadata.get("temporary", refusal.code in _LATER))
             return StepFailed(
@@ -281,3 +292,10 @@ class StepWorker:
                 if verdict != "held" and (held := self._held.get(step_id)) is not None and held[0] == fences[step_id]:
                     self._told_to_stop.add(step_id)
                     held[1].cancel()
+
+
+def _is_no_attempt(refusal: Refused) -> bool:
+    """Whether no engine has been asked: none was free, or what stands between is away."""
+    if (kind := refusal.metadata.get("type")) == _BUSY:
+        return "engine" not in refusal.metadata
+    return kind == _NO_STORAGE or refusal.code is RefusalCode.UNAVAILABLE

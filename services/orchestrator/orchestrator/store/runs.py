@@ -12,7 +12,7 @@ from orchestrator.domain.records import Submission
 
 _STEP = """
     id, position, name, kind, status, attempt, max_attempts, fence, needs, waits_for, approval, asked, part_of, parts,
-    (config ->> 'payload_id')::bigint AS number
+    interruptions, (config ->> 'payload_id')::bigint AS number
 """
 
 _INSERT = f"""
@@ -168,4 +168,5 @@ def _step(row: Record) -> Step:
         part_of=row["part_of"],
         parts=row["parts"],
         number=row["number"],
+        interruptions=row["interruptions"],
     )

@@ -35,7 +35,7 @@ _CLAIM = """
         attempt = attempt + 1,
         fence = fence + 1,
         worker_id = $2,
-        lease_until = clock.now + make_interval(secs => least($3, timeout_seconds)),
+        lease_until = clock.now + make_interval(secs => $3),
         deadline = clock.now + make_interval(secs => timeout_seconds),
         started_at = coalesce(started_at, clock.now)
     FROM chosen, clock, runs
@@ -56,8 +56,9 @@ _BEAT = """
         ORDER BY steps.id FOR UPDATE OF steps SKIP LOCKED
     ),
     held AS (
-        UPDATE steps SET lease_until = least(clock_timestamp() + make_interval(secs => $3), deadline)
-        FROM locked, runs
+        -- Whoever beats after the deadline is not silent but slow: its lease has ended with that.
+        UPDATE steps SET lease_until = CASE WHEN now < deadline THEN now + make_interval(secs => $3) ELSE deadline END
+        FROM locked, runs, (SELECT clock_timestamp() AS now) AS clock
         WHERE steps.id = locked.id AND runs.id = steps.run
         RETURNING steps.id, CASE WHEN runs.status = 'active' THEN 'held' ELSE 'cancel' END AS verdict
     )
@@ -76,7 +77,7 @@ _EXPIRED = """
 """
 
 _EXPIRY = """
-    SELECT CASE WHEN deadline <= clock_timestamp() THEN 'deadline' ELSE 'lease' END AS reason, timeout_seconds
+    SELECT CASE WHEN lease_until = deadline THEN 'deadline' ELSE 'lease' END AS reason, timeout_seconds
     FROM steps WHERE id = $1 AND lease_until <= clock_timestamp()
 """
 

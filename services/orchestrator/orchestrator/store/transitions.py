@@ -16,9 +16,11 @@ _RECORD = """
         SELECT *, row_number() OVER (PARTITION BY owner, status ORDER BY ordinal) AS place
         FROM unnest(
             $1::bigint[], $2::text[], $3::text[], $4::integer[], $5::integer[], $6::boolean[],
-            $7::double precision[], $8::double precision[], $9::boolean[], $10::jsonb[], $11::jsonb[], $12::boolean[]
+            $7::double precision[], $8::double precision[], $9::boolean[], $10::jsonb[], $11::jsonb[], $12::boolean[],
+            $13::integer[]
         ) WITH ORDINALITY AS given (
-            id, owner, status, attempt, waits_for, approval, delay, hint_pause, happened, output, error, asked, ordinal
+            id, owner, status, attempt, waits_for, approval, delay, hint_pause, happened, output, error, asked,
+            interruptions, ordinal
         )
     ),
     lines AS MATERIALIZED (
@@ -26,17 +28,18 @@ _RECORD = """
     ),
     ended AS (
         UPDATE runs SET status = given.status, error = given.error, finished_at = clock.now
-        FROM clock, unnest($13::bigint[], $14::text[], $15::jsonb[]) AS given (id, status, error)
+        FROM clock, unnest($14::bigint[], $15::text[], $16::jsonb[]) AS given (id, status, error)
         WHERE runs.id = given.id
     ),
     told_to_stop AS (
         UPDATE steps SET deadline = least(deadline, grace.ends), lease_until = least(lease_until, grace.ends)
-        FROM (SELECT now + make_interval(secs => $16) AS ends FROM clock) AS grace
-        WHERE run = ANY ($13::bigint[]) AND steps.status = 'running' AND steps.id <> ALL ($1::bigint[])
+        FROM (SELECT now + make_interval(secs => $17) AS ends FROM clock) AS grace
+        WHERE run = ANY ($14::bigint[]) AND steps.status = 'running' AND steps.id <> ALL ($1::bigint[])
     )
     UPDATE steps SET
         status = changed.status,
         attempt = changed.attempt,
+        interruptions = changed.interruptions,
         waits_for = changed.waits_for,
         approval = changed.approval,
         asked = changed.asked,
@@ -101,7 +104,7 @@ async def record(connection: Connection, transitions: Sequence[Transition], poli
     changes = [change for transition in transitions for change in _changes(transition, policy)]
     ends = [(one.run.id, one.ended, errors[one.run.id]) for one in transitions if one.ended is not None]
     if changes or ends:
-        columns = [*_columns(changes, 12), *_columns(ends, 3)]
+        columns = [*_columns(changes, 13), *_columns(ends, 3)]
         await connection.execute(_RECORD, *columns, policy.cancel_grace)
     for transition in transitions:
         if transition.paused is not None:
@@ -146,4 +149,5 @@ def _changes(transition: Transition, policy: Policy) -> Iterator[tuple[Any, ...]
             transition.output if happened else None,
             failure if happened else None,
             step.asked,
+            step.interruptions,
         )
