@@ -8,6 +8,8 @@ from common.bus import Bus
 from common.settings import ServiceSettings
 from embedded.endpoints import Endpoints
 
+from .talking import Seen, handlers
+
 
 @pytest.fixture(scope="session")
 def settings_of(servers: Endpoints) -> Callable[[str], ServiceSettings]:
@@ -38,5 +40,19 @@ async def asker(settings_of: Callable[[str], ServiceSettings]) -> AsyncIterator[
 @pytest.fixture
 async def answerer(settings_of: Callable[[str], ServiceSettings]) -> AsyncIterator[Bus]:
     bus = await Bus.connect(settings_of("llm_router"), "llm_router")
+    yield bus
+    await bus.close()
+
+
+@pytest.fixture
+async def seen(answerer: Bus) -> Seen:
+    seen = Seen()
+    await answerer.serve(handlers(), seen)
+    return seen
+
+
+@pytest.fixture
+async def orchestrating(settings_of: Callable[[str], ServiceSettings]) -> AsyncIterator[Bus]:
+    bus = await Bus.connect(settings_of("orchestrator"), "orchestrator")
     yield bus
     await bus.close()

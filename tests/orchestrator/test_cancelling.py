@@ -17,7 +17,7 @@ from .answering import Router
 from .conftest import eventually
 from .doomed import doomed_orchestrator
 from .test_run_events import Replica
-from .test_workflow_runs import get, start, workflow
+from .workflow_runs import get, start, workflow
 
 LATER = {"name": "later", "says": "later"}
 

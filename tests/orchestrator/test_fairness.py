@@ -10,7 +10,7 @@ from common.database import Database
 
 from .answering import Router
 from .conftest import eventually
-from .test_workflow_runs import as_, start, workflow
+from .workflow_runs import as_, start, workflow
 
 MANY, FEW = 300, 10
 AT_ONCE = 4

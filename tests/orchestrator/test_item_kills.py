@@ -10,7 +10,7 @@ from .answering import Router
 from .conftest import eventually
 from .doomed import doomed_orchestrator
 from .test_run_events import Replica, changes, told
-from .test_workflow_runs import contents, ended, get, items_of, start, workflow
+from .workflow_runs import contents, ended, get, items_of, start, workflow
 
 
 async def test_a_killed_orchestrator_costs_no_item_that_had_been_answered(

@@ -30,7 +30,7 @@ from orchestrator.settings import Settings
 from .answering import Router
 from .conftest import eventually
 from .doomed import doomed_orchestrator
-from .test_workflow_runs import ended, refusal, responses, start, workflow
+from .workflow_runs import ended, refusal, responses, start, workflow
 
 Replica = Callable[[], AbstractAsyncContextManager[Service]]
 

@@ -17,7 +17,7 @@ from .answering import Router
 from .conftest import eventually
 from .doomed import doomed_orchestrator
 from .test_scheduler import CALLERS, OWNER, YEARLY, Callers
-from .test_workflow_runs import workflow
+from .workflow_runs import workflow
 
 
 async def test_a_process_that_is_killed_while_it_starts_a_run_leaves_it_to_another(

@@ -36,7 +36,7 @@ from orchestrator.engine.scheduler import Scheduler
 
 from .answering import Router
 from .conftest import eventually
-from .test_workflow_runs import ended, refusal, workflow
+from .workflow_runs import ended, refusal, workflow
 
 pytestmark = pytest.mark.usefixtures("service")
 

@@ -25,7 +25,7 @@ from contracts.triggers import (
 from contracts.workflows import DELETE_WORKFLOW, GetWorkflow
 
 from .answering import Router
-from .test_workflow_runs import ended, refusal, workflow
+from .workflow_runs import ended, refusal, workflow
 
 pytestmark = pytest.mark.usefixtures("service")
 

@@ -1,4 +1,4 @@
-"""Runs of workflows over the bus: payloads asked in order, steered by people, repeated from where they failed."""
+"""Runs of workflows over the bus: payloads asked in order, skipped, repeated; runs listed and kept to their owners."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,14 +8,12 @@ from typing import Any
 import pytest
 
 from common.bus import Bus
-from common.context import Call, Principal, calling
+from common.context import calling
 from contracts.base import RefusalCode, Refused
-from contracts.gateway import Role
 from contracts.workflow_runs import (
     APPROVE_PAYLOAD,
     CANCEL_WORKFLOW_RUN,
     DELETE_WORKFLOW_RUN,
-    EXECUTE_WORKFLOW,
     FORK_WORKFLOW,
     GET_WORKFLOW_RUN,
     LIST_RUN_ITEMS,
@@ -26,7 +24,6 @@ from contracts.workflow_runs import (
     RERUN_WORKFLOW,
     RESUME_WORKFLOW_RUN,
     AnswerApproval,
-    ExecuteWorkflow,
     ForkWorkflow,
     GetWorkflowRun,
     ListRunItems,
@@ -34,10 +31,7 @@ from contracts.workflow_runs import (
     ListWorkflowRuns,
     RejectPayload,
     RerunWorkflow,
-    RunItem,
-    RunResponse,
     Trigger,
-    WorkflowRunWithInputs,
 )
 from contracts.workflows import (
     CREATE_BLOCK,
@@ -51,59 +45,9 @@ from contracts.workflows import (
 )
 
 from .answering import Router
-from .conftest import eventually
+from .workflow_runs import ADMIN, as_, contents, ended, get, refusal, responses, start, workflow
 
 pytestmark = pytest.mark.usefixtures("service")
-
-
-async def workflow(bus: Bus, *payloads: dict[str, Any], inputs: dict[str, str | None] | None = None) -> int:
-    """A workflow of payloads of one block each, whose text is their `says`."""
-    ids = []
-    for given in payloads:
-        options = dict(given)
-        block = await bus.ask(CREATE_BLOCK, CreateBlock(title="t", content=options.pop("says")))
-        fields = {"llm_port": 5001, **options, "blocks": [block.id]}
-        ids.append((await bus.ask(CREATE_PAYLOAD, CreatePayload.model_validate(fields))).id)
-    return (await bus.ask(CREATE_WORKFLOW, CreateWorkflow(name="w", payloads=ids, inputs=inputs))).id
-
-
-async def start(bus: Bus, workflow_id: int, **inputs: Any) -> int:
-    return (await bus.ask(EXECUTE_WORKFLOW, ExecuteWorkflow(workflow_id=workflow_id, inputs=inputs))).runId
-
-
-async def get(bus: Bus, run_id: int) -> WorkflowRunWithInputs:
-    with calling(ADMIN):
-        return await bus.ask(GET_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))
-
-
-async def ended(bus: Bus, run_id: int) -> WorkflowRunWithInputs:
-    async def look() -> WorkflowRunWithInputs | None:
-        run = await get(bus, run_id)
-        return run if run.status not in ("running", "paused") else None
-
-    return await eventually(look)
-
-
-async def responses(bus: Bus, run_id: int) -> list[RunResponse]:
-    with calling(ADMIN):
-        return (await bus.ask(LIST_RUN_RESPONSES, ListRunResponses(run_id=run_id))).responses
-
-
-async def contents(bus: Bus, run_id: int) -> dict[str, str]:
-    return {response.payload_name: response.content for response in await responses(bus, run_id)}
-
-
-def as_(name: str, role: Role = "member") -> Call:
-    return Call(principal=Principal(id=name, name=name, role=role))
-
-
-ADMIN = as_("root", "admin")
-
-
-async def refusal(asking: Any) -> RefusalCode:
-    with pytest.raises(Refused) as refused:
-        await asking
-    return refused.value.code
 
 
 async def test_payloads_are_asked_in_order_with_earlier_responses_in_their_prompts(caller: Bus, router: Router) -> None:
@@ -177,121 +121,6 @@ async def test_branches_run_side_by_side_and_join(caller: Bus, router: Router) -
     run_id = await start(caller, made)
     assert (await ended(caller, run_id)).status == "completed"
     assert (await contents(caller, run_id))["join"] == "LEFT AND RIGHT"
-
-
-async def test_a_payload_is_done_for_each_item_of_a_list(caller: Bus, router: Router) -> None:
-    made = await workflow(
-        caller,
-        {"name": "unnamed", "says": "Not asked for later"},
-        {"name": "tone", "says": "kindly"},
-        {"name": "each", "says": "{tone} about {item}", "for_each": "topics"},
-        {"name": "all", "says": "{each}", "model_format": "raw"},
-    )
-    run_id = await start(caller, made, topics=["a", "b", "c"])
-    await ended(caller, run_id)
-    *_, each, whole = await responses(caller, run_id)
-    texts = [f"<<kindly> about {item}>" for item in "abc"]
-    assert each.content == whole.prompt == "\n\n".join(texts)
-    assert (each.metadata.items, each.metadata.tokens) == (3, 15)
-    keys = sorted(str(call.idempotency_key).partition("/")[2] for _, call in router.asked)
-    assert keys == ["0", "1", "2/0", "2/1", "2/2"]
-
-
-async def items_of(bus: Bus, run_id: int, **asked: Any) -> list[RunItem]:
-    return (await bus.ask(LIST_RUN_ITEMS, ListRunItems(run_id=run_id, **asked))).items
-
-
-async def test_so_many_items_are_asked_about_at_once(caller: Bus, router: Router) -> None:
-    asked, gate = asyncio.Semaphore(0), asyncio.Semaphore(0)
-
-    async def after_the_gate(content: str) -> str:
-        asked.release()
-        await gate.acquire()
-        return content
-
-    router.answer = after_the_gate
-    each = {"name": "each", "says": "{item}", "for_each": "topics", "items_at_once": 2, "llm_port": 5001}
-    run_id = await start(caller, await workflow(caller, each), topics=list("abcde"))
-    for number in range(5):
-        async with asyncio.timeout(10):
-            await asked.acquire()
-        if number == 1:
-            (counts,) = (await get(caller, run_id)).items
-            assert (counts.payload_name, counts.total, counts.running, counts.completed) == ("each", 5, 2, 0)
-            assert [item.status for item in await items_of(caller, run_id)] == ["running"] * 2 + ["pending"] * 3
-        if number > 0:
-            assert len(router.asked) == number + 1
-            gate.release()
-    gate.release()
-    run = await ended(caller, run_id)
-    assert (run.status, run.metadata.completed_payloads) == ("completed", 1)
-    assert [(item.item, item.text, item.content) for item in await items_of(caller, run_id, payload="each")] == [
-        (number, text, text) for number, text in enumerate("abcde")
-    ]
-
-
-async def test_an_item_fails_alone_and_a_rerun_keeps_the_others(caller: Bus, router: Router) -> None:
-    async def fail_at_b(content: str) -> str:
-        if content == "b" and router.contents.count("b") < 2:
-            raise Refused(RefusalCode.INVALID, "Not like this")
-        return f"<{content}>"
-
-    router.answer = fail_at_b
-    each = {"name": "each", "says": "{item}", "for_each": "topics", "items_at_once": 1}
-    made = await workflow(caller, each, {"name": "again", "says": "{item}", "for_each": "each", "model_format": "raw"})
-    failed = await ended(caller, await start(caller, made, topics="a\nb\nc"))
-    assert (failed.status, failed.error) == ("failed", "each: 1 of 3 items failed; item 1: Not like this")
-    assert [(item.status, item.content) for item in await items_of(caller, failed.id)] == [
-        ("completed", "<a>"),
-        ("failed", None),
-        ("completed", "<c>"),
-    ]
-    assert [item.error for item in await items_of(caller, failed.id, status="failed")] == ["Not like this"]
-
-    again = await caller.ask(RERUN_WORKFLOW, RerunWorkflow(run_id=failed.id))
-    run = await ended(caller, again.runId)
-    assert (run.status, router.contents) == ("completed", ["a", "b", "c", "b"])
-    assert (await contents(caller, run.id))["again"] == "<<a>>\n\n<<b>>\n\n<<c>>"
-    kept = [item.metadata.kept for item in await items_of(caller, run.id, payload="each") if item.metadata]
-    assert kept == [True, False, True]
-
-
-async def test_an_item_is_tried_again_by_itself(caller: Bus, router: Router) -> None:
-    async def busy_at_first(content: str) -> str:
-        if content == "b" and router.contents.count("b") < 2:
-            raise Refused(RefusalCode.ENGINE_UNAVAILABLE, "Busy")
-        return content
-
-    router.answer = busy_at_first
-    run_id = await start(caller, await workflow(caller, {"name": "e", "says": "{item}", "for_each": "x"}), x=["a", "b"])
-    assert (await ended(caller, run_id)).status == "completed"
-    assert sorted(router.contents) == ["a", "b", "b"]
-    assert [item.attempts for item in await items_of(caller, run_id)] == [1, 2]
-
-
-async def test_to_wait_for_a_busy_engine_is_no_attempt(caller: Bus, router: Router) -> None:
-    busy = {"type": "overloaded", "temporary": True}
-
-    async def busy_for_long(content: str) -> str:
-        if len(router.asked) <= 5:
-            # As the router says it when no engine was free in time.
-            raise Refused(RefusalCode.ENGINE_UNAVAILABLE, "No engine was free", busy)
-        if len(router.asked) == 6:
-            raise Refused(RefusalCode.ENGINE_UNAVAILABLE, "Full", {**busy, "engine": "e"})
-        return content
-
-    router.answer = busy_for_long
-    made = await workflow(caller, {"name": "e", "says": "{item}", "for_each": "x", "retries": 1})
-    run_id = await start(caller, made, x="a")
-    assert (await ended(caller, run_id)).status == "completed"
-    assert [item.attempts for item in await items_of(caller, run_id)] == [2]
-
-
-async def test_no_items_are_no_question(caller: Bus, router: Router) -> None:
-    run_id = await start(caller, await workflow(caller, {"name": "e", "says": "{item}", "for_each": "x"}), x=[])
-    assert (await ended(caller, run_id)).status == "completed"
-    (response,) = await responses(caller, run_id)
-    assert (response.content, response.metadata.items, router.asked) == ("", 0, [])
 
 
 async def test_a_payload_whose_condition_does_not_hold_is_skipped(caller: Bus, router: Router) -> None:
@@ -376,103 +205,6 @@ async def test_a_fork_takes_other_inputs(caller: Bus, router: Router) -> None:
     run = await ended(caller, forked.runId)
     assert (run.parent_run_id, run.inputs) == (first.id, {"x": "a", "y": "c"})
     assert await contents(caller, run.id) == {"a": "<a c>"}
-
-
-async def test_a_paused_run_asks_nothing_until_it_is_resumed(caller: Bus, router: Router) -> None:
-    asked, gate = asyncio.Event(), asyncio.Event()
-
-    async def first_waits(content: str) -> str:
-        asked.set()
-        await gate.wait()
-        return content
-
-    router.answer = first_waits
-    run_id = await start(caller, await workflow(caller, {"name": "a", "says": "1"}, {"name": "b", "says": "2"}))
-    await asyncio.wait_for(asked.wait(), 10)
-    assert (await caller.ask(PAUSE_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))).status == "paused"
-    gate.set()
-
-    async def first_done() -> bool:
-        return (await get(caller, run_id)).metadata.completed_payloads == 1
-
-    await eventually(first_done)
-    assert ((await get(caller, run_id)).status, router.contents) == ("paused", ["1"])
-    assert (await caller.ask(RESUME_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))).status == "running"
-    assert (await ended(caller, run_id)).status == "completed"
-
-
-async def test_cancelling_stops_the_engine_and_the_run_never_completes(caller: Bus, router: Router) -> None:
-    asked = asyncio.Event()
-
-    async def for_ever(_: str) -> str:
-        asked.set()
-        await asyncio.Event().wait()
-        return ""
-
-    router.answer = for_ever
-    run_id = await start(caller, await workflow(caller, {"name": "a", "says": "1"}))
-    await asyncio.wait_for(asked.wait(), 10)
-    for _ in range(2):
-        assert (await caller.ask(CANCEL_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))).status == "cancelled"
-
-    async def stopped() -> bool:
-        return router.stopped == 1
-
-    await eventually(stopped)
-    assert await refusal(caller.ask(PAUSE_WORKFLOW_RUN, GetWorkflowRun(run_id=run_id))) is RefusalCode.CONFLICT
-
-
-async def test_a_payload_that_needs_approval_waits_for_a_person(caller: Bus, router: Router) -> None:
-    made = await workflow(caller, {"name": "a", "says": "1"}, {"name": "b", "says": "2", "approval": True})
-
-    async def waits(run_id: int) -> bool:
-        return (await get(caller, run_id)).metadata.awaiting_approval == ["b"]
-
-    first, second = await start(caller, made), await start(caller, made)
-    for run_id in (first, second):
-        await eventually(lambda run_id=run_id: waits(run_id))
-    await caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=first))
-    assert (await ended(caller, first)).status == "completed"
-    rejected = await caller.ask(REJECT_PAYLOAD, RejectPayload(run_id=second, payload="b", reason="Too early"))
-    assert (rejected.status, rejected.error) == ("failed", "b: Rejected: Too early")
-    assert await refusal(caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=first))) is RefusalCode.CONFLICT
-
-
-async def test_nobody_is_asked_about_a_payload_that_is_skipped_and_approval_may_come_before(
-    caller: Bus, router: Router
-) -> None:
-    condition = {"payload": "judge", "operator": "equals", "value": "<no>"}
-    made = await workflow(
-        caller,
-        {"name": "judge", "says": "yes"},
-        {"name": "never", "says": "2", "depends_on": ["judge"], "condition": condition, "approval": True},
-        {"name": "after", "says": "3", "depends_on": ["never"], "approval": True},
-        {"name": "list", "says": "{item}", "depends_on": ["judge"], "for_each": "x", "approval": True},
-    )
-    run_id = await start(caller, made, x=["4", "5"])
-
-    async def asks() -> bool:
-        return (await get(caller, run_id)).metadata.awaiting_approval == ["list"]
-
-    await eventually(asks)
-    assert router.contents == ["yes"]
-    await caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=run_id, payload="list"))
-    assert (await ended(caller, run_id)).status == "completed"
-    assert sorted(router.contents) == ["4", "5", "yes"]
-
-    gate = asyncio.Event()
-
-    async def after_the_gate(content: str) -> str:
-        await gate.wait()
-        return content
-
-    router.answer = after_the_gate
-    early = await start(
-        caller, await workflow(caller, {"name": "a", "says": "1"}, {"name": "b", "says": "2", "approval": True})
-    )
-    await caller.ask(APPROVE_PAYLOAD, AnswerApproval(run_id=early, payload="b"))
-    gate.set()
-    assert (await ended(caller, early)).status == "completed"
 
 
 async def test_runs_are_listed_newest_first_and_by_status(caller: Bus, router: Router) -> None:
