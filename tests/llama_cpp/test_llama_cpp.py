@@ -46,7 +46,7 @@ def _ask(file: Path, prompts: list[list[int]]) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize("type_", ["F32", "BF16", "Q8_0", "Q4_1"])
+@pytest.mark.parametrize("type_", ["F32", "BF16", "Q8_0", "Q4_1", "Q6_K", "Q4_K_M"])
 def test_llama_cpp_splits_and_weighs_as_the_model(
     model_dir: Path, tmp_path: Path, prose: list[str], type_: GgufType
 ) -> None:

@@ -107,7 +107,7 @@ def _build(kind: str, tokenizer: PreTrainedTokenizerFast) -> Any:
         "pad_token_id": tokenizer.pad_token_id,
     }
     match kind:
-        case "llama":  # the scaling of Llama 3.1, with numbers that bite within a short text
+        case "llama":  # rows of whole blocks; the scaling of Llama 3.1, with numbers that bite within a short text
             rope = {
                 "rope_type": "llama3",
                 "rope_theta": 500_000.0,
@@ -116,7 +116,8 @@ def _build(kind: str, tokenizer: PreTrainedTokenizerFast) -> Any:
                 "high_freq_factor": 4.0,
                 "original_max_position_embeddings": 64,
             }
-            return LlamaForCausalLM(LlamaConfig(**common, rope_parameters=rope, tie_word_embeddings=True))
+            wide = common | {"hidden_size": 256, "intermediate_size": 512}
+            return LlamaForCausalLM(LlamaConfig(**wide, rope_parameters=rope, tie_word_embeddings=True))
         case "mistral":  # heads of a size of their own, as Mistral Nemo's
             return MistralForCausalLM(MistralConfig(**common, head_dim=32, tie_word_embeddings=False))
         case "qwen2":  # an embedding that is larger than the tokenizer, as all of Qwen's

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from pydoc_data.topics import topics
-from typing import Any
+from typing import Any, get_args
 
 import gguf
 import numpy as np
@@ -16,7 +16,7 @@ from tests.trainer.engine.gguf_models import ARCHITECTURES, make_model
 from trainer.engine.gguf import check_writable, read_back, rounded, write_gguf, writing
 from trainer.engine.models import load_config, load_model, load_tokenizer
 
-ROUNDED: tuple[GgufType, ...] = ("F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1")
+ROUNDED: tuple[GgufType, ...] = get_args(GgufType)[1:]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,10 @@ def _text(model_dir: Path, texts: list[str]) -> torch.Tensor:
     return torch.tensor(ids[: len(ids) // 128 * 128]).reshape(-1, 128)
 
 
-@pytest.mark.parametrize(("type_", "least"), [("F32", 1.0), ("F16", 0.998), ("BF16", 0.99), ("Q8_0", 0.99)])
+@pytest.mark.parametrize(
+    ("type_", "least"),
+    [("F32", 1.0), ("F16", 0.998), ("BF16", 0.99), ("Q8_0", 0.99), ("Q6_K", 0.98), ("Q4_K_M", 0.95)],
+)
 def test_its_most_probable_tokens_are_those_of_the_model(
     model_dir: Path, tmp_path: Path, texts: list[str], type_: GgufType, least: float
 ) -> None:
@@ -82,8 +85,17 @@ def test_vectors_are_exact_a_tied_head_is_left_out_and_padding_is_unused(model_d
     assert {kind for name, kind in kinds.items() if "norm" in name or name.endswith(".bias")} == {"F32"}
     config = load_config(model_dir)
     assert ("output.weight" in kinds) != config.tie_word_embeddings
-    assert kinds["token_embd.weight" if config.tie_word_embeddings else "output.weight"] == "Q8_0"
+    in_blocks = config.hidden_size % 256 == 0
+    head = "token_embd.weight" if config.tie_word_embeddings else "output.weight"
+    assert kinds[head] == ("Q6_K" if in_blocks else "Q8_0")
     assert kinds["blk.0.ffn_down.weight"] == "Q4_0"
+    mixed = {
+        tensor.name: tensor.tensor_type.name
+        for tensor in gguf.GGUFReader(_write(model_dir, tmp_path, "Q4_K_M")).tensors
+    }
+    assert [mixed[f"blk.{layer}.attn_{name}.weight"] for layer in (0, 1) for name in "qv"] == (
+        ["Q4_K", "Q4_K", "Q4_K", "Q6_K"] if in_blocks else ["Q5_0", "Q5_0", "Q5_0", "Q8_0"]
+    )
     types = reader.get_field("tokenizer.ggml.token_type").contents()  # type: ignore[union-attr]
     assert len(types) == config.vocab_size
     assert types.count(gguf.TokenType.UNUSED) == config.vocab_size - len(load_tokenizer(model_dir))

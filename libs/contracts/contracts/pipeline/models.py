@@ -70,7 +70,7 @@ class ExportConfig(Message):
 
     formats: list[ExportFormat] = Field(default=["adapter"], min_length=1, max_length=3)
     quantization: Annotated[list[GgufType], BeforeValidator(_named_types)] = Field(
-        default=["Q8_0"], min_length=1, max_length=8
+        default=["Q8_0"], min_length=1, max_length=11
     )
 
 

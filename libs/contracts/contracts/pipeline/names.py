@@ -26,7 +26,7 @@ TrainingMethod = Literal["lora", "qlora", "full"]
 
 ExportFormat = Literal["adapter", "merged", "gguf"]
 
-GgufType = Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]
+GgufType = Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q5_K_M", "Q4_K_M"]
 """In how many bits, and how, a GGUF file keeps weights, by llama.cpp's names."""
 
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
@@ -50,7 +50,14 @@ AliasName = Annotated[
 
 TagName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$")]
 
-ModelReference = Annotated[str, Field(min_length=1, max_length=300)]
+
+def _no_place_elsewhere(reference: str) -> str:
+    if "://" in reference or ".." in reference.split("/"):
+        raise ValueError("must be a Hugging Face id, or a name or a path in the models directory")
+    return reference
+
+
+ModelReference = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_no_place_elsewhere)]
 """A Hugging Face id, a name under the models directory, or a path inside it."""
 
 

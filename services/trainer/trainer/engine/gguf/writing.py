@@ -16,10 +16,9 @@ from gguf import (
     MODEL_ARCH_NAMES,
     GGMLQuantizationType,
     GGUFWriter,
-    LlamaFileType,
     get_tensor_name_map,
 )
-from gguf.quants import dequantize, quantize
+from gguf.quants import dequantize
 from safetensors import safe_open
 
 from contracts.pipeline import GgufType
@@ -31,21 +30,12 @@ from trainer.engine.gguf.architecture import (
     head_size,
     rope_factors,
 )
+from trainer.engine.gguf.k_quants import quantize
+from trainer.engine.gguf.types import FILE_TYPES, kept_as
 from trainer.engine.gguf.vocabulary import read_vocabulary
 
 Array = npt.NDArray[Any]
 
-_FILE_TYPES: dict[GgufType, LlamaFileType] = {
-    "F32": LlamaFileType.ALL_F32,
-    "F16": LlamaFileType.MOSTLY_F16,
-    "BF16": LlamaFileType.MOSTLY_BF16,
-    "Q8_0": LlamaFileType.MOSTLY_Q8_0,
-    "Q4_0": LlamaFileType.MOSTLY_Q4_0,
-    "Q4_1": LlamaFileType.MOSTLY_Q4_1,
-    "Q5_0": LlamaFileType.MOSTLY_Q5_0,
-    "Q5_1": LlamaFileType.MOSTLY_Q5_1,
-}
-_COARSE: tuple[GgufType, ...] = ("Q4_0", "Q4_1", "Q5_0", "Q5_1")
 _ROPE_FACTORS = "rope_freqs.weight"
 _PIECE = 1 << 24
 """Numbers of a tensor that are converted at once."""
@@ -82,7 +72,7 @@ def write_gguf(model_dir: Path, tokenizer: Any, config: Any, out: Path, type_: G
     try:
         writer.add_type("model")
         writer.add_name(name)
-        writer.add_file_type(_FILE_TYPES[type_])
+        writer.add_file_type(FILE_TYPES[type_])
         writer.add_quantization_version(GGML_QUANT_VERSION)
         describe(config, writer)
         vocabulary.write(writer)
@@ -105,10 +95,16 @@ def write_gguf(model_dir: Path, tokenizer: Any, config: Any, out: Path, type_: G
 
 def rounded(model: Any, type_: GgufType) -> None:
     """Rounds the weights of a loaded model, in place, to what GGUF of that type keeps of them."""
-    tied = bool(model.config.tie_word_embeddings)
+    config = model.config
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            kept = _type_of(name, tuple(weight.shape), type_, tied=tied)
+            kept = kept_as(
+                name,
+                tuple(weight.shape),
+                type_,
+                layers=config.num_hidden_layers,
+                tied=config.tie_word_embeddings,
+            )
             if kept is not GGMLQuantizationType.F32:
                 data = weight.detach().float().cpu().numpy()
                 weight.copy_(torch.from_numpy(dequantize(quantize(data, kept), kept)))
@@ -135,7 +131,9 @@ def _plan(model_dir: Path, config: Any, architecture: Architecture, type_: GgufT
                         source=source,
                         name=name,
                         shape=shape,
-                        type=_type_of(source, shape, type_, tied=config.tie_word_embeddings),
+                        type=kept_as(
+                            source, shape, type_, layers=config.num_hidden_layers, tied=config.tie_word_embeddings
+                        ),
                         heads=_heads(source, config) if architecture.rotates_pairs else 0,
                     )
                 )
@@ -149,19 +147,6 @@ def _heads(source: str, config: Any) -> int:
     """Of the projections whose rows are rotated."""
     heads: dict[str, int] = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
     return heads.get(source.rsplit(".", 2)[-2], 0)
-
-
-def _type_of(source: str, shape: tuple[int, ...], asked: GgufType, *, tied: bool) -> GGMLQuantizationType:
-    """What a tensor is kept as: vectors and norms exactly, rows that are no whole blocks in 16 bits.
-
-    The head, which decides every token, keeps 8 bits where all others have fewer.
-    """
-    if len(shape) == 1 or "norm" in source:
-        return GGMLQuantizationType.F32
-    is_head = "lm_head" in source or (tied and "embed_tokens" in source)
-    wanted = GGMLQuantizationType.Q8_0 if asked in _COARSE and is_head else GGMLQuantizationType[asked]
-    block, _ = GGML_QUANT_SIZES[wanted]
-    return wanted if shape[-1] % block == 0 else GGMLQuantizationType.F16
 
 
 def _bytes(tensor: _Tensor) -> int:
