@@ -16,11 +16,13 @@ from common.tracing import tracer
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import (
     CANCEL_JOB,
+    FIND_PATHS_IN_USE,
     GET_JOB,
     JOB_ENDED,
     LIST_JOBS,
     SUBMIT_JOB,
     ClaimedStep,
+    FindPathsInUse,
     GetJob,
     Job,
     JobAccepted,
@@ -66,6 +68,10 @@ async def until_lost(worker: Worker, step: ClaimedStep) -> None:
 
 
 def statuses(job: Job) -> dict[str, str]:
+async def paths_in_use(bus: Bus) -> list[str]:
+    return (await bus.ask(FIND_PATHS_IN_USE, FindPathsInUse(paths=["s3://b/k", "s3://b/other"]))).paths
+
+
     return {step.agent_name: step.status for step in job.steps}
 
 
@@ -78,9 +84,10 @@ async def test_a_linear_job_runs_agent_by_agent(caller: Bus, jobs: Jobs, worker:
     pending = await job_of(caller, accepted)
     assert (pending.status, pending.started_at, pending.progress.current_agent) == ("pending", None, None)
 
-    inputs = []
+    inputs, used = [], []
     for rows, name in enumerate(["a", "b", "c"]):
         step = await worker.take()
+        used.append(await paths_in_use(caller))
         assert (step.agent_name, step.attempt, step.job_id) == (name, 1, "job_linear-1")
         assert await worker.claim() is None
         running = await job_of(caller, accepted)
@@ -90,6 +97,8 @@ async def test_a_linear_job_runs_agent_by_agent(caller: Bus, jobs: Jobs, worker:
 
     assert inputs == [[], [0], [1, 0]]
     done = await job_of(caller, accepted)
+    assert used == [[], ["s3://b/k"], ["s3://b/k"]]
+    assert await paths_in_use(caller) == [], "nobody reads what a job that has ended put out"
     assert (done.status, done.progress.completed_agents) == ("completed", ["a", "b", "c"])
     assert done.result == {"a": output(0), "b": output(1), "c": output(2)}
     assert done.started_at

@@ -2,14 +2,17 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from common.bus import Bus
+from common.bus import Bus, Handlers
 from common.objects import Objects, S3Path
 from common.service import Service, running
+from common.settings import ServiceSettings
 from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import FIND_PATHS_IN_USE, FindPathsInUse, PathsInUse
 from contracts.registry import (
     DELETE_MODEL,
     DEPLOY_MODEL,
@@ -20,13 +23,31 @@ from contracts.registry import (
     DeployModel,
     GetModel,
     LineageStep,
+    RegisterModel,
     SetAlias,
 )
 from registry.main import build
 from registry.settings import Settings
-from tests.registry.conftest import Export
+from tests.registry.conftest import Access, Export
 
 pytestmark = pytest.mark.usefixtures("service")
+
+_JOBS = Handlers[set[str]]()
+
+
+@_JOBS.on(FIND_PATHS_IN_USE)
+async def _find(used: set[str], request: FindPathsInUse) -> PathsInUse:
+    return PathsInUse(paths=[path for path in request.paths if path in used])
+
+
+@pytest.fixture(autouse=True)
+async def used(access: Access) -> AsyncIterator[set[str]]:
+    """The paths that jobs which go on read: a test adds to them."""
+    bus = await Bus.connect(ServiceSettings(**access("orchestrator")), "orchestrator")
+    paths: set[str] = set()
+    await bus.serve(_JOBS, paths)
+    yield paths
+    await bus.close()
 
 
 async def code_of(question: Any) -> RefusalCode:
@@ -39,12 +60,29 @@ def left(objects: Objects, run_id: str) -> set[str]:
     return {info.path.key.removeprefix(f"{run_id}/") for info in objects.list(S3Path("artifacts", f"{run_id}/"))}
 
 
+def with_rows(entry: RegisterModel, objects: Objects) -> RegisterModel:
+    """The entry with all that its run left besides the export: five files, of five bytes together."""
+    run = S3Path("artifacts", entry.run_id)
+    names = ("training/model/weights", "evaluation/rows", "preparing/train", "preparing/eval", "dataset/data")
+    for name in names:
+        objects.put_bytes(run / name, b"1")
+    told = [
+        LineageStep(kind="evaluation", name="e", path=f"{run}/evaluation/rows"),
+        LineageStep(kind="training", name="t", path=f"{run}/training/model"),
+        LineageStep(
+            kind="preprocessing",
+            name="p",
+            path=f"{run}/preparing/train",
+            details={"eval_path": f"{run}/preparing/eval"},
+        ),
+        LineageStep(kind="dataset", name="d", path=f"{run}/dataset/data"),
+    ]
+    return entry.model_copy(update={"lineage": told})
+
+
 async def test_what_a_deleted_model_had_is_free(export: Export, trainer: Bus, gateway: Bus, objects: Objects) -> None:
-    entry = export()
-    objects.put_bytes(S3Path("artifacts", f"{entry.run_id}/training/model/weights"), b"12345")
-    path = f"s3://artifacts/{entry.run_id}/training/model"
-    told = [LineageStep(kind="training", name="training", path=path)]
-    model = await trainer.ask(REGISTER_MODEL, entry.model_copy(update={"lineage": told}))
+    entry = with_rows(export(), objects)
+    model = await trainer.ask(REGISTER_MODEL, entry)
     size = sum(len(name) for name in ("adapter_config.json", "adapter_model.safetensors", "tokenizer/vocab.json"))
     deleted = await gateway.ask(DELETE_MODEL, DeleteModel(model_id=model.model_id))
     assert (deleted.freed_bytes, deleted.pending) == (size + 5, False)
@@ -65,6 +103,28 @@ async def test_what_another_model_shares_stays_until_the_last_goes(
     assert len(left(objects, entry.run_id)) == 4
     assert (await gateway.ask(DELETE_MODEL, DeleteModel(model_id=second.model_id))).freed_bytes > 0
     assert len(left(objects, entry.run_id)) == 1
+
+
+async def test_rows_that_a_job_still_reads_stay_until_it_ends_or_has_made_a_model_of_them(
+    used: set[str], export: Export, trainer: Bus, gateway: Bus, objects: Objects, settings: Settings, service: Service
+) -> None:
+    """Jobs reuse what earlier ones prepared: one must not fail since a model of the other was deleted."""
+    entries = [with_rows(export(), objects) for _ in range(2)]
+    for entry in entries:
+        used.add(f"s3://artifacts/{entry.run_id}/preparing/train")
+        model = await trainer.ask(REGISTER_MODEL, entry)
+        deleted = await gateway.ask(DELETE_MODEL, DeleteModel(model_id=model.model_id))
+        assert (deleted.freed_bytes > 0, deleted.pending) == (True, True)
+        assert left(objects, entry.run_id) == {"preparing/train", "adapter-of-another/file"}
+    (first, second), later = entries, export()
+    (rows,) = [step for step in first.lineage if step.kind == "preprocessing"]
+    await trainer.ask(REGISTER_MODEL, later.model_copy(update={"lineage": [rows]}))
+    used.clear()
+    await service.stack.aclose()
+    async with running("registry", settings, build), asyncio.timeout(20):
+        while len(left(objects, second.run_id)) > 1:  # noqa: ASYNC110 - nothing tells when it is done
+            await asyncio.sleep(0.05)
+    assert "preparing/train" in left(objects, first.run_id), "a model was made of them meanwhile"
 
 
 async def test_a_version_is_not_given_twice_and_a_deleted_model_not_registered_again(

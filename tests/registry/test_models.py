@@ -106,7 +106,7 @@ async def test_the_event_of_a_registry_that_died_after_its_commit_is_told_by_the
     database = await Database.connect(settings.database_url.get_secret_value(), "registry", size=2)
     unused = OutboxRelay(database, router)
     storage = ObjectStorage(Service("registry", settings).object_store())
-    freeing = Freeing(database, storage)
+    freeing = Freeing(database, storage, router)
     deps = Deps(
         database=database,
         relay=unused,

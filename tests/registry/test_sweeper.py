@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from common.bus import Bus
 from common.database import Database
 from common.objects import Objects, S3Path
 from common.service import Service
@@ -27,9 +28,9 @@ async def database(settings: Settings, service: Service) -> AsyncIterator[Databa
     await database.close()
 
 
-def sweeper(database: Database, service: Service, age: timedelta) -> Sweeper:
+def sweeper(database: Database, service: Service, bus: Bus, age: timedelta) -> Sweeper:
     storage = ObjectStorage(service.object_store())
-    return Sweeper(database, storage, Freeing(database, storage), interval=HOUR, age=age)
+    return Sweeper(database, storage, Freeing(database, storage, bus), interval=HOUR, age=age)
 
 
 def is_there(objects: Objects, path: str) -> bool:
@@ -42,30 +43,30 @@ def is_there(objects: Objects, path: str) -> bool:
 
 
 async def test_an_orphan_is_removed_and_an_entered_upload_stays(
-    database: Database, service: Service, upload: Upload, enter: Enter, objects: Objects
+    database: Database, service: Service, upload: Upload, enter: Enter, objects: Objects, gateway: Bus
 ) -> None:
     entered = await enter("text\nhello\n")
     orphan = upload("text\nhello\n")
     other = S3Path("datasets", f"bench/{uuid.uuid4().hex}")
     objects.put_bytes(other, b"not an upload")
-    assert await sweeper(database, service, NO_TIME).sweep() >= 1
+    assert await sweeper(database, service, gateway, NO_TIME).sweep() >= 1
     assert (is_there(objects, entered.s3_path), is_there(objects, orphan.s3_path)) == (True, False)
     assert is_there(objects, str(other))
 
 
 async def test_an_upload_that_may_still_be_entered_stays(
-    database: Database, service: Service, upload: Upload, objects: Objects
+    database: Database, service: Service, upload: Upload, objects: Objects, gateway: Bus
 ) -> None:
     fresh = upload("text\nhello\n")
-    assert await sweeper(database, service, HOUR).sweep() == 0
+    assert await sweeper(database, service, gateway, HOUR).sweep() == 0
     assert is_there(objects, fresh.s3_path)
 
 
 async def test_replicas_may_sweep_at_once(
-    database: Database, service: Service, upload: Upload, objects: Objects
+    database: Database, service: Service, upload: Upload, objects: Objects, gateway: Bus
 ) -> None:
     orphan = upload("text\nhello\n")
-    await asyncio.gather(*(sweeper(database, service, NO_TIME).sweep() for _ in range(3)))
+    await asyncio.gather(*(sweeper(database, service, gateway, NO_TIME).sweep() for _ in range(3)))
     assert not is_there(objects, orphan.s3_path)
 
 

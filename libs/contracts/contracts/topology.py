@@ -172,7 +172,11 @@ ACCESS = (
     Access(
         "registry",
         serves="registry.v1.>",
-        asks=(orchestrator.GET_LOGS.subject, orchestrator.FIND_JOBS_OF_DATASET.subject),
+        asks=(
+            orchestrator.GET_LOGS.subject,
+            orchestrator.FIND_JOBS_OF_DATASET.subject,
+            orchestrator.FIND_PATHS_IN_USE.subject,
+        ),
         publishes=("events.registry.>",),
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),
     ),

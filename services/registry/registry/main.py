@@ -25,7 +25,7 @@ async def build(service: Service, settings: Settings) -> None:
         limits=settings.limits,
     )
     relay = OutboxRelay(database, bus)
-    freeing = Freeing(database, storage)
+    freeing = Freeing(database, storage, bus)
     deps = Deps(
         database=database,
         relay=relay,

@@ -180,6 +180,16 @@ class TemplateAgent(Message):
     agent_name: str
     agent_class: str
 
+class FindPathsInUse(Message):
+    """Which of these places in the object store do jobs that go on still read?"""
+
+    paths: list[str] = Field(max_length=10_000)
+
+
+class PathsInUse(Message):
+    paths: list[str]
+
+
 
 class JobTemplate(Message):
     """A usual job. `required` and `optional` are fields of its submission; `configs` name its `agents`."""
@@ -213,6 +223,7 @@ LIST_JOB_TEMPLATES = Rpc("orchestrator.v1.jobs.templates", Empty, JobTemplates)
 RETRY_JOB = Rpc(
     "orchestrator.v1.jobs.retry",
     RetryJob,
+FIND_PATHS_IN_USE = Rpc("orchestrator.v1.jobs.using", FindPathsInUse, PathsInUse)
     JobAccepted,
     refusals=(RefusalCode.INVALID, RefusalCode.CONFIG_INVALID, RefusalCode.CONFLICT, RefusalCode.NOT_FOUND),
 )

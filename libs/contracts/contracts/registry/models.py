@@ -180,7 +180,8 @@ class DeleteModel(Message):
 
 
 class ModelDeleted(Message):
-    """`freed_bytes` of the object store are free; with `pending` the rest follows as soon as the store is back."""
+    """`freed_bytes` of the object store are free. With `pending` the rest follows within minutes: once the store is
+    back, or once jobs that go on with rows or weights of the model's have ended."""
 
     model_id: str
     freed_bytes: int

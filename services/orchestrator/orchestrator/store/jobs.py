@@ -67,6 +67,14 @@ _OF_DATASET = """
 
 async def find(connection: Connection, submission: Submission) -> JobRecord | None:
     """The job that `submission` repeats: that of the owner's key, else that of the run id."""
+_IN_USE = """
+    SELECT path FROM unnest($2::text[]) AS path
+    WHERE EXISTS (
+        SELECT FROM runs JOIN steps ON steps.run = runs.id
+        WHERE runs.kind = $1 AND runs.status = 'active' AND strpos(concat(steps.config, steps.output), path) > 0
+    )
+"""
+
     rows = await connection.fetch(
         _REPEATED, submission.kind, submission.owner, submission.idempotency_key, submission.run_id
     )
@@ -106,6 +114,11 @@ async def run_ids_like(connection: Connection, root: str) -> list[str]:
     """Run ids of the form `<root>-r<number>`."""
     rows = await connection.fetch("SELECT run_id FROM runs WHERE run_id ~ ('^' || $1 || '-r[0-9]{1,9}$')", root)
     return [row["run_id"] for row in rows]
+async def paths_in_use(connection: Connection, paths: Sequence[str]) -> list[str]:
+    """Those that steps of jobs that go on are told to read, or have put out for others."""
+    return [row["path"] for row in await connection.fetch(_IN_USE, KIND, paths)]
+
+
 
 
 async def mark_cached(connection: Connection, step_id: int) -> None:

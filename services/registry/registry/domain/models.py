@@ -32,10 +32,14 @@ def check_entry(entry: RegisterModel) -> None:
 
 
 def paths_of(entry: RegisterModel) -> set[str]:
-    """Where what belongs to the model lies: its exports, and what its training left."""
+    """Where what belongs to the model lies: its exports, and what its training left and its rows went through."""
     folder = f"s3://{ARTIFACTS_BUCKET}/"
-    trained = {step.path for step in entry.lineage if step.kind == "training" and step.path is not None}
-    return {path.rstrip("/") for path in {*entry.exports.values(), *trained} if path.startswith(folder)}
+    told = {path for step in entry.lineage for path in (step.path, step.details.get("eval_path"))}
+    return {
+        path.rstrip("/")
+        for path in {*entry.exports.values(), *told}
+        if isinstance(path, str) and path.startswith(folder) and path.rstrip("/") != folder.rstrip("/")
+    }
 
 
 def check_exported(counts: Mapping[ExportFormat, int]) -> None:

@@ -127,7 +127,7 @@ async def delete_dataset(deps: Deps, request: DeleteDataset) -> DatasetDeleted:
 
 async def _free(deps: Deps, path: str) -> int:
     try:
-        return await deps.freeing.free([path])
+        return (await deps.freeing.free([path])).size
     except Refused as refused:
         if refused.code is not RefusalCode.STORAGE_FAILED:
             raise

@@ -39,10 +39,13 @@ from registry.domain.models import (
     quantized,
 )
 from registry.domain.references import read_reference
+from registry.freeing import Freed
 from registry.handlers.deps import HANDLERS, Deps
 from registry.handlers.telling import changing, tell
 from registry.store import freeing, models, serving, storable
 
+_LATER = (RefusalCode.STORAGE_FAILED, RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT)
+"""What keeps the files of a deleted model from being removed at once, and will not for long."""
 _LOOK_SECONDS = 5.0
 """For how long registrations and deletions may wait for the object store to answer one of them."""
 
@@ -147,12 +150,12 @@ async def delete_model(deps: Deps, request: DeleteModel) -> ModelDeleted:
         await serving.drop_aliases(connection, model.model_id, revision)
         paths = await freeing.delete(connection, model.model_id, revision)
     try:
-        size = await deps.freeing.free(paths)
+        freed = await deps.freeing.free(paths)
     except Refused as refused:
-        if refused.code is not RefusalCode.STORAGE_FAILED:
+        if refused.code not in _LATER:
             raise
-        return ModelDeleted(model_id=model.model_id, freed_bytes=0, pending=True)
-    return ModelDeleted(model_id=model.model_id, freed_bytes=size, pending=False)
+        freed = Freed(0, waits=True)
+    return ModelDeleted(model_id=model.model_id, freed_bytes=freed.size, pending=freed.waits)
 
 
 @HANDLERS.on(GET_DOWNLOAD)

@@ -6,6 +6,8 @@ from common.database import Connection
 
 
 async def own(connection: Connection, model_id: str, paths: Collection[str]) -> None:
+    """Takes back those that were to be removed, too."""
+    await connection.execute("DELETE FROM freeing WHERE path = ANY($1::text[]) AND NOT begun", list(paths))
     await connection.executemany(
         "INSERT INTO model_paths (path, model_id) VALUES ($1, $2)", [(path, model_id) for path in set(paths)]
     )
@@ -13,7 +15,7 @@ async def own(connection: Connection, model_id: str, paths: Collection[str]) -> 
 
 async def leaving(connection: Connection, paths: Collection[str]) -> list[str]:
     """Those of the paths that are being removed."""
-    rows = await connection.fetch("SELECT path FROM freeing WHERE path = ANY($1::text[])", list(paths))
+    rows = await connection.fetch("SELECT path FROM freeing WHERE path = ANY($1::text[]) AND begun", list(paths))
     return [row["path"] for row in rows]
 
 
@@ -37,6 +39,17 @@ async def delete(connection: Connection, model_id: str, revision: int) -> list[s
 
 async def waiting(connection: Connection) -> list[str]:
     rows = await connection.fetch("SELECT path FROM freeing ORDER BY since")
+    return [row["path"] for row in rows]
+
+
+async def begin(connection: Connection, paths: Collection[str], used: Collection[str]) -> list[str]:
+    """Those of the paths that may be removed from now on: they are to be, and nobody uses them or it has begun."""
+    rows = await connection.fetch(
+        "UPDATE freeing SET begun = true WHERE path = ANY($1::text[]) AND (begun OR path <> ALL($2::text[]))"
+        " RETURNING path",
+        list(paths),
+        list(used),
+    )
     return [row["path"] for row in rows]
 
 
