@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 
-from contracts.registry import Dataset, DatasetAnalysis, LengthStats, Model
+from contracts.registry import Dataset, DatasetAnalysis, LengthStats, LineageStep, Model
 from registry.domain.cards import card
 
 MODEL = Model(
@@ -83,6 +84,27 @@ def test_the_metadata_says_what_the_hub_asks_for() -> None:
         "tags": ["text-generation", "fine-tuned", "qlora"],
         "datasets": ["ds_xyz78900"],
     }
+
+
+def test_the_hubs_own_library_reads_the_card_and_its_results() -> None:
+    """It drops results that are not of the hub's form, and complains of metadata that is not."""
+    read = ModelCard(card(MODEL, DATASET), ignore_metadata_errors=False)
+    results = read.data.eval_results
+    assert results is not None
+    assert {result.metric_type: result.metric_value for result in results} == MODEL.metrics
+    assert {(result.task_type, result.dataset_type) for result in results} == {("text-generation", "ds_xyz78900")}
+    assert (read.data.model_name, read.data.base_model) == (MODEL.model_name, MODEL.base_model)
+    assert read.text.lstrip().startswith("# llama2-finetuned")
+
+
+def test_the_way_back_to_the_rows_is_told() -> None:
+    steps = [
+        LineageStep(kind="training", name="TrainingAgent", path="s3://artifacts/abc123/training/model"),
+        LineageStep(kind="file", name="a|b.csv"),
+    ]
+    lines = card(MODEL, DATASET, lineage=steps).splitlines()
+    assert "| training | `TrainingAgent` | `s3://artifacts/abc123/training/model` |" in lines
+    assert "| file | `a\\|b.csv` |  |" in lines
 
 
 def test_a_model_without_an_adapter_is_one_of_transformers() -> None:

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from contracts.registry import Dataset, Model
+from contracts.pipeline import LearningRateChange
+from contracts.registry import Dataset, LineageStep, Model
 from registry.domain.comparing import lower_is_better
 from registry.domain.plots import Point
 
@@ -25,8 +26,11 @@ _BASE = "base_"
 _EVALUATED = "eval_"
 
 
-def card(model: Model, dataset: Dataset | None, curve: Sequence[Point] = ()) -> str:
-    """The card of `model`; `dataset` is what it was trained on, where the registry knows it, `curve` the losses."""
+def card(
+    model: Model, dataset: Dataset | None, curve: Sequence[Point] = (), lineage: Sequence[LineageStep] = ()
+) -> str:
+    """The card of `model`; `dataset` is what it was trained on, where the registry knows it, `curve` the losses and
+    `lineage` where it came from."""
     sections = [
         f"---\n{_metadata(model, dataset)}---",
         f"# {_inline(model.model_name)}",
@@ -36,6 +40,7 @@ def card(model: Model, dataset: Dataset | None, curve: Sequence[Point] = ()) -> 
         _evaluation(model),
         *_checks(model),
         _limitations(model),
+        *_lineage(lineage),
         _use(model),
     ]
     return "\n\n".join(sections) + "\n"
@@ -170,6 +175,13 @@ def _data(model: Model, dataset: Dataset | None) -> str:
     elif model.dataset_id is not None:
         text = f"Data set {_code(model.dataset_id)}."
     else:
+def _lineage(steps: Sequence[LineageStep]) -> list[str]:
+    if not steps:
+        return []
+    rows = [(step.kind, _code(step.name), "" if step.path is None else _code(step.path)) for step in steps]
+    return [f"## Lineage\n\nBack to the rows, step by step:\n\n{_table(('Step', 'Name', 'Where'), rows)}"]
+
+
         text = "The data came from an object that is not in the registry of data sets."
     return f"## Training Data\n\n{text}"
 

@@ -28,9 +28,10 @@ from registry.store import datasets, models
 
 @HANDLERS.on(GET_MODEL_CARD)
 async def get_model_card(deps: Deps, request: GetModel) -> ModelCard:
-    model, _, dataset = await _with_origin(deps, request.model_id)
+    model, told, dataset = await _with_origin(deps, request.model_id)
     curve = await _curve(deps, model)
-    return ModelCard(model_id=model.model_id, markdown=card(model, dataset, curve))
+    markdown = card(model, dataset, curve, lineage_of(model, told, dataset))
+    return ModelCard(model_id=model.model_id, markdown=markdown)
 
 
 @HANDLERS.on(GET_LOSS_PLOT)
