@@ -67,11 +67,11 @@ async def until_lost(worker: Worker, step: ClaimedStep) -> None:
     await eventually(lost)
 
 
-def statuses(job: Job) -> dict[str, str]:
 async def paths_in_use(bus: Bus) -> list[str]:
     return (await bus.ask(FIND_PATHS_IN_USE, FindPathsInUse(paths=["s3://b/k", "s3://b/other"]))).paths
 
 
+def statuses(job: Job) -> dict[str, str]:
     return {step.agent_name: step.status for step in job.steps}
 
 
@@ -86,8 +86,8 @@ async def test_a_linear_job_runs_agent_by_agent(caller: Bus, jobs: Jobs, worker:
 
     inputs, used = [], []
     for rows, name in enumerate(["a", "b", "c"]):
-        step = await worker.take()
         used.append(await paths_in_use(caller))
+        step = await worker.take()
         assert (step.agent_name, step.attempt, step.job_id) == (name, 1, "job_linear-1")
         assert await worker.claim() is None
         running = await job_of(caller, accepted)
@@ -96,9 +96,9 @@ async def test_a_linear_job_runs_agent_by_agent(caller: Bus, jobs: Jobs, worker:
         assert await worker.succeed(step, rows)
 
     assert inputs == [[], [0], [1, 0]]
-    done = await job_of(caller, accepted)
     assert used == [[], ["s3://b/k"], ["s3://b/k"]]
     assert await paths_in_use(caller) == [], "nobody reads what a job that has ended put out"
+    done = await job_of(caller, accepted)
     assert (done.status, done.progress.completed_agents) == ("completed", ["a", "b", "c"])
     assert done.result == {"a": output(0), "b": output(1), "c": output(2)}
     assert done.started_at

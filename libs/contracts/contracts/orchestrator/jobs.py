@@ -176,10 +176,6 @@ class JobsOfDataset(Message):
     jobs: list[JobOfDataset]
 
 
-class TemplateAgent(Message):
-    agent_name: str
-    agent_class: str
-
 class FindPathsInUse(Message):
     """Which of these places in the object store do jobs that go on still read?"""
 
@@ -189,6 +185,10 @@ class FindPathsInUse(Message):
 class PathsInUse(Message):
     paths: list[str]
 
+
+class TemplateAgent(Message):
+    agent_name: str
+    agent_class: str
 
 
 class JobTemplate(Message):
@@ -219,11 +219,11 @@ GET_JOB = Rpc("orchestrator.v1.jobs.get", GetJob, Job, refusals=(RefusalCode.NOT
 GET_JOB_OUTPUTS = Rpc("orchestrator.v1.jobs.outputs", GetJob, JobOutputs, refusals=(RefusalCode.NOT_FOUND,))
 LIST_JOBS = Rpc("orchestrator.v1.jobs.list", ListJobs, JobPage)
 FIND_JOBS_OF_DATASET = Rpc("orchestrator.v1.jobs.of_dataset", FindJobsOfDataset, JobsOfDataset)
+FIND_PATHS_IN_USE = Rpc("orchestrator.v1.jobs.using", FindPathsInUse, PathsInUse)
 LIST_JOB_TEMPLATES = Rpc("orchestrator.v1.jobs.templates", Empty, JobTemplates)
 RETRY_JOB = Rpc(
     "orchestrator.v1.jobs.retry",
     RetryJob,
-FIND_PATHS_IN_USE = Rpc("orchestrator.v1.jobs.using", FindPathsInUse, PathsInUse)
     JobAccepted,
     refusals=(RefusalCode.INVALID, RefusalCode.CONFIG_INVALID, RefusalCode.CONFLICT, RefusalCode.NOT_FOUND),
 )

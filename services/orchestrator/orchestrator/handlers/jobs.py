@@ -12,8 +12,8 @@ from common.tracing import inject
 from contracts import orchestrator, registry
 from contracts.base import Empty, RefusalCode, Refused
 from contracts.orchestrator import (
-    FindPathsInUse,
     FindJobsOfDataset,
+    FindPathsInUse,
     GetJob,
     Job,
     JobAccepted,
@@ -22,8 +22,8 @@ from contracts.orchestrator import (
     JobPage,
     JobsOfDataset,
     JobTemplates,
-    PathsInUse,
     ListJobs,
+    PathsInUse,
     RetryJob,
     SubmitJob,
 )
@@ -158,14 +158,14 @@ async def find_jobs_of_dataset(deps: Deps, request: FindJobsOfDataset) -> JobsOf
     )
 
 
-async def _known(deps: Deps, job_id: str) -> JobRecord:
-    async with deps.database.connection() as connection:
 @HANDLERS.on(orchestrator.FIND_PATHS_IN_USE)
 async def find_paths_in_use(deps: Deps, request: FindPathsInUse) -> PathsInUse:
     async with deps.database.connection() as connection:
         return PathsInUse(paths=await jobs.paths_in_use(connection, request.paths))
 
 
+async def _known(deps: Deps, job_id: str) -> JobRecord:
+    async with deps.database.connection() as connection:
         return await known(connection, job_id)
 
 

@@ -64,9 +64,6 @@ _OF_DATASET = """
     ORDER BY status = 'active' DESC, id DESC LIMIT 100
 """
 
-
-async def find(connection: Connection, submission: Submission) -> JobRecord | None:
-    """The job that `submission` repeats: that of the owner's key, else that of the run id."""
 _IN_USE = """
     SELECT path FROM unnest($2::text[]) AS path
     WHERE EXISTS (
@@ -75,6 +72,9 @@ _IN_USE = """
     )
 """
 
+
+async def find(connection: Connection, submission: Submission) -> JobRecord | None:
+    """The job that `submission` repeats: that of the owner's key, else that of the run id."""
     rows = await connection.fetch(
         _REPEATED, submission.kind, submission.owner, submission.idempotency_key, submission.run_id
     )
@@ -110,15 +110,15 @@ async def of_dataset(connection: Connection, dataset_id: str) -> list[tuple[str,
     return [(row["run_id"], row["goes_on"]) for row in rows]
 
 
-async def run_ids_like(connection: Connection, root: str) -> list[str]:
-    """Run ids of the form `<root>-r<number>`."""
-    rows = await connection.fetch("SELECT run_id FROM runs WHERE run_id ~ ('^' || $1 || '-r[0-9]{1,9}$')", root)
-    return [row["run_id"] for row in rows]
 async def paths_in_use(connection: Connection, paths: Sequence[str]) -> list[str]:
     """Those that steps of jobs that go on are told to read, or have put out for others."""
     return [row["path"] for row in await connection.fetch(_IN_USE, KIND, paths)]
 
 
+async def run_ids_like(connection: Connection, root: str) -> list[str]:
+    """Run ids of the form `<root>-r<number>`."""
+    rows = await connection.fetch("SELECT run_id FROM runs WHERE run_id ~ ('^' || $1 || '-r[0-9]{1,9}$')", root)
+    return [row["run_id"] for row in rows]
 
 
 async def mark_cached(connection: Connection, step_id: int) -> None:

@@ -39,8 +39,8 @@ def card(
         _data(model, dataset),
         _evaluation(model),
         *_checks(model),
-        _limitations(model),
         *_lineage(lineage),
+        _limitations(model),
         _use(model),
     ]
     return "\n\n".join(sections) + "\n"
@@ -161,6 +161,13 @@ def _checks(model: Model) -> list[str]:
     return [f"## Exports\n\n{note}\n\n{table}"]
 
 
+def _lineage(steps: Sequence[LineageStep]) -> list[str]:
+    if not steps:
+        return []
+    rows = [(step.kind, _code(step.name), "" if step.path is None else _code(step.path)) for step in steps]
+    return [f"## Lineage\n\nBack to the rows, step by step:\n\n{_table(('Step', 'Name', 'Where'), rows)}"]
+
+
 def _data(model: Model, dataset: Dataset | None) -> str:
     if dataset is not None:
         columns = ", ".join(_code(name) for name in dataset.columns)
@@ -175,13 +182,6 @@ def _data(model: Model, dataset: Dataset | None) -> str:
     elif model.dataset_id is not None:
         text = f"Data set {_code(model.dataset_id)}."
     else:
-def _lineage(steps: Sequence[LineageStep]) -> list[str]:
-    if not steps:
-        return []
-    rows = [(step.kind, _code(step.name), "" if step.path is None else _code(step.path)) for step in steps]
-    return [f"## Lineage\n\nBack to the rows, step by step:\n\n{_table(('Step', 'Name', 'Where'), rows)}"]
-
-
         text = "The data came from an object that is not in the registry of data sets."
     return f"## Training Data\n\n{text}"
 
