@@ -29,6 +29,7 @@ from contracts.orchestrator import (
     JobCancelled,
     ListJobs,
     StepCancelled,
+    StepFailed,
     StepReleased,
     SubmitJob,
 )
@@ -222,11 +223,18 @@ async def test_a_failure_for_good_tells_running_siblings_to_stop(caller: Bus, jo
     assert statuses(await job_of(caller, accepted)) == {"a": "failed", "b": "cancelled"}
 
 
-async def test_a_released_step_is_claimed_again_with_the_same_attempt(jobs: Jobs, worker: Worker) -> None:
+@pytest.mark.parametrize(
+    "report",
+    [StepReleased(), StepFailed(code="STORAGE_ERROR", message="No object store", retryable=True, away=True)],
+    ids=["given back", "the object store is away"],
+)
+async def test_what_was_no_attempt_is_claimed_again_as_the_same(
+    jobs: Jobs, worker: Worker, report: StepReleased | StepFailed
+) -> None:
     await jobs.submit(["a"], max_retries=0)
     first = await worker.take()
-    assert await worker.finish(first, StepReleased())
-    again = await worker.take()
+    assert await worker.finish(first, report)
+    again = await claimed_within(worker, 4)
     assert (again.attempt, again.fence) == (1, first.fence + 1)
     assert await worker.beat(first) == ["lost"]
 

@@ -25,6 +25,19 @@ def test_every_refusal_has_its_code(code: RefusalCode, error: str, retryable: bo
     assert (failure.message, failure.metadata) == ("why", {"field": "x"})
 
 
+@pytest.mark.parametrize(
+    ("refused", "away"),
+    [
+        (Refused(RefusalCode.UNAVAILABLE, "The registry is not available at the moment"), True),
+        (Refused(RefusalCode.STORAGE_FAILED, "The object store is away", {"temporary": True}), True),
+        (Refused(RefusalCode.STORAGE_FAILED, "The object store refused it"), False),
+        (Refused(RefusalCode.TRAINING_FAILED, "The loss is not a number"), False),
+    ],
+)
+def test_a_part_of_the_platform_that_is_away_is_told_from_what_fails(refused: Refused, away: bool) -> None:
+    assert failure_of(refused).away is away
+
+
 def test_a_crash_tells_no_internals_and_may_be_retried() -> None:
     failure = crash_of(ValueError("secret path"))
     assert failure.retryable

@@ -90,13 +90,15 @@ class StepSucceeded(Message):
 
 
 class StepFailed(Message):
-    """`retryable`: another attempt may go better, as after a lost connection; bad input is not."""
+    """`retryable`: another attempt may go better; bad input is not. `away`: a part of this platform was, as the object
+    store: that is no attempt, and the step is tried again however often."""
 
     outcome: Literal["failed"] = "failed"
     code: str
     message: str
     metadata: dict[str, Any] = {}
     retryable: bool
+    away: bool = False
 
 
 class StepCancelled(Message):

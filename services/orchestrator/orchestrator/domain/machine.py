@@ -187,12 +187,13 @@ def split(run: Run, step: Step, parts: Sequence[Part], at_once: int) -> Transiti
     return Transition(run, (whole,), whole, made=tuple(made))
 
 
-def release(run: Run, step: Step, delay: float = 0.0) -> Transition:
+def release(run: Run, step: Step, delay: float = 0.0, why: Failure | None = None) -> Transition:
     """The worker gives a held step back unfinished: it is ready after `delay` seconds, as if this attempt had not
     been."""
     if run.status != "active":
         return _alone(run, replace(step, status="cancelled"))
-    return _alone(run, replace(step, status=_claimable(run, step), attempt=step.attempt - 1, delay=delay))
+    again = replace(step, status=_claimable(run, step), attempt=step.attempt - 1, delay=delay)
+    return Transition(run, (again,), again, failure=why)
 
 
 def interrupt(run: Run, step: Step, failure: Failure, *, most: int, delay: float) -> Transition:
@@ -200,9 +201,7 @@ def interrupt(run: Run, step: Step, failure: Failure, *, most: int, delay: float
     as if this attempt had not been. After `most` times it fails for good, since it may be the reason itself."""
     if run.status != "active" or step.interruptions >= most:
         return fail(run, step, failure, retryable=False, delay=0)
-    again = replace(step, status=_claimable(run, step), attempt=step.attempt - 1, delay=delay)
-    again = replace(again, interruptions=step.interruptions + 1)
-    return Transition(run, (again,), again, failure=failure)
+    return release(run, replace(step, interruptions=step.interruptions + 1), delay, failure)
 
 
 def cancel(run: Run) -> Transition:

@@ -17,6 +17,9 @@ def finish(run: Run, step: Step, result: Result, policy: Policy, chance: float) 
             return succeed(run, step, mended(result.output.model_dump(mode="json")))
         case StepFailed():
             reported = failure(result.code, mended(result.message), mended(result.metadata))
+            if result.away:
+                # The pause grows with the claims, which are not bounded: nobody else knows when it is back.
+                return release(run, step, policy.pause_after(step.fence, chance), reported)
             pause = policy.pause_after(step.attempt, chance)
             return fail(run, step, reported, retryable=result.retryable, delay=pause)
         case StepCancelled():

@@ -33,7 +33,20 @@ KINDS: Mapping[RefusalCode, Kind] = {
 
 def failure_of(refused: Refused) -> StepFailed:
     kind = KINDS.get(refused.code, Kind(ErrorCode.INTERNAL))
-    return StepFailed(code=kind.code, message=refused.message, metadata=refused.metadata, retryable=kind.retryable)
+    return StepFailed(
+        code=kind.code,
+        message=refused.message,
+        metadata=refused.metadata,
+        retryable=kind.retryable,
+        away=_is_away(refused),
+    )
+
+
+def _is_away(refused: Refused) -> bool:
+    """Whether the platform stood in the way: a service nobody of which answers, or the object store."""
+    if refused.code is RefusalCode.STORAGE_FAILED:
+        return bool(refused.metadata.get("temporary"))
+    return refused.code in {RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT}
 
 
 def crash_of(error: BaseException) -> StepFailed:
