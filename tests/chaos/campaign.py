@@ -26,14 +26,16 @@ from tests.chaos.house import ADMIN_KEY, House
 from tests.chaos.ledger import Ledger
 from tests.chaos.plan import Deed, plan
 from tests.chaos.stories import Caller, Story, Workflows, cast, define
+from tests.chaos.triggers import Hurry
 from tests.chaos.watchers import Watcher, follow
 from tests.chaos.wiretap import Wiretap
 from tests.chaos.workers import Worker
 
 _CRASHES = re.compile(
     r"handler_crashed|background_task_crashed|results_not_recorded|step_crashed|execution_crashed|answer_not_sent"
-    r"|interaction_spilled|violates|deadlock"
+    r"|interaction_spilled|violates (?!unique constraint \"\w+_idempotency_key\")|deadlock"
 )
+"""That a key comes twice at once is expected, and its constraint is how that is found out."""
 _MOST_CRASHES = 20
 _NOTICED = re.compile(
     r"\b(process_died|postgres_unavailable|nats_disconnected|step_expired|worker_waits|beat_waits|relay_waits|reaper_waits"
@@ -115,7 +117,8 @@ async def campaign(house: House, settings: Settings, progress: Progress) -> Outc
             await background.enter_async_context(_workers(house, history, settings.seed))
             world = _World(client, workflows, history, settings, progress)
             callers = asyncio.create_task(world.run(stories))
-            await Adversary(house, tap, settings.seed, tell).carry_out(deeds)
+            async with _schedules_in_a_hurry(house, workflows, history, settings.seed):
+                await Adversary(house, tap, settings.seed, tell).carry_out(deeds)
             progress.phase = "settling"
             await _ended(callers, settings.patience)
             await ledger.settle()
@@ -156,16 +159,16 @@ class _World:
         self._progress.started += 1
         seed = self._settings.seed
         caller = Caller(self._client, self._workflows, self._history, seed, number)
-        following = asyncio.create_task(self._follow(caller.key)) if number % _FOLLOWED == 0 else None
+        following = asyncio.create_task(self._follow(caller)) if number % _FOLLOWED == 0 else None
         await story(caller)
-        if following is not None:
+        if following is not None and caller.run_id.done():
             await following
+        elif following is not None:
+            following.cancel()
         self._progress.ended += 1
 
-    async def _follow(self, key: str) -> None:
-        while not (found := [one.run_id for one in self._history.accepted if one.key == key]):  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_SECONDS)
-        await follow(self._client, self._history, self._settings.seed, found[0])
+    async def _follow(self, caller: Caller) -> None:
+        await follow(self._client, self._history, self._settings.seed, await caller.run_id)
 
 
 async def _ended(callers: "asyncio.Task[None]", patience: float) -> None:
@@ -231,6 +234,16 @@ async def _workers(house: House, history: History, seed: int) -> AsyncIterator[N
             name = f"worker-{number}"
             worker = Worker(bus, name, history, random.Random(f"chaos/{seed}/{name}"), numbers)
             await stack.enter_async_context(_in_background(worker.work))
+        yield
+
+
+@asynccontextmanager
+async def _schedules_in_a_hurry(house: House, workflows: Workflows, history: History, seed: int) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        for schedule_id in workflows.schedules:
+            dice = random.Random(f"chaos/{seed}/schedule-{schedule_id}")
+            hurry = Hurry(house.administrator.database_url, schedule_id, history, dice)
+            await stack.enter_async_context(_in_background(hurry.hurry))
         yield
 
 

@@ -54,15 +54,28 @@ class Client:
         result: Json = made
         return result
 
-    async def start(self, dice: random.Random, path: str, body: Json, key: str) -> int:
-        """The run that became of it. Some callers are impatient and ask twice at once."""
+    async def start(self, dice: random.Random, path: str, body: Json, key: str, known_as: str | None = None) -> int:
+        """The run that became of it; the platform may know the start by another key."""
+        answers = await self.impatiently(dice, path, body, key)
+        for answer in answers:
+            self._history.accepted.append(Accepted(known_as or key, answer["runId"], time.time()))
+        run_id: int = answers[0]["runId"]
+        return run_id
+
+    async def submit(self, dice: random.Random, path: str, body: Json, key: str, name: str) -> str:
+        """What the job or task that became of it is called, which its answer says under `name`."""
+        answers = await self.impatiently(dice, path, body, key)
+        self._history.jobs_accepted += [(key, answer[name]) for answer in answers]
+        known: str = answers[0][name]
+        return known
+
+    async def impatiently(self, dice: random.Random, path: str, body: Json, key: str) -> list[Json]:
+        """As `surely`, of what must succeed. Some callers ask twice at once."""
         askers = 2 if dice.random() < 0.3 else 1
         answers = await asyncio.gather(*(self.surely(dice, "POST", path, body, key) for _ in range(askers)))
         for status, answer in answers:
-            assert status == 200, f"{path} under {key}: {status} {answer}"
-            self._history.accepted.append(Accepted(key, answer["runId"], time.time()))
-        run_id: int = answers[0][1]["runId"]
-        return run_id
+            assert status < 300, f"{path} under {key}: {status} {answer}"
+        return [answer for _, answer in answers]
 
     async def steer(self, dice: random.Random, run_id: int, act: Act, body: Json | None = None) -> int:
         """The status of the answer."""

@@ -153,14 +153,17 @@ class RunRow:
 
 @dataclass(frozen=True)
 class JobStep:
+    """`rows` is the number that a worker reported of a job's step, `content` what a task's was answered."""
+
     step_id: int
     status: str
     rows: int | None
+    content: str | None = None
 
 
 @dataclass(frozen=True)
 class JobRow:
-    """A job; `key` is the caller's idempotency key."""
+    """A job or a planned task; `key` is the caller's idempotency key."""
 
     job_id: str
     key: str
@@ -170,7 +173,8 @@ class JobRow:
 
 @dataclass
 class History:
-    """Everything. `expected` says in which states the run of a key may end, `jobs_accepted` which job a key became.
+    """Everything. `expected` says in which states the run of a key may end, `jobs_accepted` which job or task a key
+    became, `due` are the keys of starts of schedules that were due.
 
     `left` counts what should be none at the end, by what it is; `crashes` are lines of the services' logs, and
     `noticed` counts those that tell that the adversary was felt.
@@ -180,6 +184,7 @@ class History:
     expected: dict[str, frozenset[str]] = field(default_factory=dict)
     accepted: list[Accepted] = field(default_factory=list)
     jobs_accepted: list[tuple[str, str]] = field(default_factory=list)
+    due: list[str] = field(default_factory=list)
     steered: list[Steered] = field(default_factory=list)
     sights: list[Sight] = field(default_factory=list)
     step_sights: list[StepSight] = field(default_factory=list)

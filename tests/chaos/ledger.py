@@ -14,7 +14,8 @@ from tests.chaos.history import ENDED, Bill, History, JobRow, JobStep, RunRow, S
 
 _LOOK_SECONDS = 0.5
 _SETTLING_SECONDS = 60.0
-_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError)
+"""What says that Postgres is away."""
 
 _STATES = """
     SELECT workflow_runs.id, runs.status FROM orchestrator.runs JOIN orchestrator.workflow_runs ON run = runs.id
@@ -30,15 +31,23 @@ _STEPS = """
     SELECT run, id, position, name, status, needs, output, started_at, part_of IS NOT NULL AS is_part
     FROM orchestrator.steps ORDER BY run, position
 """
-_JOBS = "SELECT id, run_id, idempotency_key, status FROM orchestrator.runs WHERE kind = 'job' ORDER BY id"
+_JOBS = """
+    SELECT runs.id, runs.run_id, runs.status, coalesce(runs.idempotency_key, tasks.idempotency_key) AS key
+    FROM orchestrator.runs LEFT JOIN orchestrator.tasks ON tasks.run = runs.id
+    WHERE kind IN ('job', 'task') ORDER BY runs.id
+"""
 _BILLS = """
     SELECT interaction_id, input_text, status FROM llm_router.interactions
-    WHERE status IN ('completed', 'cancelled') AND route = 'workflow'
+    WHERE status IN ('completed', 'cancelled') AND route IN ('workflow', 'task')
 """
 _LEFT = {
     "steps that go on in a run that has ended": """
         SELECT count(*) FROM orchestrator.steps JOIN orchestrator.runs ON runs.id = run
         WHERE runs.status <> 'active' AND steps.finished_at IS NULL
+    """,
+    "runs that go on": "SELECT count(*) FROM orchestrator.runs WHERE status = 'active'",
+    "starts of schedules that are late": """
+        SELECT count(*) FROM orchestrator.schedules WHERE next_at < clock_timestamp() OR waiting_at IS NOT NULL
     """,
     "rows in the outbox": "SELECT count(*) FROM orchestrator.outbox",
     "completions that are still being made": """
@@ -59,7 +68,7 @@ class Ledger:
     async def watch(self) -> None:
         """Writes down every change that it sees, until cancelled."""
         while True:
-            with suppress(*_AWAY):
+            with suppress(*AWAY):
                 connection = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
                 try:
                     while True:
@@ -141,9 +150,8 @@ def _step(row: asyncpg.Record, payload_id: int) -> StepRow:
 
 
 def _job(row: asyncpg.Record, steps: list[asyncpg.Record]) -> JobRow:
-    def rows(step: asyncpg.Record) -> int | None:
-        found: int | None = None if step["output"] is None else orjson.loads(step["output"])["rows"]
-        return found
-
-    found = tuple(JobStep(step["id"], step["status"], rows(step)) for step in steps)
-    return JobRow(row["run_id"], row["idempotency_key"], row["status"], found)
+    found = []
+    for step in steps:
+        output: dict[str, Any] = {} if step["output"] is None else orjson.loads(step["output"])
+        found.append(JobStep(step["id"], step["status"], output.get("rows"), output.get("text")))
+    return JobRow(row["run_id"], row["key"], row["status"], tuple(found))

@@ -1,6 +1,7 @@
 """What a campaign shows: while it goes on, at its end, and in the file that stays."""
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -78,15 +79,23 @@ def _runs(outcome: Outcome) -> Table:
     took: dict[str, float] = {}
     lengths = _lengths(history)
     for row in history.runs:
-        story = outcome.stories[int(row.key.split("-")[2])].__name__
+        story = _story(outcome, row.key)
         ends.setdefault(story, Counter())[row.status] += 1
         took[story] = max(took.get(story, 0.0), lengths.get(row.run_id, 0.0))
-    ends["jobs"] = Counter(job.status for job in history.jobs)
+    for job in history.jobs:
+        ends.setdefault(_story(outcome, job.key), Counter())[job.status] += 1
     for story, states in sorted(ends.items()):
         known = [states[state] for state in ("completed", "failed", "cancelled")]
         longest = f"{took[story]:.1f}" if story in took else ""
         table.add_row(story, str(states.total()), *map(str, known), str(states.total() - sum(known)), longest)
     return table
+
+
+def _story(outcome: Outcome, key: str) -> str:
+    """Whose run, job or task it is."""
+    if (found := re.search(r"chaos-\d+-(\d+)", key)) is not None:
+        return outcome.stories[int(found[1])].__name__
+    return "scheduled" if key.startswith("schedule:") else "jobs"
 
 
 def _lengths(history: History) -> dict[int, float]:

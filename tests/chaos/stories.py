@@ -15,16 +15,20 @@ Json = dict[str, Any]
 COUNTED_PORT, REFUSING_PORT = 5801, 5802
 """Ports that name the instances: the counting engine, and the one that refuses everything."""
 
+_HARDLY_EVER = "0 0 29 2 *"
+"""When schedules are due, but for the starts that are brought forward."""
 _LOOK_SECONDS = 0.6
-_ATTEMPTS = {"retries": 20, "timeout": 60}
-_COMPLETED = frozenset({"completed"})
+_TASK = "1. Research three engines.\n2. Compare their speed.\n3. Write a recommendation."
+_ATTEMPTS = {"retries": 3, "timeout": 60}
+"""Few: what the adversary does is not to cost an attempt."""
+COMPLETED = frozenset({"completed"})
 _FAILED = frozenset({"failed"})
 _CANCELLED_OR_NOT = frozenset({"cancelled", "completed"})
 
 
 @dataclass(frozen=True)
 class Workflows:
-    """The ids of what is executed."""
+    """The ids of what is executed. `hook` is the path of webhook `hook_id`; `schedules` are those of `plain`."""
 
     plain: int
     graph: int
@@ -32,6 +36,9 @@ class Workflows:
     frail: int
     fallback: int
     approved: int
+    hook: str
+    hook_id: int
+    schedules: tuple[int, ...]
 
 
 async def define(client: Client, counted: str, refusing: str) -> Workflows:
@@ -46,8 +53,14 @@ async def define(client: Client, counted: str, refusing: str) -> Workflows:
         made: int = (await client.make(dice, "/api/workflows", {"name": name, "payloads": ids}))["id"]
         return made
 
+    plain = await workflow("plain", _says("one"), _says("two", "{one}"), _says("three", "{two}"))
+    hook = await client.make(dice, f"/api/workflows/{plain}/webhooks", {"name": "hook"})
+    schedules = []
+    for overlap in ("skip", "queue"):
+        body = {"cron": _HARDLY_EVER, "inputs": {"tag": f"schedule-{overlap}"}, "overlap": overlap}
+        schedules.append((await client.make(dice, f"/api/workflows/{plain}/schedules", body))["id"])
     return Workflows(
-        plain=await workflow("plain", _says("one"), _says("two", "{one}"), _says("three", "{two}")),
+        plain=plain,
         graph=await workflow(
             "graph",
             _says("root", depends_on=[]),
@@ -66,6 +79,9 @@ async def define(client: Client, counted: str, refusing: str) -> Workflows:
             _says("after", "{hopeless}"),
         ),
         approved=await workflow("approved", _says("draft"), _says("publish", "{draft}", approval=True)),
+        hook=hook["url"],
+        hook_id=hook["id"],
+        schedules=tuple(schedules),
     )
 
 
@@ -84,32 +100,55 @@ async def _payload(client: Client, dice: random.Random, fields: Json) -> int:
 
 
 class Caller:
-    """One who wants one run, and does with it as its story goes. Its dice are its own."""
+    """One who wants one run, which has `run_id`, and does with it as its story goes. Its dice are its own."""
 
     def __init__(self, client: Client, workflows: Workflows, history: History, seed: int, number: int) -> None:
         self.dice = random.Random(f"chaos/{seed}/caller/{number}")
         self.name = f"caller-{number}"
         self.key = f"chaos-{seed}-{number}"
         self.workflows = workflows
+        self.run_id: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._client = client
         self._history = history
 
-    async def start(self, workflow_id: int, expected: frozenset[str] = _COMPLETED, **inputs: Any) -> int:
+    async def start(self, workflow_id: int, expected: frozenset[str] = COMPLETED, **inputs: Any) -> int:
         body = {"inputs": {"tag": self.key, **inputs}}
         return await self._started(f"/api/execute/workflow/{workflow_id}", body, self.key, expected)
 
     async def fork(self, run_id: int, from_payload: str) -> int:
         key = f"{self.key}-fork"
         body = {"inputs": {"tag": key}, "from_payload": from_payload}
-        return await self._started(f"/api/runs/{run_id}/fork", body, key, _COMPLETED)
+        return await self._started(f"/api/runs/{run_id}/fork", body, key, COMPLETED)
 
     async def rerun(self, run_id: int, from_payload: str) -> int:
         path = f"/api/runs/{run_id}/rerun"
-        return await self._started(path, {"from_payload": from_payload}, f"{self.key}-rerun", _COMPLETED)
+        return await self._started(path, {"from_payload": from_payload}, f"{self.key}-rerun", COMPLETED)
+
+    async def call_hook(self) -> int:
+        """A run by a webhook, as of some other system that knows each delivery by a name."""
+        path, known_as = self.workflows.hook, f"webhook:{self.workflows.hook_id}:{self.key}"
+        self._history.expected[known_as] = COMPLETED
+        return self._known(await self._client.start(self.dice, path, {"tag": self.key}, self.key, known_as))
+
+    async def ask_for_task(self) -> None:
+        """Returns when it has ended."""
+        self._history.expected[self.key] = COMPLETED
+        body = {"prompt": f"<<{self.key}/step>>\n{_TASK}"}
+        task_id = await self._client.submit(self.dice, "/api/v1/tasks", body, self.key, "task_id")
+        while True:
+            _, found = await self._client.surely(self.dice, "GET", f"/api/v1/tasks/{task_id}")
+            if found["status"].lower() in ENDED:
+                return
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _started(self, path: str, body: Json, key: str, expected: frozenset[str]) -> int:
         self._history.expected[key] = expected
-        return await self._client.start(self.dice, path, body, key)
+        return self._known(await self._client.start(self.dice, path, body, key))
+
+    def _known(self, run_id: int) -> int:
+        if not self.run_id.done():
+            self.run_id.set_result(run_id)
+        return run_id
 
     async def some_time(self, longest: float = 3.0) -> None:
         await asyncio.sleep(self.dice.uniform(0, longest))
@@ -200,6 +239,14 @@ async def repeated(caller: Caller) -> None:
     await caller.end_of(await caller.rerun(run_id, "three"))
 
 
+async def called(caller: Caller) -> None:
+    await caller.end_of(await caller.call_hook())
+
+
+async def planned(caller: Caller) -> None:
+    await caller.ask_for_task()
+
+
 def _waits(run: Json) -> bool:
     return bool(run["metadata"]["awaiting_approval"]) or run["status"] in ENDED
 
@@ -216,6 +263,8 @@ STORIES: dict[Story, int] = {
     rejected: 1,
     forked: 1,
     repeated: 1,
+    called: 2,
+    planned: 2,
 }
 """How often each comes."""
 

@@ -47,6 +47,7 @@ def sound() -> History:
         expected={"k1": frozenset({"completed"}), "k2": frozenset({"cancelled"}), "j1": frozenset({"completed"})},
         accepted=[Accepted("k1", 1, 9.0), Accepted("k1", 1, 9.1), Accepted("k2", 2, 9.0)],
         jobs_accepted=[("j1", "job_j")],
+        due=["k1"],
         steered=[
             Steered(1, "pause", 12.0, 12.1, 200),
             Steered(1, "resume", 20.0, 20.1, 200),
@@ -97,6 +98,8 @@ SPOILT: list[tuple[str, str, Spoil]] = [
     ("every run ends as it should", "a run nobody wanted", lambda h: h.runs.append(RunRow(3, "k3", "k3", "completed"))),
     ("starts under one key make one run", "two answers", lambda h: h.accepted.append(Accepted("k1", 3, 9.2))),
     ("starts under one key make one run", "two runs", lambda h: h.runs.append(replace(h.runs[0], run_id=3))),
+    ("schedules start one run each time", "a start is lost", lambda h: h.due.append("k9")),
+    ("schedules start one run each time", "two runs", lambda h: h.runs.append(replace(h.runs[0], run_id=3))),
     ("an end is for good", "it goes on", lambda h: h.sights.append(Sight("caller", 1, "running", 32.0))),
     ("an end is for good", "another end", lambda h: h.sights.append(Sight("other", 1, "failed", 30.0))),
     ("cancelled runs stay cancelled", "it completes", lambda h: change_run(h, 1, status="completed")),
@@ -111,6 +114,11 @@ SPOILT: list[tuple[str, str, Spoil]] = [
     ("results never change", "it goes on", lambda h: h.step_sights.append(StepSight(2, "completed", "b"))),
     ("results never change", "another output", lambda h: h.step_sights.append(StepSight(1, "completed", "b"))),
     ("results are what engines served", "of another run", lambda h: change_step(h, 0, 0, content="#2# A")),
+    (
+        "results are what engines served",
+        "of a run, for a task",
+        lambda h: h.jobs.append(JobRow("t", "t1", "completed", (JobStep(7, "completed", None, "#0# A"),))),
+    ),
     ("results are what engines served", "made up", lambda h: change_step(h, 0, 0, content="A")),
     (
         "later steps saw recorded results",

@@ -17,7 +17,9 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from contracts import orchestrator, router, run_events
+from contracts.tasks import CREATE_TASK
 from contracts.topology import Header, inbox_prefix
+from contracts.triggers import DELIVER_WEBHOOK
 from contracts.workflow_runs import EXECUTE_WORKFLOW
 from embedded.endpoints import ServiceAccess
 
@@ -32,6 +34,8 @@ _FILTERS = {
     "records": (router.INTERACTIONS_RECORDED.filter,),
     "questions": (
         EXECUTE_WORKFLOW.subject,
+        DELIVER_WEBHOOK.subject,
+        CREATE_TASK.subject,
         orchestrator.CLAIM_STEP.subject,
         orchestrator.BEAT_STEPS.subject,
         orchestrator.FINISH_STEP.subject,
