@@ -41,6 +41,7 @@ POLICY = Policy(
     payload_attempts=3,
     payload_timeout=60,
     action_timeout=60,
+    keep_failed=600,
 )
 _OPEN: frozenset[StepStatus] = frozenset({"waiting", "ready", "paused", "running"})
 _LEFT_OVER: dict[RunStatus, StepStatus] = {"failed": "skipped", "cancelled": "cancelled"}

@@ -1,5 +1,6 @@
 """Jobs that are paused, resumed, adjusted, cancelled and gone on from, as their callers and workers see it."""
 
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,7 @@ from contracts.orchestrator import (
     ADJUST_JOB,
     BEAT_STEPS,
     CANCEL_JOB,
+    FREE_STEPS,
     GET_JOB,
     JOB_STEERED,
     LIST_JOBS,
@@ -25,6 +27,8 @@ from contracts.orchestrator import (
     AdjustJob,
     BeatSteps,
     ClaimedStep,
+    EndedStep,
+    FreeSteps,
     GetJob,
     HeldStep,
     Job,
@@ -33,16 +37,17 @@ from contracts.orchestrator import (
     LogEntry,
     LogRecord,
     RetryJob,
+    StepCancelled,
     StepReleased,
     StepSucceeded,
     StepVerdict,
     SubmitJob,
 )
 from contracts.pipeline import PipelineConfig
-from orchestrator.store import logs
+from orchestrator.store import freeing, logs
 
 from .asking import refused
-from .conftest import Jobs, Worker, output
+from .conftest import Jobs, Worker, eventually, output
 
 pytestmark = pytest.mark.usefixtures("service")
 
@@ -324,3 +329,47 @@ async def test_a_sweep_runs_side_by_side_and_says_what_each_tries(caller: Bus, w
     job = await get(caller, accepted.job_id)
     assert job.progress.current_agents == ["a-1", "a-2"]
     assert [step.sweep for step in job.steps] == [{"file_path": "s3://d/1"}, {"file_path": "s3://d/2"}]
+
+
+# What is left when jobs have ended
+
+
+async def trains(caller: Bus, worker: Worker, run_id: str) -> ClaimedStep:
+    """A job of that name that has come to its training."""
+    await caller.ask(SUBMIT_JOB, training(run_id))
+    while (step := await worker.take()).agent_class != "TrainingAgent":
+        await worker.succeed(step)
+    return step
+
+
+async def test_checkpoints_go_once_nobody_will_go_on_from_them(caller: Bus, worker: Worker, database: Database) -> None:
+    async def to_free(*freed: int) -> list[EndedStep]:
+        return (await worker.bus.ask(FREE_STEPS, FreeSteps(freed=list(freed)))).steps
+
+    async def at_once() -> set[tuple[str, bool]]:
+        """As if all patience had run out."""
+        async with database.connection() as connection:
+            return {(s.run_id, s.cancelled) for s in await freeing.to_free(connection, retention=0, grace=0)}
+
+    await worker.succeed(await trains(caller, worker, "trained"))
+    assert await at_once() == set()
+    await worker.fail(await worker.take())
+    stopped = await trains(caller, worker, "stopped")
+    await caller.ask(CANCEL_JOB, GetJob(job_id="job_stopped"))
+    assert await at_once() == {("trained", False)}
+    await worker.finish(stopped, StepCancelled())
+    await worker.fail(await trains(caller, worker, "broken"))
+    found = await eventually(lambda: _two(to_free))
+    assert {(step.run_id, step.cancelled) for step in found} == {("trained", False), ("stopped", True)}
+    assert await to_free(*(step.step_id for step in found), 10**9) == []
+    # A failed training is kept to be gone on from: for a time, and while somebody does.
+    assert await at_once() == {("broken", False)}
+    again = await retry(caller, "job_broken")
+    assert await at_once() == set()
+    await caller.ask(CANCEL_JOB, GetJob(job_id=again.job_id))
+    assert await at_once() == {("broken", False), ("broken-r2", True)}
+
+
+async def _two(find: Callable[[], Awaitable[list[EndedStep]]]) -> list[EndedStep] | None:
+    found = await find()
+    return found if len(found) == 2 else None

@@ -221,6 +221,7 @@ class Script:
     beats: list[contract.BeatSteps] = field(default_factory=list)
     finished: list[FinishStep] = field(default_factory=list)
     claims: list[contract.ClaimStep] = field(default_factory=list)
+    to_free: list[contract.EndedStep] = field(default_factory=list)
     refuse: Refused | None = None
     _told: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -276,6 +277,12 @@ async def beat(script: Script, request: contract.BeatSteps) -> contract.BeatRepl
 async def finish(script: Script, request: FinishStep) -> contract.FinishReply:
     script.finish(request)
     return contract.FinishReply(recorded=True)
+
+
+@HANDLERS.on(contract.FREE_STEPS)
+async def free(script: Script, request: contract.FreeSteps) -> contract.StepsToFree:
+    script.to_free = [step for step in script.to_free if step.step_id not in request.freed]
+    return contract.StepsToFree(steps=script.to_free[:2])
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from trainer.domain.orders import StorageAccess
 from trainer.engine.child_process import ChildProcess
 from trainer.settings import Settings
 from trainer.worker.leases import Lease, Leases
+from trainer.worker.leftovers import Leftovers
 from trainer.worker.performing import Performer
 from trainer.worker.results import Results
 from trainer.worker.run_log import RunLog
@@ -363,6 +364,29 @@ async def test_checkpoints_go_once_the_step_is_done_for_good(
         assert len(objects.list(prefix / "")) == 2
         await script.outcome(step)
         await _until(lambda: [info.path for info in objects.list(prefix / "")] == [prefix / "data.parquet"])
+
+
+async def test_what_nobody_tidied_is_freed_later(
+    settings: Settings, script: Any, orchestrator: Bus, objects: Objects, run_id: str
+) -> None:
+    """Because its worker died, because it was cancelled while nobody worked on it, or because nobody tried again."""
+    names = ("checkpoints/step-1/manifest.json", "model/adapter.safetensors")
+    for agent in ("one", "two", "gone", "other"):
+        for name in names:
+            objects.put_bytes(S3Path("artifacts", f"{run_id}/{agent}/{name}"), b"x")
+    script.to_free = [
+        contract.EndedStep(step_id=number, run_id=run_id, agent_name=agent, cancelled=agent == "gone")
+        for number, agent in enumerate(("one", "two", "gone"))
+    ]
+    bus = await Bus.connect(settings, "trainer")
+    try:
+        assert await Leftovers(bus, ObjectStore(objects), interval=60).free() == 3
+    finally:
+        await bus.close()
+    assert script.to_free == []
+    left = {info.path.key.removeprefix(f"{run_id}/") for info in objects.list(S3Path("artifacts", f"{run_id}/"))}
+    kept = {f"{agent}/{names[1]}" for agent in ("one", "two", "other")}
+    assert left == kept | {f"other/{names[0]}"}
 
 
 # Logs

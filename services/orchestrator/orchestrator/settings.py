@@ -5,6 +5,8 @@ from pydantic import Field
 from common.settings import ServiceSettings
 from orchestrator.domain.policy import Policy
 
+_DAY = 24 * 3600.0
+
 
 class Settings(ServiceSettings):
     """How patient the orchestrator is, and how long it keeps what it is told."""
@@ -50,6 +52,9 @@ class Settings(ServiceSettings):
     schedule_interval_seconds: float = Field(
         default=1, gt=0, le=60, description="How often schedules that are due are looked for"
     )
+    checkpoint_retention_days: float = Field(
+        default=14, ge=0, description="How long the checkpoints of a failed training are kept for a retry to go on from"
+    )
     log_retention_days: float = Field(default=30, gt=0, description="How long the lines of run logs are kept")
 
     @property
@@ -66,4 +71,5 @@ class Settings(ServiceSettings):
             payload_attempts=self.payload_attempts,
             payload_timeout=self.payload_timeout_seconds,
             action_timeout=self.action_timeout_seconds,
+            keep_failed=self.checkpoint_retention_days * _DAY,
         )

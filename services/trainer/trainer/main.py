@@ -12,6 +12,7 @@ from trainer.engine.fingerprints import fingerprint_code
 from trainer.engine.work_folder import own_folder
 from trainer.settings import Settings
 from trainer.worker.leases import Leases
+from trainer.worker.leftovers import Leftovers
 from trainer.worker.performing import Performer
 from trainer.worker.results import Results
 from trainer.worker.run_log import RunLog
@@ -50,6 +51,7 @@ async def build(service: Service, settings: Settings) -> None:
     service.spawn("run log", worker.run_log.run)
     service.spawn("heartbeats", worker.leases.run)
     service.spawn("steering", worker.leases.follow_hints)
+    service.spawn("leftovers", Leftovers(bus, objects, interval=settings.sweep_seconds).run)
     for number, child in enumerate(children, 1):
         service.spawn(f"slot {number}", partial(worker.run_slot, child))
     # Last in, first out: work is given back while heartbeats, log and bus still go.

@@ -26,6 +26,9 @@ class Settings(ServiceSettings):
     poll_seconds: float = Field(
         default=2.0, gt=0, description="How often it asks for work when no hint arrives; hints may be lost"
     )
+    sweep_seconds: float = Field(
+        default=300, gt=0, description="How often checkpoints are looked for that nobody will go on from"
+    )
 
     @field_validator("agent_classes")
     @classmethod

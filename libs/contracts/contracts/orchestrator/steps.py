@@ -126,9 +126,31 @@ class FinishReply(Message):
     recorded: bool
 
 
+class FreeSteps(Message):
+    """Asks for training steps whose checkpoints nobody will go on from. `freed` are those whose are gone by now."""
+
+    freed: list[int] = Field(default=[], max_length=1000)
+
+
+class EndedStep(Message):
+    """A step that has ended for good. Of a `cancelled` one nobody wants anything, of others what they have put out."""
+
+    step_id: int
+    run_id: str
+    agent_name: str
+    cancelled: bool
+
+
+class StepsToFree(Message):
+    """Some of them, the oldest first; none when all are freed."""
+
+    steps: list[EndedStep]
+
+
 CLAIM_STEP = Rpc("orchestrator.v1.steps.claim", ClaimStep, ClaimReply)
 BEAT_STEPS = Rpc("orchestrator.v1.steps.beat", BeatSteps, BeatReply, timeout=5.0)
 FINISH_STEP = Rpc("orchestrator.v1.steps.finish", FinishStep, FinishReply)
+FREE_STEPS = Rpc("orchestrator.v1.steps.free", FreeSteps, StepsToFree)
 
 
 class StepReady(EventBody):

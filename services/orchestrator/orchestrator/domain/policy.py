@@ -16,7 +16,8 @@ class Policy:
     unclaimed before another hint about it goes out; each further pause is twice as long, up to 16 times. A step of a
     task is tried `task_attempts` times at most and given `task_step_timeout` each time; `payload_attempts` and
     `payload_timeout` hold for a payload of a workflow that says nothing else. An action is given `action_timeout`, with
-    the second round that an answer of the wrong form gets.
+    the second round that an answer of the wrong form gets. What a failed training left to go on from is kept for
+    `keep_failed`.
     """
 
     lease: float
@@ -30,6 +31,7 @@ class Policy:
     payload_attempts: int
     payload_timeout: float
     action_timeout: float
+    keep_failed: float
 
     def pause_before_hint(self, run_kind: str) -> float | None:
         """As `hint_pause`; None for runs whose steps the orchestrator does itself, which looks without a hint."""

@@ -10,6 +10,8 @@ from contracts.orchestrator import (
     ClaimStep,
     FinishReply,
     FinishStep,
+    FreeSteps,
+    StepsToFree,
     StepSucceeded,
     StepVerdict,
 )
@@ -17,7 +19,7 @@ from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import jobs, outcomes
 from orchestrator.engine import announcements, metrics
 from orchestrator.engine.recording import record, settled
-from orchestrator.store import job_steering, runs, steps
+from orchestrator.store import freeing, job_steering, runs, steps
 from orchestrator.store import jobs as job_rows
 
 
@@ -73,6 +75,16 @@ async def finish_step(deps: Deps, request: FinishStep) -> FinishReply:
         await record(connection, transition, deps.policy)
     settled(deps, transition)
     return FinishReply(recorded=True)
+
+
+@HANDLERS.on(orchestrator.FREE_STEPS)
+async def free_steps(deps: Deps, request: FreeSteps) -> StepsToFree:
+    """Several workers may free the same steps: there is no harm in that."""
+    policy = deps.policy
+    async with deps.database.transaction() as connection:
+        await freeing.freed(connection, request.freed)
+        left = await freeing.to_free(connection, retention=policy.keep_failed, grace=policy.cancel_grace)
+    return StepsToFree(steps=left)
 
 
 async def _finished_before(connection: Connection, request: FinishStep) -> FinishReply:

@@ -24,7 +24,7 @@ from contracts.orchestrator import (
 from contracts.pipeline import ErrorCode
 from trainer.domain.failures import deadline_passed
 from trainer.engine.child_process import ChildProcess
-from trainer.engine.places import checkpoints_of, earlier_checkpoints_of, place_of
+from trainer.engine.places import earlier_checkpoints_of, left_by
 from trainer.worker.claims import Claims
 from trainer.worker.leases import Interruption, Lease, Leases
 from trainer.worker.performing import Performer
@@ -189,13 +189,13 @@ class Worker:
         return False
 
     async def _tidy(self, step: ClaimedStep, result: Result) -> None:
-        """Removes what no attempt will want again: all of a cancelled step, the checkpoints of a finished one.
+        """Removes what no attempt will want again. A failed one may be gone on from in another job.
 
-        A failed one may be gone on from in another job.
+        What stays, since this process dies or the object store is away, `Leftovers` will free.
         """
         if isinstance(result, StepReleased | StepFailed):
             return
-        left = [place_of(step)] if isinstance(result, StepCancelled) else [checkpoints_of(step)]
+        left = [left_by(step.run_id, step.agent_name, cancelled=isinstance(result, StepCancelled))]
         if isinstance(result, StepSucceeded) and (earlier := earlier_checkpoints_of(step)) is not None:
             left.append(earlier)
         for prefix in left:
