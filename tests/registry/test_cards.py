@@ -179,7 +179,20 @@ def test_the_training_configuration_is_a_table() -> None:
     assert "| `lora_r` | `16` |" in lines
     assert '| `target_modules` | `["q"]` |' in lines
     assert not any("max_steps" in line for line in lines)
+    whole = card(
+        but(training_config={**MODEL.training_config, "method": "full", "objective": "sft", "dpo_beta": 0.1}), None
+    )
+    assert "`learning_rate`" in whole
+    assert not any(name in whole for name in ("`lora_r`", "`target_modules`", "`dpo_beta`"))
     assert "| `a\\|b` | `x\\|y z` |" in card(but(training_config={"a|b": "x|y\nz"}), None).splitlines()
+
+
+def test_what_people_made_of_the_learning_rate_is_told_beside_what_was_asked_for() -> None:
+    change = {"step": 120, "previous": 2e-4, "learning_rate": 5e-5, "by": "Ada|x", "at": "2025-12-13T00:30:00Z"}
+    lines = card(but(training_config={**MODEL.training_config, "learning_rate_changes": [change]}), None).splitlines()
+    assert "| `learning_rate` | `0.0002` |" in lines
+    assert any(line.startswith("| 120 | 0.0002 | 5e-05 | Ada") and "2025-12-13 00:30 UTC" in line for line in lines)
+    assert not any("`learning_rate_changes`" in line for line in lines)
 
 
 def test_the_data_is_described() -> None:

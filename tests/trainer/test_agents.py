@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from contracts.pipeline import (
     DatasetOutput,
     EvaluationOutput,
     ExportOutput,
+    LearningRateChange,
     PreprocessingOutput,
     RegistrationConfig,
     TrainingOutput,
@@ -159,7 +161,11 @@ def test_the_registry_is_told_all_that_is_known(
     request = registration_of(step, RegistrationConfig(description="mine"))
     assert request.idempotency_key == f"{run_id}/registration"
     assert (request.model_name, request.base_model, request.description) == (run_id, "tiny", "mine")
-    assert request.training_config["lora_r"] == 4
+    assert (request.training_config["lora_r"], "learning_rate_changes" in request.training_config) == (4, False)
+    slower = LearningRateChange(step=3, previous=2e-4, learning_rate=1e-4, by="ada", at=datetime.now(UTC))
+    adjusted = output.model_copy(update={"learning_rate_changes": [slower]})
+    told = registration_of(make_step("RegistrationAgent", {}, [exported, adjusted, *inputs]), RegistrationConfig())
+    assert told.training_config["learning_rate_changes"][0]["learning_rate"] == 1e-4
     assert request.metrics == {
         "first_loss": output.first_loss,
         "final_loss": output.final_loss,

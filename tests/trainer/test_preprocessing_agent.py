@@ -90,6 +90,26 @@ def test_rows_with_a_rejected_answer_become_preferences(ingest: Make, preprocess
     (row,) = [row for row in written if question in row["prompt"]]
     assert (row["chosen"], row["rejected"]) == (answer, ("No idea. " * 40).strip())
     assert output.train_tokens > 45 * 100, "the longer answer must fit"
+    custom = {"template": "custom", "custom_template": "Q: {ask}\nA: {say} |", "dedup": False}
+    output = preprocess(dataset, template_mapping={"ask": "prompt", "say": "chosen"}, **custom)
+    written = rows_of(output.train_path) + rows_of(output.eval_path)
+    assert (len(written), output.dropped_rows) == (50, 1)
+    (row,) = [row for row in written if question in row["prompt"]]
+    assert row == {
+        "prompt": f"Q: {question}\nA: ",
+        "chosen": f"{answer} |",
+        "rejected": f"{('No idea. ' * 40).strip()} |",
+    }
+
+
+def test_pairs_of_one_prompt_that_differ_in_the_worse_answer_alone_are_all_kept(ingest: Make, preprocess: Make) -> None:
+    worse = ("I will not say what that is at all today", "Perhaps some other colour that nobody ever has seen")
+    rows = [{"prompt": q, "chosen": a, "rejected": other} for q, a in _ROWS[:4] for other in worse]
+    output = preprocess(
+        ingest("".join(json.dumps(row) + "\n" for row in rows), "data.jsonl"),
+        template_mapping={"instruction": "prompt", "output": "chosen"},
+    )
+    assert (output.train_rows + output.eval_rows, output.dropped_rows) == (8, 0)
 
 
 def test_token_counts_are_those_of_the_files(

@@ -8,7 +8,7 @@ from transformers import AutoTokenizer
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import Template
 from trainer.domain.cleaning import clean
-from trainer.domain.conversations import Conversation, Turn, resolve
+from trainer.domain.conversations import Conversation, Turn
 from trainer.domain.templates import CustomTemplate
 from trainer.engine.rendering import Renderer
 
@@ -118,7 +118,7 @@ _ROW = {"question": "Why {x}?", "context": "Sky", "answer": "Blue."}
 
 def _custom(models_dir: Path, model: str, text: str, row: dict[str, str | None]) -> tuple[str, str, Renderer]:
     custom = CustomTemplate.parse(text)
-    fields = resolve(list(row), {}, required=custom.variables, optional=())
+    fields = custom.fields_of(list(row), {})
     conversation = custom.read_row(row, fields, clean)
     assert conversation is not None
     renderer = Renderer.load(model, models_dir, "custom", custom)

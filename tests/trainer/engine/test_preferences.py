@@ -148,6 +148,8 @@ def test_a_pair_of_which_one_answer_has_no_room_is_left_out_whole(base_model: Pa
     tokenizer = load_tokenizer(base_model)
     everything = tokenise_pairs(pairs, tokenizer, 128)
     room = sorted(int(first) for first in everything.answers)[len(everything) // 2] + 1
+    with pytest.raises(Refused, match=r"None of the [0-9]+ pairs has an answer within 9 tokens"):
+        tokenise_pairs(pairs, tokenizer, 9)
     fitting = tokenise_pairs(pairs, tokenizer, room)
     assert fitting.skipped > 0
     assert len(fitting) == 2 * (len(everything) // 2 - fitting.skipped)

@@ -150,6 +150,13 @@ def test_a_full_run_resumes_as_well(run: Train, tmp_path: Path, progress: Any) -
     assert progress.curve() == pytest.approx(expected, rel=1e-5)
 
 
+def test_weights_of_32_bits_learn_in_bfloat16(run: Train, progress: Any) -> None:
+    """There rotated queries and keys are of another type than values."""
+    result = run(FULL.model_copy(update={"precision": "bfloat16"}))
+    assert any("in bfloat16; rows end to end" in message for message in progress.messages("INFO"))
+    assert result.final_loss < result.first_loss
+
+
 class Wishes(StepSteering):
     """What people ask for while a run goes on: by the number of times that the run has asked."""
 
@@ -181,8 +188,9 @@ def test_a_paused_run_keeps_its_state_at_once_and_goes_on_from_there(run: Train,
 def test_the_learning_rate_can_be_changed_while_a_run_goes_on(run: Train, tmp_path: Path, progress: Any) -> None:
     config = CONFIG.model_copy(update={"logging_steps": 1, "lr_scheduler_type": "constant", "warmup_ratio": 0.0})
     slower = StepAdjustment(number=7, learning_rate=1e-4, by="ada")
-    run(config, steering=Wishes(adjust_at={5: slower}), checkpoints=Folder(tmp_path / "unused"))
-    whole = progress.curve()
+    result = run(config, steering=Wishes(adjust_at={5: slower}), checkpoints=Folder(tmp_path / "unused"))
+    whole, (change,) = progress.curve(), result.learning_rate_changes
+    assert (change.step, change.previous, change.learning_rate, change.by) == (6, 1e-2, 1e-4, "ada")
     rates = [numbers["learning_rate"] for _, _, numbers in progress.lines if "loss" in numbers]
     assert [rates[step - 1] for step in (5, 6, 18)] == pytest.approx([1e-2, 1e-4, 1e-4])
     assert [n["adjustment"] for _, _, n in progress.lines if "adjustment" in n] == [7]
@@ -190,7 +198,8 @@ def test_the_learning_rate_can_be_changed_while_a_run_goes_on(run: Train, tmp_pa
     progress.lines.clear()
     with pytest.raises(Killed):
         run(config, steering=Wishes(adjust_at={5: slower}), checkpoints=Folder(tmp_path / "checkpoints", until=8))
-    run(config, steering=Wishes(adjust_at={0: slower}))
+    resumed = run(config, steering=Wishes(adjust_at={0: slower}))
+    assert [(change.step, change.by) for change in resumed.learning_rate_changes] == [(6, "ada")]
     assert progress.curve() == pytest.approx(whole, rel=1e-5)
     assert len([n for _, _, n in progress.lines if "adjustment" in n]) == 1
 

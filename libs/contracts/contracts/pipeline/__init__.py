@@ -45,7 +45,13 @@ from contracts.pipeline.names import (
     Template,
     TrainingMethod,
 )
-from contracts.pipeline.training import Precision, TrainingConfig, TrainingEstimate, TrainingOutput
+from contracts.pipeline.training import (
+    LearningRateChange,
+    Precision,
+    TrainingConfig,
+    TrainingEstimate,
+    TrainingOutput,
+)
 
 __all__ = [
     "AGENT_CONFIGS",
@@ -73,6 +79,7 @@ __all__ = [
     "GgufType",
     "GlobalConfig",
     "Interval",
+    "LearningRateChange",
     "Metric",
     "ModelReference",
     "Name",

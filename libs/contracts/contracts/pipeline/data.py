@@ -36,8 +36,9 @@ class ValidationConfig(Message):
 class PreprocessingConfig(Message):
     """Turns rows into training examples: cleaning, deduplication, template, split, tokens.
 
-    Beside the fields `instruction`, `output`, `input` and `system` a template of questions and answers has `rejected`,
-    an answer that is worse than the output: such rows are preferences, for the training objective `dpo`.
+    Beside the fields `instruction`, `output`, `input` and `system`, or the variables of a custom template, a template
+    of questions and answers has `rejected`, an answer that is worse than the output: such rows are preferences, for
+    the training objective `dpo`.
 
     `dedup_threshold` is the share of word shingles from which on two rows are near duplicates; None leaves only equal
     rows out. A row to train on that is as near as `contamination_threshold` to one that is held out gives the answer

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from contracts.base import Message
+from contracts.base import Message, Timestamp
 from contracts.pipeline.dialects import translate
 from contracts.pipeline.names import ModelReference, TrainingMethod
 
@@ -110,11 +110,22 @@ class TrainingEstimate(Message):
     seconds: float | None = None
 
 
+class LearningRateChange(Message):
+    """What somebody set the peak learning rate to while the run went on: held from optimizer step `step` on."""
+
+    step: int
+    previous: float
+    learning_rate: float
+    by: str
+    at: Timestamp
+
+
 class TrainingOutput(Message):
     """`model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full).
 
     Losses are nats a token; `eval_loss` is that of the weights that were kept, of step `best_step`. `stopped_early`
-    says that the held-out loss had stopped falling.
+    says that the held-out loss had stopped falling. `config` is what was asked for, `learning_rate_changes` what people
+    made of it on the way to these weights.
     """
 
     kind: Literal["TrainingAgent"] = "TrainingAgent"
@@ -134,3 +145,4 @@ class TrainingOutput(Message):
     stopped_early: bool = False
     peak_memory_bytes: int | None = None
     estimate: TrainingEstimate | None = None
+    learning_rate_changes: list[LearningRateChange] = []

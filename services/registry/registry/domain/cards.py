@@ -24,6 +24,7 @@ _METRIC_NAMES: Mapping[str, str] = {
 }
 _BASE = "base_"
 _EVALUATED = "eval_"
+_CHANGES = "learning_rate_changes"
 
 
 def card(
@@ -127,10 +128,36 @@ _METHODS: Mapping[str, str] = {"lora": "LoRA", "qlora": "QLoRA", "full": "full f
 
 
 def _training(model: Model, curve: Sequence[Point]) -> str:
-    rows = [(_code(name), _code(_plain(value))) for name, value in model.training_config.items() if value is not None]
+    idle = {_CHANGES, *(name for only, names in _ONLY_WITH.items() if not _is_with(model, only) for name in names)}
+    asked = {name: value for name, value in model.training_config.items() if value is not None and name not in idle}
+    rows = [(_code(name), _code(_plain(value))) for name, value in asked.items()]
     text = _table(("Parameter", "Value"), rows) if rows else "Nothing was recorded of the training."
-    parts = ["## Training Configuration", text, *_losses(model, curve)]
+    parts = ["## Training Configuration", text, *_changes(model), *_losses(model, curve)]
     return "\n\n".join(parts)
+
+
+_ONLY_WITH: Mapping[tuple[str, tuple[Any, ...]], Sequence[str]] = {
+    ("method", ("lora", "qlora")): ("lora_r", "lora_alpha", "lora_dropout", "target_modules"),
+    ("objective", ("dpo",)): ("dpo_beta",),
+}
+"""Settings that do nothing but with certain values of another."""
+
+
+def _is_with(model: Model, only: tuple[str, tuple[Any, ...]]) -> bool:
+    name, values = only
+    return model.training_config.get(name, values[0]) in values
+
+
+def _changes(model: Model) -> list[str]:
+    """What people made of the learning rate while the model was trained."""
+    changes = [LearningRateChange.model_validate(change) for change in model.training_config.get(_CHANGES, [])]
+    if not changes:
+        return []
+    rows = [
+        (str(c.step), f"{c.previous:g}", f"{c.learning_rate:g}", _inline(c.by), c.at.strftime("%Y-%m-%d %H:%M UTC"))
+        for c in changes
+    ]
+    return ["### Learning Rate, Changed Meanwhile", _table(("From step", "From", "To", "By", "When"), rows)]
 
 
 def _losses(model: Model, curve: Sequence[Point]) -> list[str]:

@@ -14,7 +14,7 @@ from contracts.pipeline import DatasetOutput, PreprocessingConfig, Preprocessing
 from trainer.agents.assignment import Assignment
 from trainer.domain.cleaning import clean
 from trainer.domain.configuration import config_of
-from trainer.domain.conversations import Conversation, Row, fields_of, read_row, resolve
+from trainer.domain.conversations import Conversation, Row, fields_of, read_row
 from trainer.domain.duplicates import contaminated, near_duplicates
 from trainer.domain.inputs import need
 from trainer.domain.splitting import held_out
@@ -57,7 +57,7 @@ def _reading(config: PreprocessingConfig, columns: Sequence[str]) -> Reading:
     mapping = config.template_mapping
     if config.custom_template is not None:
         custom = CustomTemplate.parse(config.custom_template)
-        fields = resolve(columns, mapping, required=tuple(dict.fromkeys(custom.variables)), optional=())
+        fields = custom.fields_of(columns, mapping)
         return Reading(lambda row: custom.read_row(row, fields, tidy), custom)
     fields = fields_of(config.template, columns, mapping)
     return Reading(lambda row: read_row(row, fields, tidy), None)
@@ -75,7 +75,8 @@ def _conversations(
     dropped["duplicate"] = len(whole) - len(distinct)
     if config.dedup_threshold is None:
         return distinct
-    texts = ["\n".join(turn.content for turn in conversation) for conversation in distinct]
+    # Of preferences both answers count: one prompt may have several pairs.
+    texts = ["\n".join(turn.content + (turn.rejected or "") for turn in chat) for chat in distinct]
     repeated = near_duplicates(texts, config.dedup_threshold)
     dropped["near_duplicate"] = sum(repeated)
     return list(compress(distinct, (not again for again in repeated)))

@@ -59,4 +59,5 @@ def run(work: Assignment) -> TrainingOutput:
         stopped_early=result.stopped_early,
         peak_memory_bytes=result.peak_memory_bytes,
         estimate=result.estimate,
+        learning_rate_changes=result.learning_rate_changes,
     )

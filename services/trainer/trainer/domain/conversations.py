@@ -12,7 +12,8 @@ Role = Literal["system", "user", "assistant"]
 Row = Mapping[str, str | None]
 
 REQUIRED_FIELDS = ("instruction", "output")
-OPTIONAL_FIELDS = ("input", "system", "rejected")
+REJECTED_FIELD = "rejected"
+OPTIONAL_FIELDS = ("input", "system", REJECTED_FIELD)
 _USUAL_NAMES: Mapping[str, tuple[str, ...]] = {
     "instruction": ("question", "prompt", "query"),
     "output": ("answer", "response", "completion", "chosen"),
@@ -120,11 +121,11 @@ def read_row(row: Row, fields: Mapping[str, str], tidy: Callable[[str], str]) ->
     values = {field: tidy(row.get(column) or "") for field, column in fields.items()}
     if not values["instruction"].strip() or not values["output"].strip():
         return None
-    if "rejected" in fields and not values["rejected"].strip():
+    if REJECTED_FIELD in fields and not values[REJECTED_FIELD].strip():
         return None
     question = values["instruction"] + (INPUT_HEADING + values["input"] if values.get("input") else "")
     system = (Turn("system", values["system"]),) if values.get("system") else ()
-    return (*system, Turn("user", question), Turn("assistant", values["output"], values.get("rejected")))
+    return (*system, Turn("user", question), Turn("assistant", values["output"], values.get(REJECTED_FIELD)))
 
 
 def _read_chat(text: str | None, tidy: Callable[[str], str]) -> Conversation | None:

@@ -32,7 +32,7 @@ def registration_of(step: ClaimedStep, config: RegistrationConfig) -> RegisterMo
         description=config.description,
         base_model=training.base_model,
         dataset_id=dataset.dataset_id if dataset else None,
-        training_config=training.config.model_dump(mode="json"),
+        training_config=_history_of(training),
         metrics=metrics_of(training, find(step, EvaluationOutput)),
         exports=exported.exports,
         chat_template=rows.chat_template if rows else None,
@@ -43,6 +43,12 @@ def registration_of(step: ClaimedStep, config: RegistrationConfig) -> RegisterMo
         checks=exported.checks,
         lineage=lineage_of(step, exported, training),
     )
+
+
+def _history_of(training: TrainingOutput) -> dict[str, Any]:
+    """The configuration, and where people changed the learning rate meanwhile, what they made of it."""
+    changes = [change.model_dump(mode="json") for change in training.learning_rate_changes]
+    return training.config.model_dump(mode="json") | ({"learning_rate_changes": changes} if changes else {})
 
 
 def lineage_of(step: ClaimedStep, exported: ExportOutput, training: TrainingOutput) -> list[LineageStep]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.base import RefusalCode, Refused
-from trainer.domain.conversations import INPUT_HEADING, Conversation, Row, Turn
+from trainer.domain.conversations import INPUT_HEADING, REJECTED_FIELD, Conversation, Row, Turn, resolve
 
 _ALPACA = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
 _ALPACA_WITH_INPUT = (
@@ -135,17 +135,29 @@ class CustomTemplate:
         """Whether a single variable makes the prompt, so that a chat message can take its place."""
         return len(self.variables) == 2
 
+    def fields_of(self, columns: Sequence[str], mapping: Mapping[str, str]) -> dict[str, str]:
+        """Which column each variable is read from, and which one the worse answer, where there is one to the last.
+
+        Raises `Refused(CONFIG_INVALID)` when the mapping and the data do not fit together.
+        """
+        variables = tuple(dict.fromkeys(self.variables))
+        optional = () if REJECTED_FIELD in variables else (REJECTED_FIELD,)
+        return resolve(columns, mapping, required=variables, optional=optional)
+
     def read_row(self, row: Row, fields: Mapping[str, str], tidy: Callable[[str], str]) -> Conversation | None:
-        """The row as a question and its answer; None when the answer or the only question is missing.
+        """The row as a question and its answer; None when an answer or the only question is missing.
 
         With several variables before the answer the question is the prompt as a whole.
         """
-        values = [tidy(row.get(fields[variable]) or "") for variable in self.variables]
-        *asked, answer = values
+        values = {field: tidy(row.get(column) or "") for field, column in fields.items()}
+        *asked, answer = [values[variable] for variable in self.variables]
+        worse = None if REJECTED_FIELD in self.variables else values.get(REJECTED_FIELD)
         if not answer.strip() or (asked and not any(value.strip() for value in asked)):
             return None
-        question = asked[0] if self.asks_for_one_thing else self._fill(asked)
-        return (Turn("user", question), Turn("assistant", answer + self.pieces[-1]))
+        if worse is not None and not worse.strip():
+            return None
+        question, end = asked[0] if self.asks_for_one_thing else self._fill(asked), self.pieces[-1]
+        return (Turn("user", question), Turn("assistant", answer + end, None if worse is None else worse + end))
 
     def _fill(self, asked: Sequence[str]) -> str:
         pairs = zip(self.pieces, (*asked, ""), strict=False)

@@ -6,16 +6,17 @@ is: the trainable weights, the optimizer's moments, the step, and what was measu
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
-from contracts.pipeline import TrainingConfig
+from contracts.pipeline import LearningRateChange, TrainingConfig
 from trainer.engine.examples import Examples
 
 _WEIGHTS, _OPTIMIZER, _STATE = "weights.safetensors", "optimizer.safetensors", "state.json"
@@ -29,7 +30,8 @@ class Standing:
     `window_loss` sums the losses of the `window_steps` since the last record; `first_loss` and `final_loss` are the
     means of the first and the last window that was recorded. `best_loss` is the lowest that was measured on held-out
     rows, after `best_step`, and `worse` counts the measurements since one that was clearly better. `peak_rate` is the
-    learning rate that a person set, by adjustment number `adjustment`, in place of the configuration's.
+    learning rate that a person set, by adjustment number `adjustment`, in place of the configuration's, and
+    `rate_changes` are all that anybody set.
     """
 
     step: int = 0
@@ -44,6 +46,10 @@ class Standing:
     worse: int = 0
     adjustment: int = 0
     peak_rate: float | None = None
+    rate_changes: list[LearningRateChange] = field(default_factory=list)
+
+
+_STANDING: TypeAdapter[Standing] = TypeAdapter(Standing)
 
 
 def fingerprint(config: TrainingConfig, examples: Examples) -> str:
@@ -65,7 +71,8 @@ def write_checkpoint(
     }
     save_file({name: weight.detach() for name, weight in weights.items()}, directory / _WEIGHTS)
     save_file(moments, directory / _OPTIMIZER)
-    (directory / _STATE).write_text(json.dumps({"run": run, **asdict(standing)}), encoding="utf-8")
+    state = {"run": run, **_STANDING.dump_python(standing, mode="json")}
+    (directory / _STATE).write_text(json.dumps(state), encoding="utf-8")
 
 
 def read_checkpoint(directory: Path, weights: dict[str, Parameter], optimizer: Optimizer, run: str) -> Standing | None:
@@ -79,7 +86,7 @@ def read_checkpoint(directory: Path, weights: dict[str, Parameter], optimizer: O
     for name, weight in weights.items():
         weight.data.copy_(stored[name])
     _restore_moments(load_file(directory / _OPTIMIZER), weights, optimizer)
-    return Standing(**{field.name: state[field.name] for field in fields(Standing) if field.name in state})
+    return _STANDING.validate_python({part.name: state[part.name] for part in fields(Standing) if part.name in state})
 
 
 def _restore_moments(moments: dict[str, Tensor], weights: dict[str, Parameter], optimizer: Optimizer) -> None:

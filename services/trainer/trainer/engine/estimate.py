@@ -31,15 +31,32 @@ def estimate_activations(architecture: Any, tokens: int, machine: Machine) -> Ac
 
 
 def estimate(model: Any, config: TrainingConfig, activations: int, machine: Machine, tokens: int) -> TrainingEstimate:
-    """For a run over `tokens` in all, without padding. Its time assumes a machine that does nothing else."""
-    weights, trained = list(model.parameters()), [weight for weight in model.parameters() if weight.requires_grad]
-    held = sum(weight.numel() * weight.element_size() for weight in weights)
+    """For a run of the loaded `model` over `tokens` in all, without padding.
+
+    Its memory is what the process holds already and what comes on top; its time assumes a machine that does nothing
+    else.
+    """
+    trained = [weight for weight in model.parameters() if weight.requires_grad]
     # A gradient and two moments; in bfloat16 also a copy of what is stored in float32.
     learning = sum(weight.numel() for weight in trained) * (12 + (2 if machine.half else 0))
-    multiplied = sum(module.weight.numel() for module in model.modules() if isinstance(module, nn.Linear))
+    multiplied = sum(_weights(part) for part in model.modules() if isinstance(part, nn.Linear))
     passes = 6 if config.method == "full" else 4
     return TrainingEstimate(
-        memory_bytes=held + learning + activations + _LOGITS_HELD,
+        memory_bytes=machine.memory_used() + learning + activations + _LOGITS_HELD,
         available_bytes=machine.memory(),
         seconds=tokens * passes * multiplied / (_EFFICIENCY * machine.matrix_rate()),
     )
+
+
+def count_weights(model: Any) -> int:
+    """All that a model has, trained or not."""
+    linear = [part for part in model.modules() if isinstance(part, nn.Linear)]
+    packed = sum(_weights(part) - part.weight.numel() for part in linear)
+    total: int = packed + sum(weight.numel() for weight in model.parameters())
+    return total
+
+
+def _weights(linear: nn.Linear) -> int:
+    """Counted by what it maps: weights of four bits are stored two to an element."""
+    weights: int = linear.in_features * linear.out_features
+    return weights

@@ -70,13 +70,13 @@ def read_pairs(path: Path) -> Iterator[tuple[Row, Row]]:
 
 
 def tokenise(
-    rows: Iterator[Row], tokenizer: Any, max_length: int, *, whole: bool = False, together: int = 1
+    rows: Iterator[Row], tokenizer: Any, max_length: int, *, whole: bool = False, together: int = 1, kind: str = "rows"
 ) -> Examples:
     """Tokenises rows, each ended by the tokenizer's end-of-text token and cut to `max_length` tokens.
 
     The answer counts, or with `whole` the prompt too. The end of a completion that is cut is not marked as one, and a
     row whose prompt leaves no room for an answer is skipped, with the others of the `together` rows that it belongs to.
-    Raises `Refused(DATASET_INVALID)` when no row is left.
+    Raises `Refused(DATASET_INVALID)`, which says what `kind` of rows, when none is left.
     """
     tokens: list[npt.NDArray[np.int32]] = []
     answers: list[int] = []
@@ -95,8 +95,8 @@ def tokenise(
     if not answers:
         raise Refused(
             RefusalCode.DATASET_INVALID,
-            f"None of the {skipped} rows has an answer within {max_length} tokens, so there is nothing to learn."
-            " Check the template and its mapping, or raise max_seq_length",
+            f"None of the {skipped} {kind} has an answer within {max_length} tokens, so there is nothing to learn or to"
+            " measure. Check the template and its mapping, or raise max_seq_length",
         )
     starts = np.concatenate([[0], np.cumsum([len(ids) for ids in tokens])])
     return Examples(np.concatenate(tokens), starts, np.array(answers, dtype=np.int32), skipped)

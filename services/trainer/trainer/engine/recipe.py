@@ -6,7 +6,7 @@ A recipe of our own rather than a framework's: every line of it serves LoRA, QLo
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.pipeline import TrainingConfig, TrainingEstimate
+from contracts.pipeline import LearningRateChange, TrainingConfig, TrainingEstimate
 from trainer.domain.work import CheckpointStore, Progress, Steering
 from trainer.engine.crew import Crew
 from trainer.engine.machine import device_count
@@ -33,6 +33,7 @@ class TrainingResult:
     stopped_early: bool
     peak_memory_bytes: int
     estimate: TrainingEstimate
+    learning_rate_changes: list[LearningRateChange]
 
 
 def train(
@@ -86,4 +87,5 @@ def train(
         stopped_early=standing.step < run.plan.total,
         peak_memory_bytes=machine.peak_memory(),
         estimate=run.estimate,
+        learning_rate_changes=standing.rate_changes,
     )

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,15 @@ from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
 from contracts.base import RefusalCode, Refused
-from contracts.pipeline import TrainingConfig
+from contracts.orchestrator import StepAdjustment
+from contracts.pipeline import LearningRateChange, TrainingConfig
 from trainer.domain.batches import MicroBatch, RunPlan
 from trainer.domain.schedule import learning_rate, step_seed
 from trainer.domain.work import CheckpointStore, Paused, Progress, Steering
 from trainer.engine.best import Best
 from trainer.engine.checkpoints import Standing, fingerprint, read_checkpoint, write_checkpoint
 from trainer.engine.crew import Crew
-from trainer.engine.estimate import estimate, estimate_activations
+from trainer.engine.estimate import count_weights, estimate, estimate_activations
 from trainer.engine.machine import Machine
 from trainer.engine.objective import Objective
 from trainer.engine.tasks import Task
@@ -178,21 +180,32 @@ class Run:
     def _heed(self, steering: Steering, checkpoints: CheckpointStore) -> None:
         """Does what people have asked for since the last step."""
         for asked in steering.adjustments():
-            if asked.number <= self.standing.adjustment:
-                continue  # the checkpoint that the run went on from knew of it
-            self.standing.adjustment, self.standing.peak_rate = asked.number, asked.learning_rate
-            self._progress.log(
-                "INFO",
-                f"From step {self.standing.step + 1} on the peak learning rate is {asked.learning_rate:g}",
-                step=self.standing.step,
-                learning_rate=self._rate(self.standing.step),
-                adjustment=asked.number,
-            )
+            if asked.number > self.standing.adjustment:  # else the checkpoint that the run went on from knew of it
+                self._adjust(asked)
         if steering.wants_pause():
             if self.standing.step > self._kept_step:
                 self._keep(checkpoints)
             self._progress.log("INFO", f"Paused after step {self.standing.step} of {self.plan.total}")
             raise Paused
+
+    def _adjust(self, asked: StepAdjustment) -> None:
+        standing = self.standing
+        change = LearningRateChange(
+            step=standing.step + 1,
+            previous=self._config.learning_rate if standing.peak_rate is None else standing.peak_rate,
+            learning_rate=asked.learning_rate,
+            by=asked.by,
+            at=datetime.now(UTC),
+        )
+        standing.adjustment, standing.peak_rate = asked.number, asked.learning_rate
+        standing.rate_changes.append(change)
+        self._progress.log(
+            "INFO",
+            f"From step {change.step} on the peak learning rate is {change.learning_rate:g}",
+            step=standing.step,
+            learning_rate=self._rate(standing.step),
+            adjustment=asked.number,
+        )
 
     def _settle(self) -> None:
         """Fetches what the steps since the last call lost, which a GPU may still be computing, and the time they took.
@@ -266,7 +279,7 @@ class Run:
     def describe(self, quickened: Sequence[str]) -> None:
         """Logs what will be trained, how, and what that is expected to take."""
         trained = sum(weight.numel() for weight in self._weights.values())
-        everything = sum(weight.numel() for weight in self._model.parameters())
+        everything = count_weights(self._model)
         task, config, expected = self._task, self._config, self.estimate
         layout = "rows end to end" if self._objective.packs else "padded rows"
         ways = [layout, *quickened, *(["activations computed twice to fit the memory"] * self._computes_twice)]

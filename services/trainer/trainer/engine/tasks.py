@@ -17,6 +17,7 @@ from trainer.engine.objective import Objective
 _MEASURED_ROWS = 256
 """Held-out rows that are measured while training; the evaluation agent measures all of them."""
 _MEASURED_AT_ONCE = 8
+_HELD_OUT = "held-out rows"
 
 
 class Task(Protocol):
@@ -49,18 +50,23 @@ def prepare_task(
     """Reads and tokenises the rows. Raises `Refused(DATASET_INVALID)` when there is nothing to learn in them."""
     if config.objective == "dpo":
         pairs = tokenise_pairs(rows_train, tokenizer, max_length)
-        held_out = rows_eval and tokenise_pairs(rows_eval, tokenizer, max_length, most=_MEASURED_ROWS)
+        held_out = rows_eval and tokenise_pairs(
+            rows_eval, tokenizer, max_length, most=_MEASURED_ROWS, kind=f"pairs of {_HELD_OUT}"
+        )
         return Preferences(pairs, held_out or None, config.dpo_beta)
     examples = tokenise(read_rows(rows_train), tokenizer, max_length, whole=config.train_on_inputs)
     if rows_eval is None:
         return Answers(examples, None)
-    return Answers(examples, tokenise(islice(read_rows(rows_eval), _MEASURED_ROWS), tokenizer, max_length))
+    held_out_rows = islice(read_rows(rows_eval), _MEASURED_ROWS)
+    return Answers(examples, tokenise(held_out_rows, tokenizer, max_length, kind=_HELD_OUT))
 
 
-def tokenise_pairs(path: Path, tokenizer: Any, max_length: int, *, most: int | None = None) -> Examples:
+def tokenise_pairs(
+    path: Path, tokenizer: Any, max_length: int, *, most: int | None = None, kind: str = "pairs"
+) -> Examples:
     """Two examples a pair, the chosen answer first; a pair whose prompt leaves no room for either answer is skipped."""
     pairs = islice(read_pairs(path), most)
-    return tokenise((row for pair in pairs for row in pair), tokenizer, max_length, together=2)
+    return tokenise((row for pair in pairs for row in pair), tokenizer, max_length, together=2, kind=kind)
 
 
 class Answers:
