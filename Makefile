@@ -19,6 +19,9 @@ $(READY): requirements/services.txt requirements/dev.txt pyproject.toml libs/sdk
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages into $(VENV) (once; takes a minute or two) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/services.txt -r requirements/dev.txt
+	@if nvidia-smi --list-gpus > /dev/null 2>&1; then \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/gpu.txt \
+	  || echo "Going on without requirements/gpu.txt: no QLoRA and no Liger kernels"; fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable libs/sdk-python
 	@touch $@
 
@@ -103,7 +106,7 @@ $(VENV)-trl: requirements/bench-trl.txt
 	@pip="$@/bin/python -m pip install --quiet --disable-pip-version-check"; \
 	torch=$$(grep '^torch==' $<); \
 	{ if nvidia-smi --list-gpus > /dev/null 2>&1; then \
-	  $$pip "$${torch%+cpu}" liger-kernel; \
+	  $$pip "$${torch%+cpu}" $$(grep '^liger-kernel==' requirements/gpu.txt); \
 	else \
 	  $$pip $$torch 2> /dev/null || $$pip --index-url https://download.pytorch.org/whl/cpu $$torch; \
 	fi && grep -v '^torch==' $< | $$pip -r /dev/stdin; } || { rm -rf $@; exit 1; }

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,33 @@ _PEER = Path(__file__).with_name("peer.py")
 _ADAPTER = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0}
 _GIB = 1 << 30
 
-_FASTER = {"gradient_checkpointing": False, "train_sampling_strategy": "group_by_length"}
-PEERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "TRL, defaults": ("float32", {}),
-    "TRL, no checkpointing": ("float32", {"gradient_checkpointing": False}),
-    "TRL, no checkpointing, by length": ("float32", _FASTER),
-    "TRL, no checkpointing, by length, bf16 weights": ("bfloat16", _FASTER),
-    "TRL, no checkpointing, padding-free, bf16 weights": (
-        "bfloat16",
-        {"gradient_checkpointing": False, "padding_free": True, "max_length": None},
-    ),
+
+@dataclass(frozen=True)
+class Peer:
+    """Settings of TRL's, `dtype` the type of the base model's weights, `attention` what transformers calls it.
+
+    Its batch is `batch` times that of the benchmark.
+    """
+
+    settings: Mapping[str, Any]
+    dtype: str = "bfloat16"
+    attention: str = "sdpa"
+    batch: float = 1.0
+
+
+_KEPT = {"gradient_checkpointing": False}
+_FASTER = {**_KEPT, "train_sampling_strategy": "group_by_length"}
+PEERS: Mapping[str, Peer] = {
+    "TRL, defaults": Peer({}, "float32"),
+    "TRL, no checkpointing": Peer(_KEPT, "float32"),
+    "TRL, by length": Peer(_FASTER, "float32"),
+    "TRL, by length, bf16 weights": Peer(_FASTER),
+    "TRL, by length, bf16 weights, eager attention": Peer(_FASTER, attention="eager"),
+    "TRL, by length, bf16 weights, twice the batch": Peer(_FASTER, batch=2),
+    "TRL, padding-free, bf16 weights": Peer({**_KEPT, "padding_free": True, "max_length": None}),
+    "TRL, packed, bf16 weights": Peer({**_KEPT, "packing": True}, batch=0.25),
 }
-"""Settings of TRL, the type of the base model's weights first. On a GPU, Liger's kernels are tried on top."""
+"""All but the defaults keep activations rather than compute them twice. On a GPU Liger's kernels are tried on top."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,8 @@ class Seen:
     seconds: float
     peak_bytes: int
     losses: list[float]
+    cpu_seconds: float
+    """Of all cores: what else runs on the machine makes less of a difference to them than to the clock."""
     matrix_rate: float = 0.0
     """Of one large matrix product on this machine, in operations a second; ours alone measures it."""
 
@@ -56,6 +73,11 @@ class Seen:
     def rate(self) -> float:
         """Tokens a second."""
         return self.tokens / self.seconds
+
+    @property
+    def effort(self) -> float:
+        """CPU seconds for a thousand tokens."""
+        return 1000 * self.cpu_seconds / self.tokens
 
 
 def main() -> None:
@@ -95,8 +117,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--packing", action="store_true", help="batches of packed sequences, on both sides")
     parser.add_argument("--compile", action="store_true", help="torch.compile, on both sides")
     parser.add_argument("--rounds", type=int, default=2, help="of each measurement (default: 2)")
-    parser.add_argument("--only-best", action="store_true", help="of TRL's settings, the defaults and the last but one")
-    return parser.parse_args()
+    parser.add_argument("--only-best", choices=list(PEERS), help="of TRL's settings, only the defaults and these")
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        if SHAPES[options.shape].wants_gpu:
+            parser.error(f"--shape {options.shape} needs a CUDA GPU, and there is none; without one take 10m to 135m")
+        if options.method == "qlora":
+            parser.error("--method qlora needs a CUDA GPU and bitsandbytes, and there is no GPU; take lora or full")
+    return options
 
 
 def _runs(options: argparse.Namespace, place: Path) -> dict[str, list[str]]:
@@ -119,31 +147,35 @@ def _runs(options: argparse.Namespace, place: Path) -> dict[str, list[str]]:
     ours = json.dumps({**common, "config": config})
     runs = {"LLM Platform": [sys.executable, "-m", "tests.bench.training.ours", ours]}
     if options.trl is not None and options.method != "qlora":
-        for who, (dtype, settings) in _peers(options).items():
+        for who, peer in _peers(options).items():
             chosen = {
-                "per_device_train_batch_size": options.batch,
+                "per_device_train_batch_size": max(1, round(options.batch * peer.batch)),
                 "num_train_epochs": 1,
                 "learning_rate": 2e-4,
                 "max_length": options.max_length,
                 "packing": options.packing,
                 "torch_compile": options.compile,
                 "use_cpu": not torch.cuda.is_available(),  # or its defaults are refused there
-                **settings,
+                **peer.settings,
             }
             adapter = None if options.method == "full" else _ADAPTER
-            job = json.dumps({**common, "settings": chosen, "dtype": dtype, "adapter": adapter})
+            job = json.dumps(
+                {**common, "settings": chosen, "dtype": peer.dtype, "attention": peer.attention, "adapter": adapter}
+            )
             runs[who] = [str(options.trl / "bin" / "python"), str(_PEER), job]
     return runs
 
 
-def _peers(options: argparse.Namespace) -> dict[str, tuple[str, Mapping[str, Any]]]:
+def _peers(options: argparse.Namespace) -> dict[str, Peer]:
     # Half-precision weights would be trained in half precision themselves: not the same result.
-    peers = {who: peer for who, peer in PEERS.items() if options.method != "full" or peer[0] == "float32"}
+    peers = {who: peer for who, peer in PEERS.items() if options.method != "full" or peer.dtype == "float32"}
     if options.only_best:
-        peers = {who: peer for index, (who, peer) in enumerate(peers.items()) if index in (0, len(peers) - 2)}
+        peers = {who: peer for who, peer in peers.items() if who in ("TRL, defaults", options.only_best)}
     if torch.cuda.is_available():
-        with_liger = {f"{who}, Liger": (dtype, {**s, "use_liger_kernel": True}) for who, (dtype, s) in peers.items()}
-        peers |= with_liger
+        peers |= {
+            f"{who}, Liger": replace(peer, settings={**peer.settings, "use_liger_kernel": True})
+            for who, peer in peers.items()
+        }
     return peers
 
 
@@ -161,6 +193,7 @@ def _show(console: Console, seen: Mapping[str, Sequence[Seen]]) -> None:
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     table.add_column("peak GiB", justify="right")
     table.add_column("last losses", justify="right")
+    table.add_column("CPU s per 1,000 tokens", justify="right")
     own = statistics.median(one.rate for one in seen["LLM Platform"])
     for who, rounds in seen.items():
         rate = statistics.median(one.rate for one in rounds)
@@ -171,12 +204,16 @@ def _show(console: Console, seen: Mapping[str, Sequence[Seen]]) -> None:
             f"{own / rate:.2f}x",
             f"{max(one.peak_bytes for one in rounds) / _GIB:.2f}",
             f"{statistics.mean(rounds[-1].losses[-5:]):.3f}",
+            f"{statistics.median(one.effort for one in rounds):.2f}",
         )
     console.print(table)
 
 
 def _show_share(console: Console, rounds: Sequence[Seen], operations: int) -> None:
-    """How much of what the machine can multiply goes into training; `operations` are those a token takes."""
+    """How much of what the machine can multiply goes into training; `operations` are those a token takes.
+
+    Model-flops utilisation: attention, the head and what is computed twice are not counted.
+    """
     rate, most = (statistics.median(values) for values in ((s.rate for s in rounds), (s.matrix_rate for s in rounds)))
     console.print(
         f"   ours: {rate * operations / most:.0%} of the {most / 1e12:,.1f} TFLOPS of one large matrix product"

@@ -36,6 +36,10 @@ class Shape:
         attention = 2 * self.width * self.width * (1 + self.key_value_heads / self.heads)
         return int(self.layers * (attention + 3 * self.width * self.inner))
 
+    @property
+    def wants_gpu(self) -> bool:
+        return self.width >= 2048
+
 
 SHAPES: Mapping[str, Shape] = {
     "10m": Shape(8_192, 320, 6, 5, 5, 864),
@@ -53,7 +57,7 @@ def make_model(shape: Shape, texts: Sequence[str], directory: Path) -> int:
     tokenizer = _make_tokenizer(texts, shape.vocabulary)
     tokenizer.save_pretrained(directory)
     torch.manual_seed(_SEED)
-    large = shape.width >= 2048
+    large = shape.wants_gpu
     config = LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,

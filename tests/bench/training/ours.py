@@ -31,11 +31,13 @@ class Speeds:
     def __init__(self) -> None:
         self.losses: list[float] = []
         self.ended: list[float] = []
+        self.worked: list[float] = []
         self.rates: list[float] = []
 
     def log(self, level: LogLevel, message: str, **numbers: float) -> None:
         if "loss" in numbers:
             self.ended.append(time.perf_counter())
+            self.worked.append(time.process_time())
             self.losses.append(numbers["loss"])
             self.rates.append(numbers["tokens_per_second"])
         else:
@@ -65,6 +67,7 @@ def main() -> None:
     seen = {
         "tokens": sum(rate * (ended - began) for rate, (began, ended) in steps),
         "seconds": speeds.ended[-1] - speeds.ended[warm - 1],
+        "cpu_seconds": speeds.worked[-1] - speeds.worked[warm - 1],
         "peak_bytes": result.peak_memory_bytes,
         "losses": speeds.losses,
         "matrix_rate": pick_machine(load_config(Path(job["model"])).hidden_size).matrix_rate(),

@@ -30,11 +30,13 @@ class Clock(TrainerCallback):
 
     def __init__(self) -> None:
         self.ended: list[float] = []
+        self.worked: list[float] = []
 
     def on_step_end(self, *args: Any, **kwargs: Any) -> None:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         self.ended.append(time.perf_counter())
+        self.worked.append(time.process_time())
 
 
 def main() -> None:
@@ -48,7 +50,9 @@ def main() -> None:
         settings = SFTConfig(
             output_dir=output, report_to="none", save_strategy="no", logging_steps=1, **job["settings"]
         )
-        model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=job["dtype"], attn_implementation="sdpa")
+        model = AutoModelForCausalLM.from_pretrained(
+            job["model"], dtype=job["dtype"], attn_implementation=job["attention"]
+        )
         trainer = Timed(
             model=model,
             args=settings,
@@ -68,6 +72,7 @@ def main() -> None:
     seen = {
         "tokens": sum(trainer.tokens[warm:]),
         "seconds": clock.ended[-1] - clock.ended[warm - 1],
+        "cpu_seconds": clock.worked[-1] - clock.worked[warm - 1],
         "peak_bytes": peak,
         "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry],
     }

@@ -67,6 +67,8 @@ def attend_to_rows(
         return whole
     if dropout or attention_mask is not None or any(options.get(extra) is not None for extra in ("softcap", "s_aux")):
         raise ValueError("rows end to end take plain causal attention only")
+    # Where weights are stored in float32 and computed in bfloat16, rotations are the former: queries and keys too.
+    query, key = query.to(value.dtype), key.to(value.dtype)
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     longest = max(rows.lengths)
     window = sliding_window if sliding_window is not None and sliding_window < longest else None

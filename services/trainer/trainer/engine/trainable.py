@@ -1,11 +1,12 @@
 """A base model made ready to learn: which of its weights are trained, in which precision, by which optimizer."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
+from peft import LoraConfig, get_peft_model
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
@@ -28,7 +29,8 @@ def make_trainable(directory: Path, config: TrainingConfig, machine: Machine) ->
         case "lora":
             base = load_model(directory, machine.dtype).to(machine.device)
         case "qlora":
-            base = prepare_model_for_kbit_training(load_quantised_model(directory), use_gradient_checkpointing=False)
+            # PEFT would store norms and head in float32: other arithmetic than that of `lora`, and a cast for each row.
+            base = load_quantised_model(directory)
     return _with_adapter(base, config, machine)
 
 
@@ -54,10 +56,8 @@ def speed_up(model: Any, config: TrainingConfig, machine: Machine) -> list[str]:
     """
     causal = model.get_base_model() if hasattr(model, "peft_config") else model
     done = []
-    if _takes_liger(config, machine):
-        liger = importlib.import_module("liger_kernel.transformers")  # of use on a GPU alone
-        # The loss is ours: on the answers' tokens alone, some rows at a time.
-        liger._apply_liger_kernel_to_instance(model=causal, cross_entropy=False, fused_linear_cross_entropy=False)
+    if _takes_liger(causal, config, machine):
+        apply_liger(causal)
         done.append("Liger kernels")
     if config.torch_compile:
         for layer in _layers(causal):
@@ -71,14 +71,36 @@ def compute_twice(model: Any) -> None:
     model.activation_checkpointing_enable({"use_reentrant": False})
 
 
-def _takes_liger(config: TrainingConfig, machine: Machine) -> bool:
-    there = machine.device.type == "cuda" and importlib.util.find_spec("liger_kernel") is not None
+def apply_liger(causal: Any) -> None:
+    """Gives norms and gated layers of this model Liger's kernels, and leaves other models as they are.
+
+    Liger replaces the architecture's classes too, for all models that the process loads later: those on a CPU cannot
+    run its kernels. So these are put back, and its rotary embedding, which it replaces for all alone, is left out. The
+    loss is ours: on the answers' tokens alone, some rows at a time.
+    """
+    architecture = vars(sys.modules[type(causal).__module__])
+    before = dict(architecture)
+    try:
+        importlib.import_module("liger_kernel.transformers")._apply_liger_kernel_to_instance(
+            model=causal, rope=False, cross_entropy=False, fused_linear_cross_entropy=False
+        )
+    finally:
+        architecture.update(before)
+
+
+def _takes_liger(causal: Any, config: TrainingConfig, machine: Machine) -> bool:
+    there = (
+        machine.device.type == "cuda"
+        and importlib.util.find_spec("liger_kernel") is not None
+        and causal.config.model_type
+        in importlib.import_module("liger_kernel.transformers.monkey_patch").MODEL_TYPE_TO_APPLY_LIGER_FN
+    )
     if config.use_liger_kernel and not there:
         raise Refused(
             RefusalCode.CONFIG_INVALID,
-            "Liger's kernels need a CUDA GPU and the package liger-kernel, and this trainer lacks them;"
-            " without use_liger_kernel it trains the same model",
-            {"errors": [{"field": "use_liger_kernel", "message": "not available on this machine"}]},
+            "Liger's kernels need a CUDA GPU, the package liger-kernel and an architecture that it knows, which this"
+            " trainer or model lacks; without use_liger_kernel it trains the same model",
+            {"errors": [{"field": "use_liger_kernel", "message": "not available on this machine or for this model"}]},
         )
     return there if config.use_liger_kernel is None else config.use_liger_kernel
 
