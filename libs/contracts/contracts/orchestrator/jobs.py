@@ -179,7 +179,7 @@ class JobsOfDataset(Message):
 class FindPathsInUse(Message):
     """Which of these places in the object store do jobs that go on still read?"""
 
-    paths: list[str] = Field(max_length=10_000)
+    paths: list[str] = Field(max_length=1000)
 
 
 class PathsInUse(Message):

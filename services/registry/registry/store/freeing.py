@@ -38,7 +38,8 @@ async def delete(connection: Connection, model_id: str, revision: int) -> list[s
 
 
 async def waiting(connection: Connection) -> list[str]:
-    rows = await connection.fetch("SELECT path FROM freeing ORDER BY since")
+    """A thousand at most, the oldest first."""
+    rows = await connection.fetch("SELECT path FROM freeing ORDER BY since LIMIT 1000")
     return [row["path"] for row in rows]
 
 
