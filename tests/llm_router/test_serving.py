@@ -54,6 +54,7 @@ async def test_a_model_is_asked_by_version_and_alias(open_house: Open, name: str
     assert (await house.ask(f"{name}@production")).model == f"{name}@1", "the version is told"
     listed = await house.models()
     assert listed[f"{name}@production"].model_id == first.model_id
+    assert (listed[f"{name}@production"].versioned, listed[name].versioned) == (f"{name}@1", f"{name}@2")
     for nobody in (f"{name}@staging", f"{name}@3", f"{name}@"):
         assert (await house.refusal(nobody)).code is RefusalCode.NOT_FOUND
 

@@ -196,9 +196,10 @@ class Prices(Message):
 class ServedModel(Message):
     """A model that can be asked for by `name`.
 
-    `parent` is the base of an adapter; `model_id` its id in the registry. `context_size` in tokens is None when nobody
-    has said it; `max_tokens` is what to count on. `prices` is None when none is known; what costs nothing says so.
-    `fallbacks` are asked in this order when it cannot answer. A `disabled` one is so in its settings.
+    `parent` is the base of an adapter; `model_id` its id in the registry, `versioned` the name that always is its own.
+    `context_size` in tokens is None when nobody has said it; `max_tokens` is what to count on. `prices` is None when
+    none is known; what costs nothing says so. `fallbacks` are asked in this order when it cannot answer. A `disabled`
+    one is so in its settings.
     """
 
     id: int
@@ -209,6 +210,7 @@ class ServedModel(Message):
     engine: str
     parent: str | None = None
     model_id: str | None = None
+    versioned: str | None = None
     context_size: int | None = None
     prices: Prices | None = None
     capabilities: list[str] = []

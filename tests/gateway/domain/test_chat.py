@@ -127,3 +127,14 @@ def test_models_that_cannot_be_asked_are_not_listed() -> None:
     assert find_model(models, "a").owned_by == "local"
     with pytest.raises(Refused):
         find_model(models, "b")
+
+
+def test_a_trained_model_is_found_by_all_that_it_can_be_asked_by() -> None:
+    names = ("mood", "mood@production", "model_1")
+    trained = [served(name).model_copy(update={"model_id": "model_1", "versioned": "mood@2"}) for name in names]
+    models = ServedModels(models=[served("tiny"), *trained])
+    for name in (*names, "mood@2", "mood@latest"):
+        assert find_model(models, name).id == name
+    for nobody in ("mood@1", "mood@production@latest", "tiny@latest", "model_1@latest"):
+        with pytest.raises(Refused):
+            find_model(models, nobody)

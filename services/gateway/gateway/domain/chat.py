@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from contracts.base import Message, RefusalCode, Refused
+from contracts.pipeline import LATEST
 from contracts.router import (
     Chat,
     ChatDelta,
@@ -241,11 +242,21 @@ def model_list(served: ServedModels) -> OpenAiModels:
 
 
 def find_model(served: ServedModels, name: str) -> OpenAiModel:
-    """Raises `Refused` when no model of that name can be asked now."""
+    """By all that it can be asked by, `name@version` and `name@latest` too, which no list shows.
+
+    Raises `Refused` when no model of that name can be asked now.
+    """
     for model in served.models:
-        if model.name == name and model.status == "active":
-            return _listed(model)
+        if model.status == "active" and name in _names(model):
+            return _listed(model.model_copy(update={"name": name}))
     raise Refused(RefusalCode.NOT_FOUND, f"The model {name!r} does not exist", {"param": "model"})
+
+
+def _names(model: ServedModel) -> list[str]:
+    if model.versioned is None:
+        return [model.name]
+    newest = [f"{model.name}@{LATEST}"] if model.versioned.startswith(f"{model.name}@") else []
+    return [model.name, model.versioned, *newest]
 
 
 def _listed(model: ServedModel) -> OpenAiModel:

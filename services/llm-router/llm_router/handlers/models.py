@@ -113,6 +113,7 @@ def _served(deps: Deps, entry: Entry, number: ModelNumber) -> ServedModel:
     up = [name for name in entry.engines if deps.pool.is_up(name)]
     engine = (up or entry.engines or ("",))[0]
     settings = deps.models.settings.get(entry.name, _NOTHING_SAID)
+    trained = deps.catalogue.trained(entry.model_id) if entry.model_id is not None else None
     context_size = settings.context_size or entry.context_size or _listed_context(deps, engine, entry.name)
     return ServedModel(
         id=number.id,
@@ -123,6 +124,7 @@ def _served(deps: Deps, entry: Entry, number: ModelNumber) -> ServedModel:
         engine=engine,
         parent=entry.parent,
         model_id=entry.model_id,
+        versioned=trained.versioned if trained is not None else None,
         context_size=context_size,
         prices=deps.prices.prices_of(engine, entry.model_id or entry.name, entry.name),
         capabilities=list(settings.capabilities or capabilities_of(entry.provider)),
