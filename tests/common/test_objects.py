@@ -89,10 +89,12 @@ async def test_a_directory_goes_and_comes_back(store: ObjectStore, path: S3Path,
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "in" / "a").write_text("a")
     (tmp_path / "in" / "deep" / "b").write_text("b")
-    assert await store.put_directory(path, tmp_path / "in") == 2
-    assert await store.get_directory(path, tmp_path / "out") == 2
+    (tmp_path / "in" / "deep" / "C.JSON").write_text("{}")
+    assert await store.put_directory(path, tmp_path / "in") == 4
+    assert store.objects._client.stat_object(path.bucket, f"{path.key}/deep/C.JSON").content_type == "application/json"
+    assert await store.get_directory(path, tmp_path / "out") == 3
     assert (tmp_path / "out" / "deep" / "b").read_text() == "b"
-    assert await store.remove_prefix(path) == 2
+    assert await store.remove_prefix(path) == 3
     assert await store.list(path) == []
 
 

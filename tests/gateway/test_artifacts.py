@@ -60,8 +60,11 @@ async def test_a_file_is_downloaded_whole_or_in_part_with_its_digest(gateway: Ga
     path = f"/api/v1/jobs/job_{run_id}/artifacts/export/adapter/weights.safetensors"
     status, body, headers = await gateway.call("GET", path)
     assert (status, body, headers["Content-Length"]) == (200, "0123456789", "10")
+    assert headers["Content-Type"] == "application/octet-stream"
     digest = base64.b64encode(hashlib.sha256(b"0123456789").digest()).decode()
     assert headers["Repr-Digest"] == f"sha-256=:{digest}:"
+    _, _, headers = await gateway.call("GET", f"/api/v1/jobs/job_{run_id}/artifacts/dataset/data.parquet")
+    assert headers["Content-Type"] == "application/vnd.apache.parquet"
     status, body, headers = await gateway.call("GET", path, headers={"Range": "bytes=4-6"})
     assert (status, body, headers["Content-Range"]) == (206, "456", "bytes 4-6/10")
 

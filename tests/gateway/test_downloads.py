@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import tarfile
 import tracemalloc
 import uuid
@@ -36,12 +37,14 @@ async def export(objects: ObjectStore, folder: S3Path, files: dict[str, bytes]) 
     return Download(model_id="model_abc123", model_name="mine", format="adapter", files=listed)
 
 
-async def fetch(gateway: Gateway, path: str, **more: str) -> tuple[bytes, aiohttp.ClientResponse]:
+async def fetch(
+    gateway: Gateway, path: str, *, method: str = "GET", **more: str
+) -> tuple[bytes, aiohttp.ClientResponse]:
     headers = {
         "Authorization": f"Bearer {ADMIN_KEY}",
         **{name.replace("_", "-"): value for name, value in more.items()},
     }
-    async with gateway.client.get(gateway.url + path, headers=headers) as response:
+    async with gateway.client.request(method, gateway.url + path, headers=headers) as response:
         return await response.read(), response
 
 
@@ -50,8 +53,13 @@ async def test_one_file_comes_as_it_is(gateway: Gateway, peers: Peers, objects: 
     data, response = await fetch(gateway, PATH + "?format=gguf")
     assert data == b"weights"
     assert response.content_length == 7
-    assert response.headers["Content-Disposition"] == "attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.gguf"
+    told = "attachment; filename=\"gr__e.gguf\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.gguf"
+    assert response.headers["Content-Disposition"] == told
     assert peers.asked(GET_DOWNLOAD).format == "gguf"
+    nothing, told = await fetch(gateway, PATH + "?format=gguf", method="HEAD", Range="bytes=1-")
+    assert (nothing, told.status) == (b"", 200)
+    for header in ("Content-Length", "Content-Type", "Content-Disposition", "ETag", "Accept-Ranges"):
+        assert told.headers[header] == response.headers[header]
 
 
 async def test_several_files_come_as_an_archive_of_known_length(
@@ -98,8 +106,19 @@ async def test_nobody_goes_on_with_something_else(
     assert b"?" * 700 in whole
 
 
-@pytest.mark.parametrize("part", ["bytes=999999999-", "bytes=5-2", "lines=1-", "bytes=0-1,4-5", "?"])
-async def test_of_a_part_that_there_is_not_the_whole_is_sent(
+@pytest.mark.parametrize("part", ["bytes=7-", "bytes=999999999-9999999999"])
+async def test_of_a_part_without_a_byte_is_said_how_many_there_are(
+    part: str, gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
+) -> None:
+    """So that who goes on with a download that is whole hears that it is."""
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"model.gguf": b"weights"}))
+    data, response = await fetch(gateway, PATH, Range=part)
+    assert (response.status, response.headers["Content-Range"]) == (416, "bytes */7")
+    assert json.loads(data)["error"] == "VALIDATION_ERROR"
+
+
+@pytest.mark.parametrize("part", ["bytes=5-2", "lines=1-", "bytes=0-1,4-5", "?"])
+async def test_of_a_part_that_is_not_understood_the_whole_is_sent(
     part: str, gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
 ) -> None:
     peers.answer(GET_DOWNLOAD, await export(objects, folder, {"model.gguf": b"weights"}))
@@ -129,22 +148,25 @@ async def test_memory_stays_bounded_whatever_the_size(
 async def test_a_url_of_the_object_store_needs_no_key(
     gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
 ) -> None:
-    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"model.gguf": b"weights"}))
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"model-Q8_0.gguf": b"weights"}))
     body = await gateway.get(PATH + "?format=gguf&presigned=true")
     assert body["expires_in"] == 3600
     async with aiohttp.ClientSession() as anyone, anyone.get(body["url"]) as response:
         assert await response.read() == b"weights"
+        assert response.content_disposition is not None
+        assert response.content_disposition.filename == "mine-Q8_0.gguf"
 
 
 async def test_each_file_of_several_has_a_url(
     gateway: Gateway, peers: Peers, objects: ObjectStore, folder: S3Path
 ) -> None:
-    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"a": b"1", "b/c": b"22"}))
+    peers.answer(GET_DOWNLOAD, await export(objects, folder, {"a": b"1", "b/c.json": b"22"}))
     body = await gateway.get(PATH + "?presigned=true")
     assert body["url"] is None
-    assert [(file["name"], file["size"]) for file in body["files"]] == [("a", 1), ("b/c", 2)]
+    assert [(file["name"], file["size"]) for file in body["files"]] == [("a", 1), ("b/c.json", 2)]
     async with aiohttp.ClientSession() as anyone, anyone.get(body["files"][1]["url"]) as response:
         assert await response.read() == b"22"
+        assert response.content_type == "application/json"
 
 
 async def test_an_archive_brings_the_checksums_of_its_files(

@@ -29,7 +29,7 @@ def create_app(deps: Deps) -> web.Application:
     for route in ROUTES:
         endpoint = observed(route.path, _endpoint(deps, route))
         app.router.add_route(route.method, route.path, endpoint)
-        if route.method == "GET" and route.response is not None:
+        if route.method == "GET" and route.ends:
             app.router.add_route("HEAD", route.path, endpoint)
     app.router.add_route("*", "/{stray:.*}", observed(_STRAYS, _refusal_of_strays(deps, tuple(app.router.resources()))))
 

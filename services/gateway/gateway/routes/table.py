@@ -201,6 +201,11 @@ class Route:
             raise ValueError(f"{self.method} {self.path}: {self.request.__name__} has no {sorted(missing)}")
 
     @property
+    def ends(self) -> bool:
+        """Whether its answer is one thing, and no stream of events or messages."""
+        return self.media != "text/event-stream" and self.status != 101
+
+    @property
     def family(self) -> Family:
         return family_of(self.template, self.method)
 

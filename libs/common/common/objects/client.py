@@ -1,16 +1,12 @@
-"""The object store: any S3, through the `minio` client. `Objects` is synchronous; `ObjectStore` runs it in threads."""
+"""The object store for threads and worker processes: calls that block."""
 
-import asyncio
 import hashlib
 import io
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
+from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
 import urllib3
@@ -18,76 +14,19 @@ from minio import Minio
 from minio.datatypes import Part
 from minio.error import MinioException, S3Error
 
+from common.objects.files import attachment, media_type_of
+from common.objects.paths import ObjectInfo, S3Path, Unfinished
 from common.settings import ServiceSettings
 from contracts.base import RefusalCode, Refused
 
 PART_SIZE = 8 * 1024 * 1024
 _READ_SIZE = 1024 * 1024
-_THREADS = 16
-_UPLOADS_AT_ONCE = 16
-"""Each holds a part of memory for as long as its sender takes."""
-_PARTS_AT_ONCE = 4
-"""Parts on their way to the store, of all uploads together."""
 _CONTENT_TYPE = "application/vnd.llm-platform.data"
 """Of what comes in parts. SeaweedFS tries to compress what is text or just octets, which takes it several times as long
 to store and to read again."""
 
 _SHA256 = "sha256"
 """The metadata of an object that says what its content's SHA-256 is."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class S3Path:
-    """A place in the object store: a bucket and a key, or a prefix of keys."""
-
-    bucket: str
-    key: str
-
-    @classmethod
-    def parse(cls, path: str) -> "S3Path":
-        """Reads `s3://bucket/key`. Raises ValueError for anything else."""
-        scheme, _, rest = path.partition("://")
-        bucket, _, key = rest.partition("/")
-        if scheme != "s3" or not bucket or not key or ".." in key.split("/"):
-            raise ValueError(f"not an s3://bucket/key path: {path!r}")
-        return cls(bucket, key)
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-    def __truediv__(self, name: str) -> "S3Path":
-        return S3Path(self.bucket, f"{self.key.rstrip('/')}/{name}")
-
-
-@dataclass(frozen=True)
-class ObjectInfo:
-    """An object as listed; `size` in bytes. `sha256` is told of one asked about alone, if its writer said it."""
-
-    path: S3Path
-    size: int
-    etag: str
-    modified: datetime | None
-    sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """An object that is being stored in parts, or was when whoever did so died."""
-
-    path: S3Path
-    upload: str
-    began: datetime | None
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What was written by a streamed upload."""
-
-    size: int
-    sha256: str
 
 
 @contextmanager
@@ -145,6 +84,7 @@ class Objects:
                 object_name=path.key,
                 data=reader,
                 length=size,
+                content_type=media_type_of(path.key),
                 part_size=PART_SIZE if size < 0 else 0,
                 metadata=None if sha256 is None else {_SHA256: sha256},
             )
@@ -270,168 +210,19 @@ class Objects:
             self.remove(info.path)
         return len(found)
 
-    def presign_get(self, path: S3Path, expires: timedelta) -> str:
-        """A URL that fetches the object without a key until it expires."""
+    def presign_get(self, path: S3Path, expires: timedelta, name: str) -> str:
+        """A URL that fetches the object, as a file of that name, without a key until it expires."""
+        told = {
+            "response-content-type": media_type_of(name),
+            "response-content-disposition": attachment(name),
+        }
         with _storage_errors(path):
-            url: str = self._client.presigned_get_object(bucket_name=path.bucket, object_name=path.key, expires=expires)
+            url: str = self._client.presigned_get_object(
+                bucket_name=path.bucket, object_name=path.key, expires=expires, response_headers=told
+            )
             return url
 
     def ensure_bucket(self, bucket: str) -> None:
         with _storage_errors(S3Path(bucket, "")):
             if not self._client.bucket_exists(bucket_name=bucket):
                 self._client.make_bucket(bucket_name=bucket)
-
-
-class ObjectStore:
-    """`Objects` for the event loop: every call runs in a thread."""
-
-    def __init__(self, objects: Objects) -> None:
-        self.objects = objects
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="objects")
-        self._uploads = asyncio.Semaphore(_UPLOADS_AT_ONCE)
-        self._parts = asyncio.Semaphore(_PARTS_AT_ONCE)
-
-    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(function, *args, **kwargs))
-
-    async def put_stream(self, path: S3Path, source: AsyncIterable[bytes]) -> Stored:
-        """Stores bytes as they arrive, holding a few parts at most. If `source` raises, nothing is stored."""
-        async with self._uploads:
-            upload = _PartsUpload(self, path, self._parts)
-            try:
-                async for chunk in source:
-                    await upload.add(chunk)
-                return await upload.finish()
-            except BaseException:
-                await asyncio.shield(upload.drop())
-                raise
-
-    async def get_stream(self, path: S3Path, offset: int = 0, length: int = 0) -> AsyncGenerator[bytes, None]:
-        """The object's bytes in chunks of about 1 MiB. An object that is not there is refused before the first."""
-        reading = self.objects.reading(path, offset, length)
-        chunks: Any = await self._run(reading.__enter__)
-        try:
-            while (chunk := await self._run(next, chunks, None)) is not None:
-                yield cast(bytes, chunk)
-        finally:
-            await asyncio.shield(self._run(reading.__exit__, None, None, None))
-
-    async def begin_parts(self, path: S3Path) -> str:
-        return await self._run(self.objects.begin_parts, path)
-
-    async def put_part(self, path: S3Path, upload: str, number: int, data: bytes) -> str:
-        return await self._run(self.objects.put_part, path, upload, number, data)
-
-    async def finish_parts(self, path: S3Path, upload: str, tags: Sequence[str]) -> None:
-        await self._run(self.objects.finish_parts, path, upload, tags)
-
-    async def drop_parts(self, path: S3Path, upload: str) -> None:
-        await self._run(self.objects.drop_parts, path, upload)
-
-    async def unfinished(self, prefix: S3Path) -> Sequence[Unfinished]:
-        return await self._run(self.objects.unfinished, prefix)
-
-    async def hash(self, digest: "hashlib._Hash", data: bytes) -> None:
-        """Adds `data` to a digest, away from the event loop."""
-        await self._run(digest.update, data)
-
-    async def put_bytes(self, path: S3Path, data: bytes) -> None:
-        await self._run(self.objects.put_bytes, path, data)
-
-    async def put_file(self, path: S3Path, file: Path) -> None:
-        await self._run(self.objects.put_file, path, file)
-
-    async def put_directory(self, prefix: S3Path, directory: Path) -> int:
-        return await self._run(self.objects.put_directory, prefix, directory)
-
-    async def get_bytes(self, path: S3Path) -> bytes:
-        return await self._run(self.objects.get_bytes, path)
-
-    async def get_file(self, path: S3Path, file: Path) -> None:
-        await self._run(self.objects.get_file, path, file)
-
-    async def get_directory(self, prefix: S3Path, directory: Path) -> int:
-        return await self._run(self.objects.get_directory, prefix, directory)
-
-    async def list(self, prefix: S3Path) -> list[ObjectInfo]:
-        return await self._run(self.objects.list, prefix)
-
-    async def stat(self, path: S3Path) -> ObjectInfo:
-        return await self._run(self.objects.stat, path)
-
-    async def remove(self, path: S3Path) -> None:
-        await self._run(self.objects.remove, path)
-
-    async def remove_prefix(self, prefix: S3Path) -> int:
-        return await self._run(self.objects.remove_prefix, prefix)
-
-    async def presign_get(self, path: S3Path, expires: timedelta) -> str:
-        return await self._run(self.objects.presign_get, path, expires)
-
-
-class _PartsUpload:
-    """One object that arrives as a stream: cut into parts, several of which are on their way at once."""
-
-    def __init__(self, store: ObjectStore, path: S3Path, at_once: asyncio.Semaphore) -> None:
-        self._store = store
-        self._path = path
-        self._at_once = at_once
-        self._chunks: list[bytes] = []
-        self._waiting = 0
-        self._upload: str | None = None
-        self._sending: list[asyncio.Task[str]] = []
-        self._hashed: asyncio.Task[None] | None = None
-        self._digest = hashlib.sha256()
-        self._size = 0
-
-    async def add(self, chunk: bytes) -> None:
-        """Waits while too much is on its way: a slow store holds back a fast sender. Raises what storing raised."""
-        self._chunks.append(chunk)
-        self._waiting += len(chunk)
-        while self._waiting >= PART_SIZE:
-            data = b"".join(self._chunks)
-            self._chunks, self._waiting = [data[PART_SIZE:]], len(data) - PART_SIZE
-            await self._send(data[:PART_SIZE])
-
-    async def finish(self) -> Stored:
-        rest = b"".join(self._chunks)
-        if self._upload is None:
-            self._digest.update(rest)
-            await self._store.put_bytes(self._path, rest)
-            return Stored(len(rest), self._digest.hexdigest())
-        if rest:
-            await self._send(rest)
-        tags = await asyncio.gather(*self._sending)
-        if self._hashed is not None:
-            await self._hashed
-        await self._store.finish_parts(self._path, self._upload, tags)
-        return Stored(self._size, self._digest.hexdigest())
-
-    async def drop(self) -> None:
-        """Takes back what was stored, once nothing is on its way any more: a part that comes later would stay."""
-        await asyncio.gather(*self._sending, return_exceptions=True)
-        if self._upload is not None:
-            with suppress(Refused):
-                await self._store.drop_parts(self._path, self._upload)
-
-    async def _send(self, part: bytes) -> None:
-        if self._upload is None:
-            self._upload = await self._store.begin_parts(self._path)
-        for task in self._sending:
-            if task.done():
-                task.result()
-        await self._at_once.acquire()
-        self._size += len(part)
-        self._hashed = asyncio.create_task(self._hash(part, self._hashed))
-        self._sending.append(asyncio.create_task(self._put(len(self._sending) + 1, part, self._upload)))
-
-    async def _put(self, number: int, part: bytes, upload: str) -> str:
-        try:
-            return await self._store.put_part(self._path, upload, number, part)
-        finally:
-            self._at_once.release()
-
-    async def _hash(self, part: bytes, earlier: "asyncio.Task[None] | None") -> None:
-        if earlier is not None:
-            await earlier
-        await self._store.hash(self._digest, part)
