@@ -54,6 +54,7 @@ async def test_what_is_kept_is_told_again_from_a_place_on_and_then_ends(asker: B
     whole = [delivered async for delivered in asker.replay(event, key=run_id, after=end)]
     assert [delivered.body.message for delivered in whole] == [str(n) for n in range(600)]
     assert await asker.end_of(event) == whole[-1].sequence
+    assert await asker.kept_after(event, end) == end
     rest = [delivered.body.message async for delivered in asker.replay(event, after=whole[-3].sequence)]
     assert rest == ["598", "599"]
     assert [one async for one in asker.replay(event, key="nobody")] == []

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
+import nats
 import orjson
 import pytest
 from prometheus_client import REGISTRY
@@ -27,6 +28,7 @@ from contracts.orchestrator import (
     LogPage,
     LogRecord,
 )
+from embedded.endpoints import Endpoints
 from tests.gateway.conftest import ADMIN_KEY, Gateway, Start
 from tests.gateway.peers import MOMENT, Peers, job
 
@@ -228,10 +230,39 @@ async def test_what_the_stream_no_longer_keeps_comes_from_the_history(gateway: G
         assert (await events.next())["event"] == "end"
 
 
+async def test_what_the_stream_has_forgotten_of_a_job_that_goes_on_comes_from_the_history_first(
+    gateway: Gateway, run: Run, servers: Endpoints
+) -> None:
+    await run.log("one", "two", "three")
+    async with following(gateway, run.run_id) as events:
+        places = [int((await events.next())["id"]) for _ in range(3)]
+    told = zip(places, ("one", "two", "three"), strict=True)
+    run.history = [LogEntry(sequence=place, record=run.record(message)) for place, message in told]
+    access = servers.administrator
+    client = await nats.connect(access.nats_url, user=access.nats_user, password=access.nats_password)
+    await client.jetstream().purge_stream(LOG_RECORDED.stream, seq=places[2])
+    await client.close()
+    async with following(gateway, run.run_id) as events:
+        await run.log("four")
+        assert await events.messages(4) == ["one", "two", "three", "four"]
+    async with following(gateway, run.run_id, after=str(places[0])) as events:
+        assert await events.messages(3) == ["two", "three", "four"]
+
+
 async def test_silence_is_filled_with_comments(start: Start, run: Run) -> None:
     async with start(heartbeat_seconds=0.1) as gateway, following(gateway, run.run_id) as events:
         asyncio.get_running_loop().call_later(0.6, lambda: asyncio.ensure_future(run.log("one")))
         assert await events.messages(1) == ["one"]
+        assert len(events.comments) >= 3
+
+
+async def test_where_all_that_comes_is_left_out_silence_is_filled_too(start: Start, run: Run) -> None:
+    async with start(heartbeat_seconds=0.1) as gateway, following(gateway, run.run_id, query="?level=METRIC") as events:
+        for _ in range(12):
+            await run.log("left out")
+            await asyncio.sleep(0.05)
+        await run.log("measured", step=1)
+        assert await events.messages(1) == ["measured"]
         assert len(events.comments) >= 3
 
 

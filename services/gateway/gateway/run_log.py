@@ -1,7 +1,8 @@
 """A run's log for somebody who follows it: every record once, in order, from wherever they were, until the run's end.
 
 Records come from the LOGS stream, whose sequence is the record's id; what the stream no longer keeps comes from the
-orchestrator's history, which has the same sequences.
+orchestrator's history, which has the same sequences. That is written a moment later, and not always in order: what the
+stream keeps is never looked for there.
 """
 
 import asyncio
@@ -45,11 +46,13 @@ class RunLog:
         is_settled = job.completed_at is not None and datetime.now(UTC) - job.completed_at > _SETTLED
         return self._kept() if is_settled else self._live()
 
-    async def _kept(self) -> AsyncGenerator[LogEntry | None, None]:
-        """The rest of the history, page by page."""
+    async def _kept(self, until: int | None = None) -> AsyncGenerator[LogEntry | None, None]:
+        """The rest of the history, or what of it is not after `until`, page by page."""
         while True:
             entries = await self._page()
             for entry in entries:
+                if until is not None and entry.sequence > until:
+                    return
                 self._after = entry.sequence
                 yield entry
             if not entries:
@@ -57,6 +60,10 @@ class RunLog:
 
     async def _live(self) -> AsyncGenerator[LogEntry | None, None]:
         """What is there and what comes, until the job has ended and nothing is left to send."""
+        forgotten_until = await self._forgotten_until()
+        if forgotten_until > self._after:
+            async for entry in self._kept(until=forgotten_until):
+                yield entry
         async with aclosing(self._bus.follow(LOG_RECORDED, key=self._run_id, after=self._after)) as source:
             upcoming = asyncio.ensure_future(anext(source))
             ended = asyncio.ensure_future(self._ended.wait())
@@ -81,6 +88,12 @@ class RunLog:
                 await asyncio.gather(upcoming, ended, return_exceptions=True)
         async for entry in self._kept():
             yield entry
+
+    async def _forgotten_until(self) -> int:
+        try:
+            return await self._bus.kept_after(LOG_RECORDED, self._after)
+        except BusDown as error:
+            raise Refused(RefusalCode.UNAVAILABLE, f"The log cannot be read at the moment: {error}") from error
 
     async def _look_for_the_end(self) -> None:
         # In case the event went unheard.

@@ -14,7 +14,7 @@ from common.bus.connection import connect_reader, connect_wire
 from common.bus.frames import NO_RESPONDERS, STATUS, encode, refusal_in, room, unavailable
 from common.bus.handlers import DepsT, Handlers
 from common.bus.inbox import Inbox, Silent
-from common.bus.jetstream import Delivered, Puller, end_of, follow, replay, settle
+from common.bus.jetstream import Delivered, Puller, end_of, follow, kept_after, replay, settle
 from common.bus.posting import Poster
 from common.bus.protocol import Message
 from common.bus.serving import Server
@@ -247,6 +247,16 @@ class Bus:
             return await end_of(self._context, event)
         except (TimeoutError, NatsError) as error:
             raise BusDown(f"the end of {event.stream} cannot be read: {error!r}") from error
+
+    async def kept_after(self, event: Event[BodyT], after: int) -> int:
+        """The place behind which the event's stream keeps all: `after`, or a later one where what came then is gone.
+
+        Raises BusDown.
+        """
+        try:
+            return await kept_after(self._context, event, after)
+        except (TimeoutError, NatsError) as error:
+            raise BusDown(f"the beginning of {event.stream} cannot be read: {error!r}") from error
 
     def puller(self, consumer: Consumer[BodyT]) -> Puller[BodyT]:
         """Pulls from `consumer` by hand, for a worker that takes only what it has room for."""

@@ -207,7 +207,19 @@ async def replay(
 
 async def end_of(context: JetStreamContext, event: Event[BodyT]) -> int:
     """The place behind the last message of the event's stream. Raises TimeoutError, NatsError."""
-    subscription = await _private_reader(context, event.stream, event.filter, None)
+    return await _place_of_reader(context, event, None)
+
+
+async def kept_after(context: JetStreamContext, event: Event[BodyT], after: int) -> int:
+    """The place behind which the event's stream keeps all: `after`, or a later one where what came then is gone.
+
+    Raises TimeoutError, NatsError.
+    """
+    return max(after, await _place_of_reader(context, event, after))
+
+
+async def _place_of_reader(context: JetStreamContext, event: Event[BodyT], after: int | None) -> int:
+    subscription = await _private_reader(context, event.stream, event.filter, after)
     try:
         return await _place(subscription) or 0
     finally:

@@ -1,6 +1,7 @@
 """Server-sent events that go on for long: where a client goes on from, silence filled, and let go of at the end."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import cast
@@ -29,13 +30,23 @@ class EventStream:
 
     def __init__(self, response: web.StreamResponse) -> None:
         self.response = response
+        self._written = time.monotonic()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since something was written."""
+        return time.monotonic() - self._written
 
     async def send(self, event_id: int, data: bytes) -> None:
         """An event whose `data` is one line."""
-        await self.response.write(b"id: %d\ndata: %s\n\n" % (event_id, data))
+        await self._write(b"id: %d\ndata: %s\n\n" % (event_id, data))
 
     async def fill_silence(self) -> None:
-        await self.response.write(b": still here\n\n")
+        await self._write(b": still here\n\n")
+
+    async def _write(self, data: bytes) -> None:
+        self._written = time.monotonic()
+        await self.response.write(data)
 
     async def end(self, data: BaseModel) -> None:
         """The last event, which says that the client need not come back."""

@@ -23,10 +23,11 @@ async def stream_logs(deps: Deps, route: Route, request: web.Request) -> web.Str
         entries = log.entries(job)
         async with streaming(request, deps.following, f"the log of run {run_id}") as stream, aclosing(entries):
             async for entry in entries:
-                if entry is None:
-                    await stream.fill_silence()
-                elif _is_asked_for(entry.record, asked):
+                if entry is not None and _is_asked_for(entry.record, asked):
                     await stream.send(entry.sequence, entry.record.model_dump_json(exclude_none=True).encode())
+                elif entry is None or stream.silence > deps.settings.heartbeat_seconds:
+                    # Also where all that comes is left out.
+                    await stream.fill_silence()
             job = await job_of(deps.bus, run_id)
             await stream.end(LogEnd(run_id=run_id, status=job.status))
     return stream.response
