@@ -126,26 +126,32 @@ async def test_commands_are_done_in_the_callers_name_and_acknowledged(gateway: G
 
 
 @pytest.mark.parametrize(
-    ("command", "code"),
+    ("command", "named", "field"),
     [
-        ("not json", "VALIDATION_ERROR"),
-        ('{"action": "explode"}', "VALIDATION_ERROR"),
-        ('{"action": "adjust"}', "VALIDATION_ERROR"),
-        ('{"action": "adjust", "learning_rate": 2}', "VALIDATION_ERROR"),
-        ('{"action": "pause", "job_id": "job_other"}', "VALIDATION_ERROR"),
-        ('{"action": "pause"}', "FORBIDDEN"),
+        ("not json", (None, None), "body"),
+        ("[]", (None, None), "body"),
+        ('{"request_id": 7}', (None, None), "action"),
+        ('{"request_id": "a", "action": "explode"}', ("a", "explode"), "action"),
+        ('{"request_id": "b", "action": "adjust"}', ("b", "adjust"), "learning_rate"),
+        ('{"request_id": "c", "action": "adjust", "learning_rate": 2}', ("c", "adjust"), "learning_rate"),
+        ('{"request_id": "d", "action": "pause", "job_id": "job_other"}', ("d", "pause"), "job_id"),
+        ('{"request_id": "e", "action": "pause"}', ("e", "pause"), None),
     ],
 )
 async def test_what_cannot_be_done_is_refused_in_document_es_form_and_the_socket_stays(
-    gateway: Gateway, run: Run, peers: Peers, command: str, code: str
+    gateway: Gateway, run: Run, peers: Peers, command: str, named: tuple[str | None, str | None], field: str | None
 ) -> None:
     peers.answer(PAUSE_JOB, Refused(RefusalCode.FORBIDDEN, "Only who submitted the job and administrators may do this"))
     async with socket(gateway, run) as opened:
         await heard(opened, 1)
         await opened.send_str(command)
         (answer,) = await heard(opened, 1)
-        assert (answer["type"], answer["ok"], answer["error"]) == ("ack", False, code)
-        assert {"message", "metadata"} <= set(answer)
+        assert (answer["type"], answer["ok"], answer["request_id"], answer["action"]) == ("ack", False, *named)
+        if field is None:
+            assert (answer["error"], answer["metadata"]) == ("FORBIDDEN", {})
+        else:
+            assert answer["error"] == "VALIDATION_ERROR"
+            assert [error["field"] for error in answer["metadata"]["errors"]] == [field]
         await run.log("still here")
         assert (await heard(opened, 1))[0]["type"] == "log"
 
@@ -156,6 +162,20 @@ async def test_a_viewer_watches_and_does_not_steer(gateway: Gateway, run: Run, p
         await heard(opened, 1)
         assert (await ask(opened, action="pause"))["error"] == "FORBIDDEN"
     assert PAUSE_JOB.subject not in [subject for subject, _, _ in peers.heard]
+
+
+async def test_a_command_counts_for_the_key_s_own_limit_and_needs_a_key_that_holds(
+    gateway: Gateway, run: Run, peers: Peers
+) -> None:
+    peers.answer(PAUSE_JOB, job(run.run_id, "paused"))
+    made = await gateway.post("/api/v1/keys", {"name": "Few", "role": "member", "requests_per_minute": 2}, status=201)
+    async with socket(gateway, run, key=made["key"]) as opened:
+        await heard(opened, 1)
+        assert (await ask(opened, action="pause"))["ok"]
+        limited = await ask(opened, request_id="a", action="pause")
+        assert (limited["error"], limited["request_id"], limited["metadata"]["limit"]) == ("RATE_LIMITED", "a", 2)
+        await gateway.call("DELETE", f"/api/v1/keys/{made['key_id']}")
+        assert (await ask(opened, action="pause"))["error"] == "UNAUTHORIZED"
 
 
 async def test_a_ticket_opens_it_and_an_unknown_job_does_not(gateway: Gateway, run: Run) -> None:

@@ -1,17 +1,20 @@
 """What is sent to those who watch a job, and what they may ask for meanwhile."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import Field, TypeAdapter
+from pydantic import Field, ValidationError
+from pydantic_core import from_json
 
 from contracts.base import Message, Refused
 from contracts.orchestrator import AdjustJob, Job, LogEntry
 from contracts.pipeline import Name
-from gateway.errors import tell
+from gateway.errors import invalid_fields, invalid_input, tell
 from gateway.routes.table import Family
 
-RequestId = Annotated[str, Field(max_length=100)]
+_LONGEST_NAME = 100
+RequestId = Annotated[str, Field(max_length=_LONGEST_NAME)]
 
 
 class Steer(Message):
@@ -33,8 +36,30 @@ class Adjust(Message):
         return AdjustJob(job_id=job_id, learning_rate=self.learning_rate, agent_name=self.agent_name)
 
 
-Command = Annotated[Steer | Adjust, Field(discriminator="action")]
-COMMAND: TypeAdapter[Steer | Adjust] = TypeAdapter(Command)
+Command = Steer | Adjust
+_COMMANDS: Mapping[str, type[Command]] = {"pause": Steer, "resume": Steer, "cancel": Steer, "adjust": Adjust}
+
+
+def fields_of(text: str) -> dict[str, Any]:
+    """What a client sent. Raises `Refused(INVALID)` for what is no object."""
+    try:
+        fields = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
+        raise invalid_fields([("body", f"Invalid JSON: {error}")]) from None
+    if not isinstance(fields, dict):
+        raise invalid_fields([("body", "must be an object")])
+    return fields
+
+
+def command_of(fields: Mapping[str, Any]) -> Command:
+    """What a client asks for. Raises `Refused(INVALID)`."""
+    action = fields.get("action")
+    if not isinstance(action, str) or action not in _COMMANDS:
+        raise invalid_fields([("action", f"must be one of {', '.join(_COMMANDS)}")])
+    try:
+        return _COMMANDS[action].model_validate(fields)
+    except ValidationError as error:
+        raise invalid_input(error) from None
 
 
 def of_entry(entry: LogEntry) -> bytes:
@@ -55,15 +80,21 @@ def of_end(job: Job) -> bytes:
     return _message("end", {"run_id": job.run_id, "status": job.status})
 
 
-def accepted(command: Steer | Adjust, answer: Message) -> bytes:
+def accepted(command: Command, answer: Message) -> bytes:
     data = answer.model_dump(mode="json", include={"job_id", "status", "number"})
     return _message("ack", data, request_id=command.request_id, action=command.action, ok=True)
 
 
-def refused(request_id: Any, refusal: Refused) -> bytes:
-    """The refusal in document E's form."""
+def refused(fields: Mapping[str, Any], refusal: Refused) -> bytes:
+    """The refusal in document E's form, for the command that `fields` name, however little else of them is right."""
+    named = {name: fields.get(name) for name in ("request_id", "action")}
+    told = {name: value if _is_name(value) else None for name, value in named.items()}
     error = tell(refusal, Family.PIPELINE).body.model_dump(mode="json")
-    return orjson.dumps({"type": "ack", "request_id": request_id, "ok": False, **error})
+    return orjson.dumps({"type": "ack", **told, "ok": False, **error})
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_NAME
 
 
 def _message(kind: str, data: Any, **fields: Any) -> bytes:

@@ -9,10 +9,9 @@ from contextlib import aclosing
 from typing import Any, cast
 
 from aiohttp import WSMsgType, web
-from pydantic import ValidationError
 
 from common.bus import BusDown
-from common.context import Principal, current
+from common.context import Principal, calling, current
 from contracts.base import Message, RefusalCode, Refused, Rpc
 from contracts.orchestrator import (
     ADJUST_JOB,
@@ -26,16 +25,14 @@ from contracts.orchestrator import (
 )
 from gateway.deps import Deps
 from gateway.domain import job_events, keys
-from gateway.domain.job_events import COMMAND, Adjust, Steer
+from gateway.domain.job_events import Adjust, Command
 from gateway.edge.reading import read_request
 from gateway.edge.sockets import open_socket, serve, until_unknown
-from gateway.errors import invalid_input
-from gateway.limits import Caller
 from gateway.limits.rates import refusal as over_limit
 from gateway.routes.jobs import WatchJob
 from gateway.routes.table import Route
 from gateway.run_log import RunLog, job_of
-from gateway.watching import BROKEN, Closing
+from gateway.watching import BROKEN, UNKNOWN, Closing
 
 _ENGINE = "Orchestrator"
 """Whose lines tell of the job's own state: it may have changed with each."""
@@ -109,24 +106,32 @@ class _Watching:
 
     async def _answer(self, text: str) -> bytes:
         """The acknowledgement of what is asked."""
-        request_id = None
+        fields: dict[str, Any] = {}
         try:
-            command = _read(text)
-            request_id = command.request_id
-            await self._count()
-            return job_events.accepted(command, await self._do(command))
+            fields = job_events.fields_of(text)
+            command = job_events.command_of(fields)
+            principal = await self._admitted()
+            with calling(current()._replace(principal=principal)):
+                return job_events.accepted(command, await self._do(command))
         except Refused as refusal:
-            return job_events.refused(request_id, refusal)
+            return job_events.refused(fields, refusal)
 
-    async def _count(self) -> None:
-        """A command is a request like any other. Raises `Refused`."""
-        if not keys.may(self.principal.role, "member"):
-            raise Refused(RefusalCode.FORBIDDEN, "This needs the role member")
-        standing = await self._deps.rates.count(Caller(self.principal), "", self._route)
+    async def _admitted(self) -> Principal:
+        """Who asks, as they may by now: a command is a request like any other. Raises `Refused`."""
+        try:
+            caller = await self._deps.callers.get(self.principal.id)
+        except Refused as refusal:
+            if refusal.code is RefusalCode.NOT_FOUND:
+                raise Refused(RefusalCode.UNAUTHENTICATED, UNKNOWN.reason) from None
+            raise
+        standing = await self._deps.rates.count(caller, "", self._route)
         if standing is not None and not standing.admitted:
             raise over_limit(standing)
+        if not keys.may(caller.principal.role, "member"):
+            raise Refused(RefusalCode.FORBIDDEN, "This needs the role member")
+        return caller.principal
 
-    async def _do(self, command: Steer | Adjust) -> Message:
+    async def _do(self, command: Command) -> Message:
         job_id, bus = self._job.job_id, self._deps.bus
         if isinstance(command, Adjust):
             return await bus.ask(ADJUST_JOB, command.of(job_id))
@@ -135,11 +140,3 @@ class _Watching:
 
     async def _tell(self, message: bytes) -> None:
         await self._socket.send_frame(message, WSMsgType.TEXT)
-
-
-def _read(text: str) -> Steer | Adjust:
-    """Raises `Refused(INVALID)`."""
-    try:
-        return COMMAND.validate_json(text)
-    except ValidationError as error:
-        raise invalid_input(error) from None
