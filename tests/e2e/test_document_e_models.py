@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import gguf
+import openai
 import pytest
 import yaml
 
@@ -68,7 +69,7 @@ NOT_FOUND = {"error": "NOT_FOUND", "message": "Human-readable error message", "m
 
 @dataclass(frozen=True)
 class Trained:
-    """Two versions of one name."""
+    """Two versions of one name: the first an adapter, the second fine-tuned whole."""
 
     name: str
     first: Json
@@ -81,9 +82,12 @@ async def trained(platform: Platform, base_model: str, small_csv: Path) -> Train
     async with Caller(platform.url, platform.admin_key) as caller:
         dataset_id = await caller.upload_dataset(small_csv)
         models = []
-        for steps, formats in ((12, ["adapter", "merged", "gguf"]), (4, ["adapter"])):
+        for formats, training in (
+            (["adapter", "merged", "gguf"], {"max_steps": 12}),
+            (["merged"], {"max_steps": 4, "method": "full", "learning_rate": 1e-4}),
+        ):
             run_id = f"run-{uuid.uuid4().hex[:8]}"
-            job = pipeline(dataset_id, base_model, run_id=run_id, max_steps=steps, logging_steps=2)
+            job = pipeline(dataset_id, base_model, run_id=run_id, logging_steps=2, **training)
             configs = {node["agent_name"]: node["config"] for node in job["pipeline_config"]["nodes"]}
             configs["export"].update(formats=formats, quantization=["f16", "q8_0"])
             configs["evaluation"].update(generation_rows=2, max_new_tokens=8)
@@ -118,16 +122,17 @@ async def answers_with(caller: Caller, model: str, status: int) -> None:
 
 
 async def answering_model(caller: Caller, reference: str) -> str:
-    """Which version answered, by the record of the question."""
+    """Which version answered, by what it says itself and by the record of the question."""
     question = uuid.uuid4().hex
     body = {"model": reference, "max_tokens": 2, "messages": [{"role": "user", "content": question}]}
-    await caller.post("/v1/chat/completions", body)
+    told = (await caller.patiently("POST", "/v1/chat/completions", json=body))["model"]
     async with asyncio.timeout(30):
         while True:
             page = await caller.get("/api/v1/llm/interactions?limit=100")
             for interaction in page["items"]:
                 if question in interaction["input_text"]:
-                    model: str = interaction["model"]
+                    assert interaction["model"] == told
+                    model: str = told
                     return model
             await asyncio.sleep(0.2)
 
@@ -212,31 +217,47 @@ async def test_a_model_is_followed_back_to_its_rows_and_compared(caller: Caller,
     assert loss["better"] == trained.first["model_id"]
 
 
-async def test_an_alias_moves_under_load_without_a_failed_request(caller: Caller, trained: Trained) -> None:
+async def test_an_alias_moves_under_load_without_a_failed_request(
+    platform: Platform, caller: Caller, client: openai.OpenAI, session: aiohttp.ClientSession, trained: Trained
+) -> None:
+    """From an adapter to a whole model and back, while callers stream; at the end a router dies right after a move."""
     production = f"{trained.name}@production"
     first, second = f"{trained.name}@1", f"{trained.name}@2"
+
+    async def moves(target: str) -> None:
+        async with asyncio.timeout(60):
+            while await answering_model(caller, production) != target:  # noqa: ASYNC110 - asked, not waited for
+                await asyncio.sleep(0.1)
+
     await ok(caller, "PUT", f"/api/v1/models/{trained.name}@1/aliases/production")
-    assert await answering_model(caller, production) == first
-    outcomes: Counter[int] = Counter()
+    await moves(first)
+    ends: Counter[str] = Counter()
     done = asyncio.Event()
 
     async def ask() -> None:
-        body = {"model": production, "max_tokens": 2, "messages": [{"role": "user", "content": "Hello"}]}
+        question = {"model": production, "max_tokens": 4, "messages": [{"role": "user", "content": "Hello"}]}
         while not done.is_set():
-            status, _ = await caller.call("POST", "/v1/chat/completions", json=body)
-            outcomes[status] += 1
+            async with session.post("/v1/chat/completions", json={**question, "stream": True}) as response:
+                frames = (await response.text()).strip().split("\n\n")
+            ends["whole" if response.status == 200 and "error" not in frames[-2] else frames[-1]] += 1
+            assert frames[-1] == "data: [DONE]"
 
     callers = [asyncio.create_task(ask()) for _ in range(4)]
     for target in (second, first, second):
         moved = await ok(caller, "PUT", f"/api/v1/models/{target}/aliases/production")
         assert moved["version"] == int(target[-1])
-        async with asyncio.timeout(60):
-            while await answering_model(caller, production) != target:  # noqa: ASYNC110 - asked, not waited for
-                await asyncio.sleep(0.1)
+        await moves(target)
     done.set()
     await asyncio.gather(*callers)
-    assert set(outcomes) == {200}
-    assert outcomes[200] > 10
+    assert ends.keys() == {"whole"}
+    assert ends["whole"] > 10
+    await ok(caller, "PUT", f"/api/v1/models/{first}/aliases/production")
+    await asyncio.to_thread(platform.wait_restarted, "llm_router", platform.kill("llm_router"))
+    await moves(first)
+    for reference in (first, f"{trained.name}@latest", production, trained.name):
+        assert client.models.retrieve(reference).id == reference
+    listed = {model.id for model in client.models.list()}
+    assert {production, trained.name, trained.first["model_id"], trained.second["model_id"]} <= listed
 
 
 async def test_a_model_is_undeployed_deployed_and_deleted(platform: Platform, caller: Caller, trained: Trained) -> None:
@@ -255,6 +276,11 @@ async def test_a_model_is_undeployed_deployed_and_deleted(platform: Platform, ca
     assert (deleted["freed_bytes"] > 0, deleted["pending"]) == (True, False)
     access = Endpoints.of(platform.ports(), Secrets.load(platform.data_dir, USERS))["gateway"]
     objects = Objects(access.s3_endpoint, access.s3_access_key, access.s3_secret_key)
-    assert objects.list(S3Path.parse(trained.second["exports"]["adapter"])) == []
-    assert objects.list(S3Path.parse(trained.first["exports"]["adapter"])) != []
+    run, other = (S3Path("artifacts", f"{model['run_id']}/") for model in (trained.second, trained.first))
+    kept = {info.path.key.removeprefix(run.key) for info in objects.list(run)}
+    assert kept <= {"validation/report.json"}, "of its run, what says something of the data alone is left"
+    assert {"export", "preprocessing"} <= {info.path.key.split("/")[1] for info in objects.list(other)}
+    async with asyncio.timeout(30):
+        while (platform.data_dir / "adapters" / second).exists():  # noqa: ASYNC110 - nothing tells when it is done
+            await asyncio.sleep(0.1)
     assert (await caller.call("GET", f"/api/v1/models/{second}"))[0] == 404

@@ -12,6 +12,7 @@ from contracts.base import RefusalCode, Refused
 from contracts.pipeline import (
     AGENT_CONFIGS,
     AgentConfig,
+    ComparisonConfig,
     DatasetConfig,
     GlobalConfig,
     Node,
@@ -61,12 +62,13 @@ class PlannedStep:
 @dataclass(frozen=True)
 class Plan:
     """The steps of a run in the order of its definition, each tried `max_attempts` times at most and given
-    `timeout_seconds` each time. `dataset_ids` are the uploads that the run reads."""
+    `timeout_seconds` each time. `dataset_ids` are the uploads that the run reads, `models` the registered models."""
 
     steps: tuple[PlannedStep, ...]
     max_attempts: int
     timeout_seconds: float
     dataset_ids: frozenset[str]
+    models: frozenset[str] = frozenset()
 
 
 def plan(definition: PipelineConfig, kept: Mapping[str, dict[str, Any]] = MappingProxyType({})) -> Plan:
@@ -102,6 +104,12 @@ def plan(definition: PipelineConfig, kept: Mapping[str, dict[str, Any]] = Mappin
             config.dataset_id
             for node, config in zip(nodes, configs, strict=True)
             if isinstance(config, DatasetConfig) and config.dataset_id and node.agent_name not in kept
+        ),
+        models=frozenset(
+            model
+            for node, config in zip(nodes, configs, strict=True)
+            if isinstance(config, ComparisonConfig) and node.agent_name not in kept
+            for model in config.models
         ),
     )
 
