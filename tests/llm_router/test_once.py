@@ -116,6 +116,23 @@ async def test_a_failure_is_not_kept(open_house: Open) -> None:
     assert (await ask(house, key, "Another question")).content == "One two three"
 
 
+async def test_a_completion_goes_on_when_its_caller_leaves_who_may_ask_for_it_again(open_house: Open) -> None:
+    house = await open_house(replicas=2)
+    upstream = house.upstreams[0]
+    upstream.faults.append(faults.hang)
+    key = new_key()
+    leaving = asyncio.create_task(ask(house, key))
+    await upstream.reached.wait()
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    again = asyncio.create_task(ask(house, key))
+    # On the same connection the first caller's leaving is heard before this question.
+    await ask(house, new_key())
+    upstream.let_go.set()
+    assert (await again).content == "One two three"
+    assert len(upstream.requests) == 2
+
+
 async def test_a_stream_that_was_left_can_be_asked_for_again(open_house: Open) -> None:
     house = await open_house()
     upstream = house.upstreams[0]

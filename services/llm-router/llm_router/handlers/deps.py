@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 from common.bus import Bus, Handlers
 from common.database import Database
@@ -49,8 +50,8 @@ class Deps:
     numbers: dict[str, ModelNumber] = field(default_factory=dict)
     days: set[date] = field(default_factory=set)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
-    keeping: set["asyncio.Task[None]"] = field(default_factory=set)
-    """Completions that are being kept."""
+    keeping: set["asyncio.Task[Any]"] = field(default_factory=set)
+    """Completions that are being made or kept, whether anybody waits for them or not."""
 
 
 HANDLERS = Handlers[Deps]()

@@ -31,7 +31,15 @@ _SWEEP_SECONDS = 600.0
 
 
 async def complete(deps: Deps, question: Question, key: str) -> ChatReply:
-    """The completion of the key, made now if need be. Raises `Refused`: CONFLICT for a key of another question."""
+    """The completion of the key, made now if need be, also for a caller that leaves meanwhile: it will ask again, and
+    shall neither wait nor pay twice. Raises `Refused`: CONFLICT for a key of another question."""
+    making = asyncio.create_task(_complete(deps, question, key))
+    deps.keeping.add(making)
+    making.add_done_callback(deps.keeping.discard)
+    return await asyncio.shield(making)
+
+
+async def _complete(deps: Deps, question: Question, key: str) -> ChatReply:
     async with _claimed(deps, question, key) as claim:
         if isinstance(claim, ChatReply):
             return claim
@@ -41,7 +49,7 @@ async def complete(deps: Deps, question: Question, key: str) -> ChatReply:
 
 
 async def stream(deps: Deps, question: Question, key: str) -> AsyncGenerator[Pieces | ChatReply, None]:
-    """As `complete`. One that was made before comes in one piece for each choice."""
+    """As `complete`, but leaving stops it. One that was made before comes in one piece for each choice."""
     async with _claimed(deps, question, key) as claim:
         if isinstance(claim, ChatReply):
             yield [_as_delta(index, choice) for index, choice in enumerate((claim, *claim.others))]
