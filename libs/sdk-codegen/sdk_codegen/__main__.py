@@ -37,6 +37,7 @@ def pages() -> dict[Path, str]:
     return {
         _ROOT / "docs/sdk-python.md": reference.python(),
         _ROOT / "docs/sdk-js.md": reference.javascript(_TYPESCRIPT.parent),
+        _ROOT / "docs/sdk-calls.md": reference.both(_TYPESCRIPT.parent),
     }
 
 

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NotRequired, cast, get_args, get_origin, get_type_hints
@@ -10,12 +10,13 @@ from typing import Any, NotRequired, cast, get_args, get_origin, get_type_hints
 from llm_platform.client import _Families
 from llm_platform.core.binding import flow, operation
 from sdk_codegen.python import snake_case
+from sdk_codegen.typescript import camel_case
 
 _MADE = "*Made by `make sdk` from the code: do not edit. [docs/sdk.md](sdk.md) tells how to begin.*"
 _CLASS = re.compile(r"^export class (\w+)", re.MULTILINE)
 _METHOD = re.compile(
     r"(?:  /\*\*(?P<doc>(?:[^*]|\*(?!/))*)\*/\n)?^  (?:async )?(?P<iterates>\*)?(?P<name>[a-z]\w*)"
-    r"\((?P<parameters>.*)\): (?P<result>(?:Promise|AsyncGenerator|LogStream).*) \{$",
+    r"\((?P<parameters>.*)\): (?P<result>(?:Promise|AsyncGenerator|LogStream|JobWatch|Download).*) \{$",
     re.MULTILINE,
 )
 
@@ -26,7 +27,13 @@ def python() -> str:
     lines = ["# The Python SDK: every call", "", _MADE, ""]
     lines += [
         "`AsyncClient` has the same calls: what comes to one answer is awaited, what yields is for `async for`. Calls",
-        "raise `ApiError` and the other errors of `llm_platform.errors`. A `?` marks fields that may be left out.",
+        "raise `ApiError` and the other [errors](../libs/sdk-python/llm_platform/errors.py). A `?` marks fields that",
+        "may be left out; what fields hold is in",
+        "[`schemas/requests.py`](../libs/sdk-python/llm_platform/schemas/requests.py), what is answered in",
+        "[`schemas/answers.py`](../libs/sdk-python/llm_platform/schemas/answers.py). A program that runs as it is:",
+        "[`tour.py`](../libs/sdk-python/examples/tour.py).",
+        "",
+        _contents(name for name in families if not name.startswith("_")),
         "",
     ]
     for name, family in families.items():
@@ -35,15 +42,22 @@ def python() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _contents(families: Iterable[str]) -> str:
+    return " · ".join(f"[{name}](#client{name})" for name in families)
+
+
 def _family(name: str, family: type) -> Iterator[str]:
-    module = inspect.getmodule(family)
-    yield from (f"## client.{name}", "", (inspect.getdoc(module) or "").split("\n")[0], "")
-    yield from ("| call | what it does | comes to |", "| --- | --- | --- |")
+    yield from _head(name, family)
     for call, described in calls(family):
         signature = inspect.signature(described.describe)
         told = " ".join((inspect.getdoc(described.describe) or "").split("\n\n")[0].split())
         yield f"| `{call}({_parameters(signature)})` | {_cell(told)} | {_result(described, signature)} |"
     yield ""
+
+
+def _head(name: str, family: type) -> list[str]:
+    about = (inspect.getdoc(inspect.getmodule(family)) or "").split("\n")[0]
+    return [f"## client.{name}", "", about, "", "| call | what it does | comes to |", "| --- | --- | --- |"]
 
 
 def calls(family: type) -> Iterator[tuple[str, "operation[..., Any] | flow[..., Any]"]]:
@@ -96,22 +110,48 @@ def _cell(text: str) -> str:
 def javascript(source: Path) -> str:
     """The page of the JavaScript client. What its code does not say of a call, the Python client's says."""
     families = vars(_Families(cast(Any, SimpleNamespace())))
+    in_code = javascript_calls(source)
     lines = ["# The JavaScript SDK: every call", "", _MADE, ""]
     lines += [
-        "Types are exported as `Answers` and `Requests`. Calls throw `ApiError` and the other errors of the package.",
+        "Types are exported as [`Answers`](../libs/sdk-js/src/schemas/answers.ts) and",
+        "[`Requests`](../libs/sdk-js/src/schemas/requests.ts); `Limit` is `{ limit?: number }`, how many of a list",
+        "are wanted. What is no `Promise` is for `for await`. Calls throw `ApiError` and the other",
+        "[errors](../libs/sdk-js/src/errors.ts). A program that runs as it is:",
+        "[`tour.mjs`](../libs/sdk-js/examples/tour.mjs).",
+        "",
+        _contents(in_code),
         "",
     ]
-    for family, methods in javascript_calls(source).items():
-        lines += [f"## client.{family}", "", "| call | what it does | comes to |", "| --- | --- | --- |"]
+    for family, methods in in_code.items():
+        lines += _head(family, type(families[family]))
         told = {call: inspect.getdoc(member.describe) or "" for call, member in calls(type(families[family]))}
         for found in methods:
             own = " ".join((found["doc"] or "").replace("*", " ").split())
-            doc = own or told.get(snake_case(found["name"]), "").split("\n")[0]
-            parameters = re.sub(r"\b[AR]\.", "", found["parameters"])
+            doc = own or _in_javascript(told.get(snake_case(found["name"]), "").split("\n")[0])
+            parameters = re.sub(r"\{[^}]*\.\.\.\w+ \}(?=:)", "options", re.sub(r"\b[AR]\.", "", found["parameters"]))
             result = re.sub(r"\b[AR]\.", "", found["result"])
             lines.append(f"| `{found['name']}({_cell(parameters)})` | {_cell(doc)} | `{_cell(result)}` |")
         lines.append("")
     return "\n".join(lines)
+
+
+def _in_javascript(text: str) -> str:
+    """The names in it as JavaScript has them: `promptVersion: 0` of `prompt_version=0`."""
+    return re.sub(r"`[\w.=]+`", lambda found: camel_case(found[0]).replace("=", ": "), text)
+
+
+def both(source: Path) -> str:
+    """The calls of both clients side by side."""
+    in_javascript = javascript_calls(source)
+    lines = ["# Both SDKs: the same calls", "", _MADE, ""]
+    lines += ["A test fails when one of the clients has a call that the other lacks.", ""]
+    lines += ["| Python | JavaScript |", "| --- | --- |"]
+    for name, family in vars(_Families(cast(Any, SimpleNamespace()))).items():
+        spelt = {snake_case(found["name"]): found["name"] for found in in_javascript.get(name, [])}
+        own = {call: call for call, _ in calls(type(family))}
+        for call in own | spelt:
+            lines.append(f"| `{name}.{own.get(call, '–')}` | `{name}.{spelt.get(call, '–')}` |")
+    return "\n".join(lines) + "\n"
 
 
 def javascript_calls(source: Path) -> dict[str, list[re.Match[str]]]:

@@ -32,7 +32,10 @@ export class LLMPlatformClient {
   readonly users: Users;
   readonly platform: Platform;
 
+  readonly #options: Options;
+
   constructor(options: Options = {}) {
+    this.#options = options;
     const http = new Http(options);
     this.actions = new Actions(http);
     this.prompts = new Prompts(http);
@@ -58,5 +61,10 @@ export class LLMPlatformClient {
     this.keys = new Keys(http);
     this.users = new Users(http);
     this.platform = new Platform(http);
+  }
+
+  /** The same client with some options changed: `client.withOptions({ signal })` has calls that can be aborted. */
+  withOptions(options: Options): LLMPlatformClient {
+    return new LLMPlatformClient({ ...this.#options, ...options });
   }
 }

@@ -1,11 +1,14 @@
 /** Streams that are taken up again where they broke off, and those that cannot be. */
 
 import { ConnectionFailed, RateLimited, ServerFailed, StreamBroken, told } from "./errors.js";
-import { bytesOf, pause, type Asked, type Http } from "./http.js";
+import { pause, type Asked, type Http } from "./http.js";
 import { fromWire } from "./naming.js";
 import { EventReader, type ServerSent } from "./serverSent.js";
 
 const LEAST = 10;
+/** Seconds; the platform fills the silences of what goes on far sooner, and an answer may wait for its model to load. */
+const SILENCE = 60;
+const ANSWER_SILENCE = 180;
 
 /** Attempts in a row to come back: a platform that restarts takes some seconds. Who wants no retries gets none. */
 export function patience(http: Http): number {
@@ -17,15 +20,16 @@ export function passes(error: unknown): boolean {
   return error instanceof ConnectionFailed || error instanceof ServerFailed || error instanceof RateLimited;
 }
 
-/** Each event once and in order, to the one that says `end`, over any number of connections. */
+/** Each event once and in order, to the one that says `end` or to the signal's, over any number of connections. */
 export async function* follow(http: Http, path: string, asked: Asked & { after?: string | number | undefined } = {}): AsyncGenerator<ServerSent> {
+  const ending = http.ending(asked.signal);
   let last = asked.after === undefined ? null : String(asked.after);
   for (let lost = 0; ; lost++) {
     try {
       const headers = { Accept: "text/event-stream", ...(last === null ? {} : { "Last-Event-ID": last }) };
       const response = await http.send("GET", path, { ...asked, headers });
       const reader = new EventReader();
-      for await (const bytes of bytesOf(response)) {
+      for await (const bytes of http.bytes(response, { silence: SILENCE, signal: ending })) {
         for (const event of reader.feed(bytes)) {
           if (event.event === "end") return;
           last = event.id ?? last;
@@ -35,10 +39,11 @@ export async function* follow(http: Http, path: string, asked: Asked & { after?:
       }
       if (lost >= patience(http)) throw new ConnectionFailed("The stream ends again and again before its end");
     } catch (error) {
-      if (asked.signal?.aborted) return;
+      if (ending?.aborted) return;
       if (!passes(error) || lost >= patience(http)) throw error;
     }
-    await pause(lost, null);
+    await pause(lost, null, ending).catch(() => undefined);
+    if (ending?.aborted) return;
   }
 }
 
@@ -55,7 +60,7 @@ export async function* answer<T>(
   const reader = new EventReader();
   let isWhole = false;
   try {
-    for await (const bytes of bytesOf(response)) {
+    for await (const bytes of http.bytes(response, { silence: ANSWER_SILENCE })) {
       for (const { event, data } of reader.feed(bytes)) {
         if (data === "[DONE]") {
           isWhole = true;

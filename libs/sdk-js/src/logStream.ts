@@ -12,15 +12,14 @@ export interface StreamMessage {
 type Listener<E> = ((event: E) => void) | null;
 
 /**
- * Begins by itself in a moment, once its handlers can be set, or when it is iterated. It comes back by itself where it
- * was; at the log's end it tells `end` and is closed.
+ * Begins once somebody listens for messages, or when it is iterated. It comes back by itself where it was; at the log's
+ * end it tells `end` and is closed.
  */
 export class LogStream<T> implements AsyncIterable<T> {
   static readonly CONNECTING = 0;
   static readonly OPEN = 1;
   static readonly CLOSED = 2;
 
-  onmessage: Listener<StreamMessage> = null;
   /** The stream cannot go on. */
   onerror: Listener<unknown> = null;
   onend: Listener<undefined> = null;
@@ -30,12 +29,21 @@ export class LogStream<T> implements AsyncIterable<T> {
   readonly #read: (data: string) => T;
   readonly #listeners = new Map<string, Set<(event: never) => void>>();
   readonly #stop = new AbortController();
+  #onmessage: Listener<StreamMessage> = null;
   #isTaken = false;
 
   constructor(source: (signal: AbortSignal) => AsyncGenerator<ServerSent>, read: (data: string) => T) {
     this.#source = source;
     this.#read = read;
-    setTimeout(() => void this.#tell(), 0);
+  }
+
+  get onmessage(): Listener<StreamMessage> {
+    return this.#onmessage;
+  }
+
+  set onmessage(listener: Listener<StreamMessage>) {
+    this.#onmessage = listener;
+    this.#begin();
   }
 
   addEventListener(type: "message", listener: (event: StreamMessage) => void): void;
@@ -44,6 +52,7 @@ export class LogStream<T> implements AsyncIterable<T> {
   addEventListener(type: string, listener: (event: never) => void): void {
     const set = this.#listeners.get(type) ?? new Set();
     this.#listeners.set(type, set.add(listener));
+    if (type === "message") this.#begin();
   }
 
   removeEventListener(type: "message" | "error" | "end", listener: (event: never) => void): void {
@@ -71,6 +80,11 @@ export class LogStream<T> implements AsyncIterable<T> {
     } finally {
       this.close();
     }
+  }
+
+  /** In a moment, once the other handlers are set. */
+  #begin(): void {
+    setTimeout(() => void this.#tell(), 0);
   }
 
   async #tell(): Promise<void> {

@@ -1,7 +1,7 @@
-/** A WebSocket for Node 20, which has none of its own: what is needed to listen (RFC 6455). */
+/** A WebSocket for Node 20, which has none of its own: what is needed to listen, and for a short word (RFC 6455). */
 
 import { ConnectionFailed, refusal } from "./errors.js";
-import { Mailbox, type Heard } from "./socket.js";
+import { Line } from "./socket.js";
 
 const TEXT = 0x1;
 const CLOSE = 0x8;
@@ -27,7 +27,7 @@ interface Requests {
 }
 
 /** Opens one with these headers. Throws `ApiError` where it is refused, `ConnectionFailed` where nobody answers. */
-export async function dialInNode(url: string, headers: Record<string, string>): Promise<Heard> {
+export async function dialInNode(url: string, headers: Record<string, string>): Promise<Line> {
   const name = url.startsWith("https") ? "node:https" : "node:http";
   const { get } = (await import(/* @vite-ignore */ name)) as Requests;
   const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
@@ -51,8 +51,9 @@ async function refused(answered: Answered): Promise<Error> {
   return refusal(new Response(text.join(""), { status: answered.statusCode, headers }));
 }
 
-function listen(stream: Stream, head: Uint8Array): Heard {
-  let rest: Uint8Array = head;
+function listen(stream: Stream, head: Uint8Array): Line {
+  let pieces: Uint8Array[] = [head];
+  let missing = 0;
   let parts: Uint8Array[] = [];
   let isClosed = false;
   const close = () => {
@@ -60,11 +61,11 @@ function listen(stream: Stream, head: Uint8Array): Heard {
     isClosed = true;
     stream.destroy();
   };
-  const heard = new Mailbox(close);
+  const line = new Line(close, (text) => stream.write(frame(TEXT, new TextEncoder().encode(text))));
   const end = (code: number, reason: string) => {
     if (isClosed) return;
     isClosed = true;
-    heard.put({ code, reason });
+    line.end({ code, reason });
     stream.destroy();
   };
   const take = ({ opcode, isFinal, payload }: Frame) => {
@@ -75,24 +76,30 @@ function listen(stream: Stream, head: Uint8Array): Heard {
     } else if (opcode <= TEXT) {
       parts.push(payload);
       if (!isFinal) return;
-      heard.put(new TextDecoder().decode(joined(parts)));
+      line.put(new TextDecoder().decode(joined(parts)));
       parts = [];
     }
   };
   const read = (data: Uint8Array) => {
-    rest = joined([rest, data]);
-    for (let found = cut(rest); found && !isClosed; found = cut(rest)) {
+    pieces.push(data);
+    missing -= data.length;
+    if (missing > 0) return;
+    let rest = joined(pieces);
+    let found = cut(rest);
+    for (; typeof found !== "number" && !isClosed; found = cut(rest)) {
       rest = rest.subarray(found.size);
-      if (found.size > LONGEST) end(1009, "A message is too long");
-      else take(found);
+      take(found);
     }
+    pieces = [rest];
+    missing = Number(found) - rest.length;
+    if (missing > LONGEST) end(1009, "A message is too long");
   };
   stream.on("data", read);
   stream.on("close", () => end(1006, "The connection was lost"));
   stream.on("error", () => end(1006, "The connection was lost"));
   stream.setTimeout(SILENCE, () => end(1006, "Nothing was heard for too long"));
   read(new Uint8Array());
-  return heard;
+  return line;
 }
 
 interface Frame {
@@ -102,29 +109,31 @@ interface Frame {
   size: number;
 }
 
-/** The first frame, if it is all there. A server's frames are not masked. */
-function cut(bytes: Uint8Array): Frame | null {
-  if (bytes.length < 2) return null;
+/** The first frame, or how many bytes it takes where it is not all there. A server's frames are not masked. */
+function cut(bytes: Uint8Array): Frame | number {
+  if (bytes.length < 2) return 2;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let length = bytes[1]! & 0x7f;
   let start = 2;
   if (length === 126) {
-    if (bytes.length < 4) return null;
+    if (bytes.length < 4) return 4;
     [length, start] = [view.getUint16(2), 4];
   } else if (length === 127) {
-    if (bytes.length < 10) return null;
+    if (bytes.length < 10) return 10;
     [length, start] = [Number(view.getBigUint64(2)), 10];
   }
   const size = start + length;
-  if (bytes.length < size) return null;
+  if (bytes.length < size) return size;
   return { opcode: bytes[0]! & 0x0f, isFinal: (bytes[0]! & 0x80) !== 0, payload: bytes.slice(start, size), size };
 }
 
-/** A client's frame, masked as it must be; control frames alone, which are short. */
+/** A client's frame, masked as it must be; of less than 64 KiB. */
 function frame(opcode: number, payload: Uint8Array): Uint8Array {
+  const size = payload.length;
+  const length = size < 126 ? [0x80 | size] : [0x80 | 126, size >> 8, size & 0xff];
   const mask = crypto.getRandomValues(new Uint8Array(4));
   const masked = payload.map((byte, index) => byte ^ mask[index % 4]!);
-  return joined([new Uint8Array([0x80 | opcode, 0x80 | payload.length]), mask, masked]);
+  return joined([new Uint8Array([0x80 | opcode, ...length]), mask, masked]);
 }
 
 function joined(parts: Uint8Array[]): Uint8Array {

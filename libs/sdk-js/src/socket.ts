@@ -1,56 +1,71 @@
 /** WebSockets that come back where they broke off, in browsers (with a ticket) and in Node (with the key). */
 
-import { ConnectionFailed, EventsLost, Unauthenticated } from "./errors.js";
+import { ConnectionFailed, EventsLost, refused, Unauthenticated } from "./errors.js";
 import { passes, patience } from "./following.js";
-import { pause, type Http } from "./http.js";
+import { pause, unique, type Http } from "./http.js";
 
-/** What is heard: messages, and at last how it was closed. */
-export interface Heard {
-  next(): Promise<string | { code: number; reason: string }>;
-  close(): void;
+/** How the other side closed it. */
+export interface Closed {
+  code: number;
+  reason: string;
 }
-
-const UNKNOWN = 4401;
-const FORGOTTEN = 4410;
 
 export interface Told {
   id?: number;
   type: string;
 }
 
+/** The platform's answer to a command. */
+interface Acknowledged extends Told {
+  request_id: string;
+  ok: boolean;
+  data?: unknown;
+}
+
+const UNKNOWN = 4401;
+const FORGOTTEN = 4410;
+
+export interface Watching {
+  query?: Readonly<Record<string, string>>;
+  after?: number | undefined;
+  signal?: AbortSignal | undefined;
+  /** Told the connection that is open, and null once there is none. */
+  onLine?: (line: Line | null) => void;
+}
+
 /** Each message once and in order, to one of the type `end`, if any. Without `after`, those from now on. */
 export async function* watch<T extends Told>(
   http: Http,
   path: string,
-  query: Readonly<Record<string, string>>,
-  after?: number,
-  signal?: AbortSignal,
+  { query = {}, after, signal, onLine }: Watching = {},
 ): AsyncGenerator<T> {
+  const ending = http.ending(signal);
   let last = after;
-  for (let lost = 0; !signal?.aborted; lost++) {
-    let socket: Heard | null = null;
-    const leave = () => socket?.close();
+  for (let lost = 0; !ending?.aborted; lost++) {
+    let line: Line | null = null;
+    const leave = () => line?.close();
     try {
-      socket = await dial(http, path, last === undefined ? query : { ...query, last_event_id: String(last) });
-      signal?.addEventListener("abort", leave);
+      line = await dial(http, path, last === undefined ? query : { ...query, last_event_id: String(last) });
+      ending?.addEventListener("abort", leave);
+      onLine?.(line);
       for (;;) {
-        const heard = await socket.next();
-        if (signal?.aborted) return;
-        if (typeof heard !== "string") throw reason(heard.code, heard.reason);
-        const message = JSON.parse(heard) as T;
-        last = message.id ?? last;
+        const heard = await line.next();
+        if (ending?.aborted) return;
+        if (!("type" in heard)) throw reason(heard.code, heard.reason);
+        last = heard.id ?? last;
         lost = 0;
-        yield message;
-        if (message.type === "end") return;
+        yield heard as T;
+        if (heard.type === "end") return;
       }
     } catch (error) {
-      if (signal?.aborted) return;
+      if (ending?.aborted) return;
       if (!passes(error) || lost >= patience(http)) throw error;
     } finally {
-      signal?.removeEventListener("abort", leave);
+      ending?.removeEventListener("abort", leave);
+      onLine?.(null);
       leave();
     }
-    await pause(lost, null);
+    await pause(lost, null, ending).catch(() => undefined);
   }
 }
 
@@ -60,7 +75,7 @@ function reason(code: number, text: string): Error {
   return new ConnectionFailed(`The connection was closed: ${code} ${text}`.trim());
 }
 
-async function dial(http: Http, path: string, query: Readonly<Record<string, string>>): Promise<Heard> {
+async function dial(http: Http, path: string, query: Readonly<Record<string, string>>): Promise<Line> {
   if (typeof WebSocket === "undefined") {
     const { dialInNode } = await import("./nodeSocket.js");
     return dialInNode(`${http.root}${path}?${new URLSearchParams(query)}`, http.authorization);
@@ -70,36 +85,85 @@ async function dial(http: Http, path: string, query: Readonly<Record<string, str
   const url = `${http.root.replace(/^http/, "ws")}${path}?${new URLSearchParams({ ...query, ticket })}`;
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url);
-    const heard = new Mailbox(() => socket.close());
-    socket.onopen = () => resolve(heard);
-    socket.onmessage = (event: MessageEvent<string>) => heard.put(event.data);
+    const line = new Line(
+      () => socket.close(),
+      (text) => socket.send(text),
+    );
+    socket.onopen = () => resolve(line);
+    socket.onmessage = (event: MessageEvent<string>) => line.put(event.data);
     socket.onclose = ({ code, reason: text }) => {
-      heard.put({ code, reason: text });
+      line.end({ code, reason: text });
       reject(new ConnectionFailed("The WebSocket cannot be opened"));
     };
   });
 }
 
-/** What has come and was not asked for yet. */
-export class Mailbox implements Heard {
-  readonly #waiting: (string | { code: number; reason: string })[] = [];
-  #ask: ((heard: string | { code: number; reason: string }) => void) | null = null;
+interface Asked {
+  resolve(data: unknown): void;
+  reject(error: Error): void;
+}
 
-  constructor(readonly close: () => void) {}
+/** An open connection: what has come and was not asked for yet, and what was said and is not answered yet. */
+export class Line {
+  readonly #waiting: (Told | Closed)[] = [];
+  readonly #asked = new Map<string, Asked>();
+  #taker: ((heard: Told | Closed) => void) | null = null;
+  #isOpen = true;
 
-  put(heard: string | { code: number; reason: string }): void {
-    if (this.#ask) {
-      this.#ask(heard);
-      this.#ask = null;
-    } else this.#waiting.push(heard);
+  constructor(
+    readonly shut: () => void,
+    readonly say: (text: string) => void,
+  ) {}
+
+  close(): void {
+    this.end({ code: 1000, reason: "" });
+    this.shut();
   }
 
-  next(): Promise<string | { code: number; reason: string }> {
+  /** What came next; how it was closed, at last. */
+  next(): Promise<Told | Closed> {
     const heard = this.#waiting.shift();
-    if (heard !== undefined) return Promise.resolve(heard);
-    return new Promise((resolve) => {
-      this.#ask = resolve;
+    return heard === undefined ? new Promise((resolve) => (this.#taker = resolve)) : Promise.resolve(heard);
+  }
+
+  /** What is answered to a command. Throws `ApiError`, and `ConnectionFailed` where the connection is lost before. */
+  ask(command: object): Promise<unknown> {
+    const name = unique();
+    return new Promise((resolve, reject) => {
+      if (!this.#isOpen) return reject(unanswered());
+      this.#asked.set(name, { resolve, reject });
+      this.say(JSON.stringify({ ...command, request_id: name }));
     });
+  }
+
+  put(text: string): void {
+    const told = JSON.parse(text) as Told;
+    if (told.type === "ack") this.#settle(told as Acknowledged);
+    else this.#hand(told);
+  }
+
+  end(closed: Closed): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    for (const { reject } of this.#asked.values()) reject(unanswered());
+    this.#asked.clear();
+    this.#hand(closed);
+  }
+
+  #settle(ack: Acknowledged): void {
+    const asked = this.#asked.get(ack.request_id);
+    this.#asked.delete(ack.request_id);
+    if (ack.ok) asked?.resolve(ack.data);
+    else asked?.reject(refused(ack));
+  }
+
+  #hand(heard: Told | Closed): void {
+    if (!this.#taker) this.#waiting.push(heard);
+    else this.#taker(heard);
+    this.#taker = null;
   }
 }
 
+function unanswered(): ConnectionFailed {
+  return new ConnectionFailed("The connection was lost before an answer: look at the job for what became of it");
+}

@@ -6,6 +6,7 @@ import { fromWire } from "../naming.js";
 import type * as A from "../schemas/answers.js";
 import type * as R from "../schemas/requests.js";
 import { watch } from "../socket.js";
+import { waitFor, type Patience } from "../waiting.js";
 
 type Limit = { limit?: number };
 
@@ -188,6 +189,12 @@ export class Runs {
     return this.http.pages(at("/api/runs", runId, "items"), "RunItemPage", query);
   }
 
+  /** The run once it has ended, however it did. Throws `TimedOut` after `timeout` seconds, 600 if not given. */
+  wait(runId: number, patience: Patience = {}): Promise<A.RunWithResponses> {
+    const asked = { every: 0.5, timeout: 600, ...patience };
+    return waitFor(this.http, () => this.status(runId), ({ status }) => !/^(running|paused)$/.test(status), asked);
+  }
+
   /** What a run tells, to its end, over any number of connections. */
   async *follow(runId: number, options: { after?: number; signal?: AbortSignal } = {}): AsyncGenerator<A.RunEvent> {
     for await (const event of follow(this.http, at("/api/runs", runId, "events"), options)) {
@@ -241,7 +248,7 @@ export class Events {
    */
   async *watch({ runId, after, signal }: { runId?: number; after?: number; signal?: AbortSignal } = {}): AsyncGenerator<A.RunEvent> {
     const query: Record<string, string> = runId === undefined ? {} : { run_id: String(runId) };
-    for await (const told of watch(this.http, "/ws", query, after, signal)) yield fromWire<A.RunEvent>(told, "RunEvent");
+    for await (const told of watch(this.http, "/ws", { query, after, signal })) yield fromWire<A.RunEvent>(told, "RunEvent");
   }
 
   /** Opens one stream, for a page that can send no key. */
@@ -299,6 +306,12 @@ export class Tasks {
 
   cancel(taskId: string): Promise<A.Task> {
     return this.http.delete(at("/api/v1/tasks", taskId), "Task");
+  }
+
+  /** The task once it has ended, however it did. Throws `TimedOut` after `timeout` seconds, 600 if not given. */
+  wait(taskId: string, patience: Patience = {}): Promise<A.Task> {
+    const asked = { every: 0.5, timeout: 600, ...patience };
+    return waitFor(this.http, () => this.get(taskId), ({ status }) => !/^(Planned|Processing)$/.test(status), asked);
   }
 }
 

@@ -1,50 +1,73 @@
 /** Data sets, jobs, models and logs (document E). */
 
-import { ConnectionFailed, JobFailed } from "../errors.js";
-import { follow, passes, patience } from "../following.js";
-import { at, bytesOf, pause, type Http } from "../http.js";
+import { ChecksumMismatch, JobFailed } from "../errors.js";
+import { follow } from "../following.js";
+import { at, unique, type Http } from "../http.js";
+import { JobWatch } from "../jobWatch.js";
 import { LogStream } from "../logStream.js";
 import { fromWire, snakeCase } from "../naming.js";
 import type * as A from "../schemas/answers.js";
 import type * as R from "../schemas/requests.js";
-import { watch } from "../socket.js";
+import { Download, sumOf, type Transfer } from "../transfers.js";
 import { sendLarge } from "../uploads.js";
+import { waitFor, type Patience } from "../waiting.js";
 
-const LARGE = 8 * 1024 * 1024;
+/** Bytes from which on an upload goes in pieces: where somebody wants to know how far it is, and else. */
+const WATCHED = 1024 * 1024;
+const LARGE = 8 * WATCHED;
 
 type Limited<Q> = Q & { limit?: number };
 
 /** A file: a `File` or `Blob`, or in Node the path of one. */
 export type Uploadable = Blob | string;
 
+interface Described {
+  filename: string;
+  format?: string;
+}
+
+export type UploadOptions = Partial<Described> & Transfer;
+
 export class Datasets {
   constructor(readonly http: Http) {}
 
-  /** Uploads a file, and has it checked and summed up. The same content under the same name is one data set. */
-  async upload(file: Uploadable, options: { format?: string; filename?: string } = {}): Promise<A.Dataset> {
+  /**
+   * Uploads a file, and has it checked and summed up; the same content under the same name is one data set. Throws
+   * `ChecksumMismatch` where what arrived has another SHA-256.
+   */
+  async upload(file: Uploadable, options: UploadOptions = {}): Promise<A.Dataset> {
     const blob = typeof file === "string" ? await openedInNode(file) : file;
     const given = typeof file === "string" ? file.split(/[\\/]/).pop() : (file as Partial<File>).name;
-    const name = (options.filename ?? given ?? "upload").replace(/"/g, "%22").replace(/[\r\n]/g, " ");
-    const dataset = (blob.size >= LARGE ? await this.#sendLarge(blob, name, options.format) : null) ?? (await this.#send(blob, name, options.format));
-    if (dataset.sizeBytes !== blob.size) throw new ConnectionFailed(`${name} arrived as something else`);
-    return dataset;
+    const { filename = given ?? "upload", format, ...transfer } = options;
+    const told = { filename, ...(format ? { format } : {}) };
+    const stop = new AbortController();
+    try {
+      const [dataset, sum] = await Promise.all([this.#sent(blob, told, transfer), sumOf(blob, stop.signal)]);
+      if (dataset.sha256 === sum) return dataset;
+      throw new ChecksumMismatch(`${filename} arrived as something else: ${dataset.datasetId} must not be used`);
+    } finally {
+      stop.abort();
+    }
   }
 
-  async #sendLarge(blob: Blob, name: string, format?: string): Promise<A.Dataset | null> {
-    const datasetId = await sendLarge(this.http, blob, name, format);
-    return datasetId === null ? null : this.get(datasetId);
-  }
-
-  /** In one go, and again where that breaks. */
-  async #send(blob: Blob, name: string, chosen?: string): Promise<A.Dataset> {
-    const boundary = crypto.randomUUID();
-    const format = chosen
-      ? `--${boundary}\r\nContent-Disposition: form-data; name="format"\r\n\r\n${chosen}\r\n`
+  /** A small file in one go, again where that breaks; a large one piece by piece. */
+  async #sent(blob: Blob, told: Described, transfer: Transfer): Promise<A.Dataset> {
+    if (blob.size >= (transfer.onProgress ? WATCHED : LARGE)) {
+      const datasetId = await sendLarge(this.http, blob, { ...told }, transfer);
+      if (datasetId) return this.get(datasetId);
+    }
+    const boundary = unique();
+    const name = told.filename.replace(/"/g, "%22").replace(/[\r\n]/g, " ");
+    const format = told.format
+      ? `--${boundary}\r\nContent-Disposition: form-data; name="format"\r\n\r\n${told.format}\r\n`
       : "";
     const head = `${format}--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\nContent-Type: application/octet-stream\r\n\r\n`;
     const body = new Blob([head, blob, `\r\n--${boundary}--\r\n`]);
     const headers = { "Content-Type": `multipart/form-data; boundary=${boundary}` };
-    return this.http.json<A.Dataset>("POST", "/api/v1/datasets/upload", "Dataset", { body, headers, once: true });
+    const asked = { body, headers, once: true, signal: transfer.signal };
+    const dataset = await this.http.json<A.Dataset>("POST", "/api/v1/datasets/upload", "Dataset", asked);
+    transfer.onProgress?.(blob.size, blob.size);
+    return dataset;
   }
 
   list(query: Limited<R.DatasetsQuery> = {}): AsyncGenerator<A.Dataset> {
@@ -116,31 +139,26 @@ export class Jobs {
     return this.http.pages(at("/api/v1/jobs", jobId, "artifacts"), "ArtifactPage", query);
   }
 
-  /** What is told of a job over the WebSocket, to its end. */
-  watch(jobId: string, options: { after?: number; signal?: AbortSignal } = {}): AsyncGenerator<JobMessage> {
-    return watch(this.http, at("/ws/jobs", jobId), {}, options.after, options.signal);
+  /** Downloads one of them. */
+  downloadArtifact(jobId: string, name: string, transfer: Transfer = {}): Download {
+    const path = at("/api/v1/jobs", jobId, "artifacts", ...name.split("/"));
+    return new Download(this.http, async () => ({ path }), transfer);
   }
 
-  /** The job once it has completed. Throws `JobFailed` if it ends otherwise. */
-  async wait(jobId: string, { every = 2 }: { every?: number } = {}): Promise<A.Job> {
-    for (;;) {
-      const job = await this.get(jobId);
-      if (job.status === "completed") return job;
-      if (job.status === "failed" || job.status === "cancelled") {
-        throw new JobFailed(`${jobId} is ${job.status}${job.error ? `: ${job.error.message}` : ""}`);
-      }
-      await new Promise((resolve) => setTimeout(resolve, every * 1000));
-    }
+  /** What is told of a job over the WebSocket, to its end; its `pause`, `resume`, `cancel` and `adjust` go the same way. */
+  watch(jobId: string, options: { after?: number; signal?: AbortSignal } = {}): JobWatch {
+    return new JobWatch(this.http, this, jobId, options);
+  }
+
+  /** The job once it has completed. Throws `JobFailed` if it ends otherwise, `TimedOut` in the end. */
+  async wait(jobId: string, patience: Patience = {}): Promise<A.Job> {
+    const job = await waitFor(this.http, () => this.get(jobId), ({ status }) => !GOES_ON.has(status), patience);
+    if (job.status === "completed") return job;
+    throw new JobFailed(`${jobId} is ${job.status}${job.error ? `: ${job.error.message}` : ""}`);
   }
 }
 
-/** `log`, `metric` and `steering` have an `id` to go on from; `progress` and `end` have none. */
-export interface JobMessage {
-  type: string;
-  data: Record<string, unknown>;
-  id?: number;
-}
-
+const GOES_ON = new Set(["pending", "running", "paused"]);
 const MODELS = "/api/v1/models";
 
 export class Models {
@@ -190,29 +208,27 @@ export class Models {
     return this.http.delete(at(MODELS, modelId, "aliases", alias), "Alias");
   }
 
-  /** The bytes of an export, as they come; a connection that breaks is taken up where it was. */
-  async *download(modelId: string, query: R.ModelsDownloadQuery = {}): AsyncGenerator<Uint8Array> {
-    let size = 0;
-    let tag = "";
-    for (let lost = 0; ; lost++) {
-      try {
-        const headers: Record<string, string> = { Accept: "*/*", ...(size && { Range: `bytes=${size}-`, "If-Range": tag }) };
-        const response = await this.http.send("GET", at(MODELS, modelId, "download"), { query, headers });
-        if (size && response.status !== 206) throw new TypeError("The export has changed meanwhile: begin anew");
-        tag = response.headers.get("etag") ?? "";
-        for await (const bytes of bytesOf(response)) {
-          size += bytes.length;
-          lost = 0;
-          yield bytes;
-        }
-        return;
-      } catch (error) {
-        if (!passes(error) || lost >= patience(this.http) || (size && !tag)) throw error;
-      }
-      await pause(lost, null);
-    }
+  /** How its loss went in training, drawn as SVG. */
+  lossCurve(modelId: string): Promise<string> {
+    return this.http.text(at(MODELS, modelId, "loss.svg"), "image/svg+xml");
+  }
+
+  /** Downloads an export (`adapter`, `merged` or `gguf`). A connection that breaks is taken up where it was. */
+  download(modelId: string, { onProgress, signal, ...query }: DownloadQuery & Transfer = {}): Download {
+    const place = async () => {
+      // By its id from here on: a name may be another model's meanwhile.
+      const model = await this.get(modelId);
+      const files = (model.files ?? []).filter(({ format }) => format === (query.format ?? "adapter"));
+      const sums = Object.fromEntries(files.map(({ name, sha256 }) => [name, sha256]));
+      return { path: at(MODELS, model.modelId, "download"), query, sums };
+    };
+    return new Download(this.http, place, { onProgress, signal });
   }
 }
+
+type DownloadQuery = Omit<R.ModelsDownloadQuery, "presigned">;
+
+type HistoryQuery = Limited<R.LogsHistoryQuery> & { after?: number };
 
 export class Logs {
   constructor(readonly http: Http) {}
@@ -225,8 +241,18 @@ export class Logs {
     );
   }
 
-  history(runId: string, query: Limited<R.LogsHistoryQuery> & { after?: number } = {}): Promise<A.LogHistory> {
-    return this.http.get(at("/api/v1/logs/history", runId), "LogHistory", query);
+  /** What is kept, oldest first, or newest first with `order: "desc"`; at most `limit` lines. */
+  async *history(runId: string, { limit = Infinity, ...given }: HistoryQuery = {}): AsyncGenerator<A.LogRecord> {
+    const query: HistoryQuery = { after: 0, ...given };
+    for (let seen = 0; seen < limit; ) {
+      const size = Math.min(1000, limit - seen);
+      const path = at("/api/v1/logs/history", runId);
+      const page: A.LogHistory = await this.http.get(path, "LogHistory", { ...query, limit: size });
+      yield* page.logs;
+      seen += page.logs.length;
+      if (!page.hasMore || page.lastSequence === null) return;
+      query[query.order === "desc" ? "before" : "after"] = page.lastSequence;
+    }
   }
 
   metrics(runId: string, query: R.LogsMetricsQuery = {}): Promise<A.RunMetrics> {

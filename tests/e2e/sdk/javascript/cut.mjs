@@ -1,4 +1,5 @@
 // Streams over a way that is cut. Arguments: what to try, and of what. Writes what was heard, one a line, as JSON.
+import { writeFile } from "node:fs/promises";
 import { LLMPlatformClient, StreamBroken } from "@llm-platform/sdk";
 
 const [baseUrl, what, id] = process.argv.slice(2);
@@ -13,9 +14,16 @@ if (what === "logs") {
     if (event.type.startsWith("workflow_")) break;
   }
 } else if (what === "download") {
-  let size = 0;
-  for await (const bytes of client.models.download(id)) size += bytes.length;
-  write(size);
+  const through = [];
+  const onProgress = (done, total) => through.push([done, total]);
+  await writeFile("download.tar", client.models.download(id, { onProgress }));
+  write(through.at(-1));
+} else if (what === "upload") {
+  const through = [];
+  const onProgress = id === "watched" ? (done) => through.push(done) : undefined;
+  const rows = new Blob(["question,answer\n", "what,that\n".repeat(400_000)]);
+  const { rows: count } = await client.datasets.upload(rows, { filename: `${id}.csv`, onProgress });
+  write([count, through.every((done, index) => done > (through[index - 1] ?? 0)), through.at(-1) ?? null]);
 } else {
   try {
     const messages = [{ role: "user", content: "Hello" }];

@@ -1,6 +1,8 @@
 // Every family of the client against a running platform: its address and an instance's port are the arguments.
 import assert from "node:assert/strict";
-import { Conflict, InvalidRequest, LLMPlatformClient, NotFound, Unauthenticated } from "@llm-platform/sdk";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { Conflict, InvalidRequest, LLMPlatformClient, NotFound, TimedOut, Unauthenticated } from "@llm-platform/sdk";
 
 const [baseUrl, port] = [process.argv[2], Number(process.argv[3])];
 const client = new LLMPlatformClient({ baseUrl });
@@ -49,13 +51,16 @@ for await (const event of client.events.watch({ runId, after: 0 })) {
   if (event.type.startsWith("workflow_")) break;
 }
 assert.deepEqual(heard, followed, "the WebSocket tells the same");
-assert.equal((await client.runs.status(runId)).responses.length, 1);
+assert.equal((await client.runs.wait(runId)).responses.length, 1);
+assert.equal((await client.runs.status(runId)).status, "completed");
 assert.deepEqual((await client.runs.get(runId)).inputs, { a_thing: "river" });
 await assert.rejects(client.runs.resume(runId), Conflict);
 assert.ok((await client.workflows.importDocument(await client.workflows.export(workflow.id))).id);
 
 // Tasks.
 assert.equal((await client.tasks.create({ prompt: "What is a llama?" })).status, "Completed");
+const { taskId } = await client.tasks.create({ prompt: "1. Name three engines.\n2. Compare their speed.\n3. Recommend one." });
+assert.equal((await client.tasks.wait(taskId, { every: 0.1 })).status, "Completed");
 assert.ok((await all(client.roles.list())).length);
 await assert.rejects(client.tasks.get("nobody"), NotFound);
 
@@ -73,8 +78,40 @@ const rows = new Blob(["my_column,other\n1,2\n3,4\n"]);
 const dataset = await client.datasets.upload(rows, { filename: `${unique}.csv` });
 assert.deepEqual((await client.datasets.preview(dataset.datasetId, { limit: 1 })).samples.map(Object.keys), [["my_column", "other"]]);
 await assert.rejects(client.datasets.upload(new Blob(["x"]), { filename: "x.json" }), (error) => error.code === "DATASET_ERROR");
+const validated = await client.jobs.create({ template: "validate", datasetId: dataset.datasetId });
+await assert.rejects(client.jobs.wait(validated.jobId, { timeout: 0 }), TimedOut);
+assert.equal((await client.jobs.wait(validated.jobId, { every: 0.2 })).status, "completed");
+const lines = await all(client.logs.history(validated.runId));
+assert.deepEqual(await all(client.logs.history(validated.runId, { limit: 2, order: "desc" })), lines.slice(-2).reverse());
+const [artifact] = await all(client.jobs.artifacts(validated.jobId));
+const through = [];
+const onProgress = (done, total) => through.push([done, total]);
+const fetched = await client.jobs.downloadArtifact(validated.jobId, artifact.name, { onProgress }).blob();
+assert.deepEqual([fetched.size, through.at(-1)], [artifact.sizeBytes, [artifact.sizeBytes, artifact.sizeBytes]]);
 await assert.rejects(client.jobs.get("job_nobody"), NotFound);
 await assert.rejects(client.models.get("nobody"), NotFound);
+await assert.rejects(client.models.lossCurve("nobody"), NotFound);
+await assert.rejects(client.models.download("nobody").blob(), NotFound);
+
+// A job is steered over the connection on which it is watched, and without one.
+const config = { datasetId: dataset.datasetId };
+const nodes = Array.from({ length: 60 }, (_, n) => ({ agentName: `dataset-${n}`, agentClass: "DatasetAgent", config }));
+const edges = nodes.slice(1).map(({ agentName }, n) => ({ fromAgent: nodes[n].agentName, toAgent: agentName }));
+const steered = await client.jobs.create({ pipelineConfig: { nodes, edges }, useCache: false });
+const watched = client.jobs.watch(steered.jobId);
+const told = [];
+for await (const message of watched) {
+  told.push(message);
+  if (told.length > 1) continue;
+  assert.deepEqual(await watched.pause(), { jobId: steered.jobId, status: "paused" });
+  await assert.rejects(watched.adjust({ learningRate: 2 }), (error) => error instanceof InvalidRequest && /rate/.test(error.message));
+  assert.equal((await watched.resume()).jobId, steered.jobId);
+  assert.deepEqual(await watched.cancel(), { jobId: steered.jobId, status: "cancelled" });
+}
+assert.deepEqual(told.filter(({ type }) => type === "steering").map(({ data }) => data.steering.action), ["pause", "resume", "cancel"]);
+assert.deepEqual(told.at(-1), { type: "end", data: { runId: steered.runId, status: "cancelled" } });
+assert.ok(told[0].data.progress.totalAgents === 60, "names are JavaScript's");
+await assert.rejects(watched.pause(), Conflict);
 await assert.rejects(all(client.logs.stream("nobody")), NotFound);
 
 // Keys, users, usage, the platform.
@@ -87,3 +124,26 @@ assert.ok((await all(client.usage.rows({ groupBy: "model" })))[0].requests > 0);
 assert.ok((await all(client.usage.interactions({ limit: 3 }))).length);
 assert.equal((await client.platform.health()).status, "healthy");
 assert.throws(() => client.jobs.get(undefined), /id/);
+
+// Calls that are given up, and calls that nobody answers.
+const leave = new AbortController();
+const leaving = client.withOptions({ signal: leave.signal });
+const pieces = [];
+await assert.rejects(async () => {
+  for await (const chunk of leaving.chat.stream({ model: "simulated-small", messages: hello, maxTokens: 500 })) {
+    pieces.push(chunk);
+    if (pieces.length === 3) leave.abort();
+  }
+}, { name: "AbortError" });
+assert.ok(pieces.length >= 3 && pieces.length < 400);
+await assert.rejects(leaving.blocks.list(), { name: "AbortError" });
+const stop = new AbortController();
+setTimeout(() => stop.abort(), 50);
+assert.deepEqual(await all(client.events.watch({ signal: stop.signal })), [], "what is watched ends");
+const silent = createServer(() => undefined).listen(0, "127.0.0.1");
+await once(silent, "listening");
+const nowhere = { baseUrl: `http://127.0.0.1:${silent.address().port}`, timeout: 0.1, maxRetries: 0 };
+await assert.rejects(new LLMPlatformClient(nowhere).blocks.list(), TimedOut);
+silent.close();
+silent.closeAllConnections();
+await assert.rejects(new LLMPlatformClient(nowhere).blocks.list(), (error) => /ECONNREFUSED/.test(error.message));

@@ -1,5 +1,6 @@
 """The command line against the whole platform: for people, for scripts, and what its exit says."""
 
+import io
 import json
 import os
 import stat
@@ -118,6 +119,26 @@ def test_keys_are_made_and_revoked(command: Ran) -> None:
 )
 def test_the_exit_says_what_became_of_it(command: Ran, arguments: tuple[str, ...], exit_: Exit, told: str) -> None:
     assert told in command(*arguments, exit_=exit_)
+
+
+def test_the_key_and_the_message_may_come_from_pipes(
+    command: Ran, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{platform.admin_key}\n"))
+    assert json.loads(command("--json", "login", platform.url))["role"] == "admin"
+    monkeypatch.setattr(sys, "stdin", io.StringIO("Hello there"))
+    assert "simulated" in command("chat", "-m", "simulated-small", "--max-tokens", "8")
+
+
+def test_who_reads_only_the_beginning_breaks_nothing(command: Ran, platform: Platform) -> None:
+    arguments = ["--url", platform.url, "--key", platform.admin_key, "actions", "list", "--json"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "llm_platform", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdout is not None
+    running.stdout.close()
+    assert running.stderr is not None
+    assert (running.stderr.read(), running.wait()) == (b"", Exit.DONE)
 
 
 def test_it_is_a_program_that_completes_itself(tmp_path: Path) -> None:
