@@ -1,5 +1,7 @@
 """The two clients: the same families, blocking or awaitable."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Generic
 
@@ -8,6 +10,7 @@ import httpx
 from llm_platform import settings
 from llm_platform.core.binding import R
 from llm_platform.core.retrying import Retries
+from llm_platform.errors import NotConfigured
 from llm_platform.families.actions import Actions
 from llm_platform.families.blocks import Blocks
 from llm_platform.families.chat import Chat
@@ -89,7 +92,8 @@ class Client(_Families[Runner]):
         http: httpx.Client | None = None,
     ) -> None:
         place = _place(base_url, api_key)
-        opened = http or httpx.Client(timeout=httpx.Timeout(timeout, connect=_CONNECT, pool=None))
+        with _by_environment():
+            opened = http or httpx.Client(timeout=httpx.Timeout(timeout, connect=_CONNECT, pool=None))
         super().__init__(Runner(place, opened, retries or Retries()))
 
     def __enter__(self) -> "Client":
@@ -123,7 +127,8 @@ class AsyncClient(_Families[AsyncRunner]):
         http: httpx.AsyncClient | None = None,
     ) -> None:
         place = _place(base_url, api_key)
-        opened = http or httpx.AsyncClient(timeout=httpx.Timeout(timeout, connect=_CONNECT, pool=None))
+        with _by_environment():
+            opened = http or httpx.AsyncClient(timeout=httpx.Timeout(timeout, connect=_CONNECT, pool=None))
         super().__init__(AsyncRunner(place, opened, retries or Retries()))
 
     async def __aenter__(self) -> "AsyncClient":
@@ -137,6 +142,15 @@ class AsyncClient(_Families[AsyncRunner]):
     async def aclose(self) -> None:
         """Closes all connections."""
         await self._runner.aclose()
+
+
+@contextmanager
+def _by_environment() -> Iterator[None]:
+    """Raises `NotConfigured` for proxies and certificates of the environment that cannot be used."""
+    try:
+        yield
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        raise NotConfigured(f"The environment's proxy or certificates cannot be used: {error}") from error
 
 
 def _place(base_url: str | None, api_key: str | None) -> Place:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,8 @@ URL_VARIABLE = "LLM_PLATFORM_URL"
 KEY_VARIABLE = "LLM_PLATFORM_API_KEY"
 FILE_VARIABLE = "LLM_PLATFORM_CONFIG"
 DEFAULT_URL = "http://localhost:8000"
+_ADDRESS = re.compile(r"https?://[^/\s?#]+[^\s?#]*", re.IGNORECASE)
+_KEY = re.compile(r"[!-~]+")
 _SUFFIXES = ("/api/v1/llm", "/api/v1", "/api", "/v1")
 
 
@@ -23,11 +26,18 @@ class Login:
 
 
 def find(base_url: str | None, api_key: str | None) -> Login:
-    """What holds. A kept key is shown to the platform that it was kept for, and to no other."""
+    """What holds. A kept key is shown to the platform that it was kept for, and to no other.
+
+    Raises `NotConfigured` for what can be no address, or no key.
+    """
     kept = load()
     url = base_url or os.environ.get(URL_VARIABLE) or (kept.url if kept else DEFAULT_URL)
     key = api_key or os.environ.get(KEY_VARIABLE) or (kept.key if kept and _same(kept.url, url) else None)
-    return Login(url, key)
+    if not _ADDRESS.fullmatch(url.strip()):
+        raise NotConfigured(f"{url!r} is no address: it has to be like {DEFAULT_URL}")
+    if key is not None and not _KEY.fullmatch(key := key.strip()):
+        raise NotConfigured("The API key holds characters that no key has")
+    return Login(url.strip(), key)
 
 
 def root(base_url: str) -> str:

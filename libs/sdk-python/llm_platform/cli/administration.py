@@ -1,5 +1,6 @@
 """Who asks, who may, and what it costs: `login`, `logout`, `whoami`, `keys`, `usage`."""
 
+import sys
 from datetime import datetime
 from typing import Annotated, Literal, cast
 
@@ -26,18 +27,25 @@ def register(app: typer.Typer) -> None:
 def login(
     context: typer.Context,
     url: Annotated[str | None, typer.Argument(help="The platform's address")] = None,
-    key: Annotated[str | None, typer.Option(help="An API key; asked for if not given")] = None,
+    key: Annotated[str | None, typer.Option(help="An API key; asked for, or read from a pipe, if not given")] = None,
 ) -> None:
     """Check a key and keep it, in a file for your eyes alone."""
     here = session(context)
     place = url or settings.find(here.url, None).url
-    secret = key or here.key or cast(str, typer.prompt("API key", hide_input=True))
+    secret = key or here.key or _asked()
     with Client(place, secret) as client:
         me = client.platform.me()
     file = settings.save(settings.Login(settings.root(place), secret))
     here.output.note(f"Logged in to {settings.root(place)} as {me.name}, {me.role}; the key is in {file}")
     if here.as_json:
         here.output.write(me.model_dump(mode="json"))
+
+
+def _asked() -> str:
+    """The key, typed unseen or from a pipe."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().strip()
+    return cast(str, typer.prompt("API key", hide_input=True))
 
 
 def logout(context: typer.Context) -> None:

@@ -1,5 +1,6 @@
 """The command, its options, and what becomes of errors."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -17,9 +18,16 @@ app = typer.Typer(
     epilog=EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for family in (administration, data, pipelines, trained, asking):
     family.register(app)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"llm-platform {llm_platform.__version__}\n")
+        raise typer.Exit
 
 
 @app.callback()
@@ -30,27 +38,37 @@ def before(
     ] = None,
     key: Annotated[str | None, typer.Option(help="An API key, else LLM_PLATFORM_API_KEY, else the login's")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON, for scripts")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Tell this client's version", callback=_version, is_eager=True)
+    ] = False,
 ) -> None:
     context.obj = Session(url, key, as_json)
-
-
-@app.command()
-def version() -> None:
-    """Tell this client's version."""
-    sys.stdout.write(f"{llm_platform.__version__}\n")
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Runs the command; its exit code."""
     try:
-        app(arguments, prog_name="llm-platform")
+        app(_json_first(sys.argv[1:] if arguments is None else arguments), prog_name="llm-platform")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.DONE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has seen enough. Nothing more may be written, not even at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.DONE
     except PlatformError as error:
         return _tell(str(error), meaning(error))
     except (OSError, ValueError) as error:
         return _tell(str(error), Exit.FAILED)
     return Exit.DONE
+
+
+def _json_first(arguments: list[str]) -> list[str]:
+    """`--json` may stand anywhere before a `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    own = [word for word in arguments[:end] if word != "--json"]
+    return [*(["--json"] if len(own) < end else []), *own, *arguments[end:]]
 
 
 def _tell(message: str, code: Exit) -> Exit:

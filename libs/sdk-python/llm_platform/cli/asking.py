@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from llm_platform.cli.session import Session, session
-from llm_platform.errors import JobFailed
+from llm_platform.errors import JobFailed, PlatformError
 from llm_platform.schemas.requests import ChatMessage, ChatRequest
 
 actions = typer.Typer(help="Prompts with a model, to be executed.", no_args_is_help=True)
@@ -29,15 +29,21 @@ def chat(
     temperature: Annotated[float | None, typer.Option()] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1)] = None,
 ) -> None:
-    """Talk to a model; without a MESSAGE, to and fro until an empty line."""
+    """Talk to a model; without a MESSAGE, to and fro until an empty line. Ctrl-C ends an answer."""
     here = session(context)
     said: list[ChatMessage] = [] if system is None else [{"role": "system", "content": system}]
     request: ChatRequest = {"model": model, "messages": said, "temperature": temperature, "max_tokens": max_tokens}
-    if message is not None:
-        _say(here, request, sys.stdin.read() if message == "-" else message)
+    if message is not None or not sys.stdin.isatty():
+        _say(here, request, sys.stdin.read() if message in ("-", None) else str(message))
         return
     while text := _heard():
-        _say(here, request, text)
+        before = len(said)
+        try:
+            _say(here, request, text)
+        except (KeyboardInterrupt, PlatformError) as error:
+            # The talk goes on as if nothing had been said.
+            del said[before:]
+            here.output.note(f"\nError: {error}" if isinstance(error, PlatformError) else "")
 
 
 def _heard() -> str:
@@ -139,8 +145,15 @@ def _inputs(pairs: list[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not name or not equals:
             raise typer.BadParameter(f"{pair!r} is not name=value")
-        found[name] = Path(value[1:]).read_text(encoding="utf-8") if value.startswith("@") else _read(value)
+        found[name] = _content(Path(value[1:])) if value.startswith("@") else _read(value)
     return found
+
+
+def _content(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"{file} cannot be read: {error}") from error
 
 
 def _read(value: str) -> Any:

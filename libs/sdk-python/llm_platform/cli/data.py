@@ -43,6 +43,17 @@ def show(context: typer.Context, dataset_id: str) -> None:
 
 
 @datasets.command()
+def delete(
+    context: typer.Context,
+    dataset_id: str,
+    force: Annotated[bool, typer.Option("--force", help="Even if a running job or a model needs it")] = False,
+) -> None:
+    """Delete a data set."""
+    here = session(context)
+    here.output.show(here.client.datasets.delete(dataset_id, force=force))
+
+
+@datasets.command()
 def preview(context: typer.Context, dataset_id: str, limit: Annotated[int, typer.Option(min=1, max=100)] = 10) -> None:
     """Show a data set's first rows."""
     here = session(context)

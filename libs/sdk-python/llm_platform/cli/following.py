@@ -10,7 +10,8 @@ from llm_platform.cli.output import Output
 from llm_platform.cli.plot import plot
 from llm_platform.schemas.answers import LogRecord
 
-_WIDTH = 78
+_WIDTH = 100
+"""At most; a terminal's own, if that is less."""
 _HEIGHT = 8
 _COLOURS = {"WARN": "yellow", "ERROR": "red", "METRIC": "cyan"}
 
@@ -34,11 +35,11 @@ class Losses:
         if log.eval_loss is not None:
             self._eval.append((float(log.step), log.eval_loss))
 
-    def drawn(self) -> RenderableType:
+    def drawn(self, width: int) -> RenderableType:
         if len(self._train) < 2:
             return Text("")
         held_out = f"; held out {self._eval[-1][1]:.4g}" if self._eval else ""
-        lines = plot(self._train, _WIDTH, _HEIGHT)
+        lines = plot(self._train, min(_WIDTH, width), _HEIGHT)
         return Group(Text("\n".join(lines), style="cyan"), Text(f"{self._last}{held_out}", style="dim"))
 
 
@@ -53,10 +54,10 @@ def show_logs(logs: Iterable[LogRecord], output: Output) -> None:
             output.text(line(log))
         return
     losses = Losses()
-    with Live(losses.drawn(), console=output.out, refresh_per_second=8) as live:
+    with Live(losses.drawn(output.out.width), console=output.out, refresh_per_second=8) as live:
         for log in logs:
             losses.take(log)
-            live.update(losses.drawn())
+            live.update(losses.drawn(output.out.width))
             if log.level != "METRIC":
                 live.console.print(Text(line(log), style=_COLOURS.get(log.level, "")), soft_wrap=True)
 

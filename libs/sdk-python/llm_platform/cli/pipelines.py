@@ -120,6 +120,18 @@ def resume(context: typer.Context, job_id: str) -> None:
 
 
 @jobs.command()
+def adjust(
+    context: typer.Context,
+    job_id: str,
+    learning_rate: Annotated[float, typer.Option(help="Of what trains, from now on")],
+    agent: Annotated[str | None, typer.Option(help="The name of the agent, where several train")] = None,
+) -> None:
+    """Change the learning rate of a job that trains."""
+    here = session(context)
+    here.output.show(here.client.jobs.adjust(job_id, learning_rate=learning_rate, agent_name=agent))
+
+
+@jobs.command()
 def retry(
     context: typer.Context,
     job_id: str,

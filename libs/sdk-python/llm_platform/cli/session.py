@@ -5,9 +5,8 @@ from functools import cached_property
 from typing import Any, cast
 
 import typer
-from rich.console import Console
 
-from llm_platform.cli.output import Output
+from llm_platform.cli.output import Output, console
 from llm_platform.client import Client
 
 
@@ -25,7 +24,7 @@ class Session:
 
     @cached_property
     def output(self) -> Output:
-        return Output(Console(), Console(stderr=True), self.as_json)
+        return Output(console(stderr=False), console(stderr=True), self.as_json)
 
 
 def session(context: typer.Context) -> Session:

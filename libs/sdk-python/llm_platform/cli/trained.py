@@ -47,6 +47,17 @@ def card(context: typer.Context, model: str) -> None:
         here.output.text(text)
 
 
+@models.command()
+def delete(
+    context: typer.Context,
+    model: str,
+    force: Annotated[bool, typer.Option("--force", help="Even if it is deployed or has an alias")] = False,
+) -> None:
+    """Delete a model with all that it holds."""
+    here = session(context)
+    here.output.show(here.client.models.delete(model, force=force))
+
+
 def download(
     context: typer.Context,
     model: str,

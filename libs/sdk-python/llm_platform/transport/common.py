@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from socket import gaierror
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import httpx
@@ -48,7 +49,7 @@ def telling(what: str) -> Iterator[None]:
     """Raises `ConnectionFailed` for what httpx and websockets raise."""
     try:
         yield
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, ConnectionRefusedError, gaierror) as error:
         raise NotSent(f"{what}: the platform cannot be reached: {error}") from error
     except httpx.TimeoutException as error:
         raise TimedOut(f"{what}: no answer in time") from error
