@@ -35,6 +35,12 @@ def test_a_moment_without_a_zone_is_refused() -> None:
         Told.model_validate({"moment": "2026-01-01T00:00:00"})
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"])
+def test_a_moment_that_utc_does_not_have_is_refused(moment: str) -> None:
+    with pytest.raises(ValidationError, match="in UTC"):
+        Told.model_validate({"moment": moment})
+
+
 @pytest.mark.parametrize("key", ["a.b", "*", ">", "a b", ""])
 def test_a_key_is_one_token(key: str) -> None:
     with pytest.raises(ValueError, match="not a subject token"):

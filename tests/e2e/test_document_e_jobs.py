@@ -106,6 +106,7 @@ async def test_a_job_is_submitted_watched_and_read_as_documented(caller: Caller)
     job = await caller.get("/api/v1/jobs/job_abc123")
     conforms(job, {**JOB, "status": "completed", "result": {"preprocessing": {"train_rows": 1}}})
     assert job["progress"]["completed_agents"] == ["dataset", "validation", "preprocessing"]
+    assert job["progress"]["percent"] == 100
 
     history = await caller.get("/api/v1/logs/history/abc123?limit=1000")
     conforms(history, {"run_id": "abc123", "logs": [LINE], "total": 2})
@@ -200,7 +201,10 @@ async def test_a_job_that_trains_is_adjusted_paused_resumed_cancelled_and_gone_o
         await one.until("log", "is paused, and goes on where it was")
         paused_at = max(message["data"]["step"] for message in one.heard if message["type"] == "metric")
         job = await caller.get(f"/api/v1/jobs/{job_id}")
-        assert {step["agent_name"]: step["status"] for step in job["steps"]}["training"] == "paused"
+        training = next(step for step in job["steps"] if step["agent_name"] == "training")
+        assert (training["status"], training["training_step"], training["seconds_left"]) == ("paused", paused_at, None)
+        # Two of four agents, and of the third what it has done of its steps.
+        assert job["progress"]["percent"] == pytest.approx(25 * (2 + paused_at / 5000), abs=0.1)
 
         await caller.post(f"/api/v1/jobs/{job_id}/resume", {})
         await one.until("log", f"Going on from the checkpoint of step {paused_at}")

@@ -1,8 +1,9 @@
 """Jobs that are paused, resumed, adjusted, cancelled and gone on from, as their callers and workers see it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -180,10 +181,13 @@ async def test_a_job_says_how_far_its_training_is(caller: Bus, worker: Worker, d
     for _ in range(3):
         await worker.succeed(await worker.take())
     assert (await worker.take()).agent_name == "training"
+    # The same step twice is what an evaluation says; then an hour's pause.
+    began = datetime.now(UTC)
+    seconds = {10: [0], 20: [50, 60], 30: [110], 40: [3700], 50: [3750]}
     records = [
         LogRecord(
             run_id=accepted.run_id,
-            timestamp=datetime.now(UTC),
+            timestamp=began + timedelta(seconds=second),
             agent="TrainingAgent",
             agent_name="training",
             level="METRIC",
@@ -191,12 +195,19 @@ async def test_a_job_says_how_far_its_training_is(caller: Bus, worker: Worker, d
             step=step,
             total_steps=100,
         )
-        for step in (10, 20)
+        for step, moments in seconds.items()
+        for second in moments
     ]
     async with database.connection() as connection:
         await logs.insert(connection, [LogEntry(sequence=10**9 + n, record=one) for n, one in enumerate(records)])
-    (step,) = [step for step in (await get(caller, accepted.job_id)).steps if step.agent_name == "training"]
-    assert (step.training_step, step.total_steps) == (20, 100)
+    job = await get(caller, accepted.job_id)
+    (step,) = [step for step in job.steps if step.agent_name == "training"]
+    assert (step.training_step, step.total_steps, step.seconds_left) == (50, 100, 250)
+    # Three of seven agents, and half of the fourth.
+    assert job.progress.percent == 50
+    assert (await caller.ask(LIST_JOBS, ListJobs())).items[0] == job
+    paused = await pause(caller, accepted.job_id)
+    assert (paused.steps[3].training_step, paused.steps[3].seconds_left, paused.progress.percent) == (50, 250, 50)
 
 
 async def test_what_does_not_train_is_not_adjusted(caller: Bus, jobs: Jobs) -> None:
@@ -300,6 +311,11 @@ async def test_a_retry_under_the_same_key_is_made_once(caller: Bus, jobs: Jobs, 
         first = await retry(caller, accepted.job_id)
         assert await retry(caller, accepted.job_id) == first
     assert (await retry(caller, accepted.job_id)).run_id == "once-r3"
+    others = await asyncio.gather(*(retry(caller, accepted.job_id, from_agent=name) for name in ("a", None, "a")))
+    assert sorted(job.run_id for job in others) == ["once-r4", "once-r5", "once-r6"]
+    with calling(Call(idempotency_key="l")):
+        same = await asyncio.gather(*(retry(caller, accepted.job_id) for _ in range(3)))
+    assert {job.run_id for job in same} == {"once-r7"}
 
 
 async def test_a_job_that_goes_on_is_not_retried(caller: Bus, jobs: Jobs) -> None:

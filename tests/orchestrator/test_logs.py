@@ -96,9 +96,9 @@ async def test_a_line_that_comes_twice_is_kept_once(database: Database) -> None:
     entries = [LogEntry(sequence=7, record=line("r", "a")), LogEntry(sequence=8, record=line("r", "b"))]
     async with database.connection() as connection:
         await logs.insert(connection, entries[:1])
-        await logs.insert(connection, entries)
+        await logs.insert(connection, [*entries, LogEntry(sequence=9, record=line("s", "c", loss=1.0))])
         assert await logs.count(connection, OF_R) == 2
-        assert await logs.page(connection, OF_R) == entries
+        assert await logs.page(connection, OF_R, 2) == entries
 
 
 async def test_a_log_is_read_by_level_agent_and_from_either_end(
@@ -121,12 +121,16 @@ async def test_a_log_is_read_by_level_agent_and_from_either_end(
         return [entry.record.message for entry in page.entries if entry.sequence >= first]
 
     assert await messages(level="METRIC") == ["1", "2"]
+    assert await messages(level="METRIC", agent="training-2") == ["2"]
     assert await messages(agent="TrainingAgent") == ["0", "1", "2"]
     assert await messages(agent="training-2") == ["2"]
+    assert await messages(agent="") == await messages(level="WARN") == []
     assert await messages(order="desc", limit=2) == ["3", "2"]
     assert await messages(order="desc", before=first + 2, level="METRIC") == ["1"]
     page = await caller.ask(GET_LOGS, GetLogs(run_id=run_id, level="METRIC", limit=1))
     assert (page.total, page.has_more) == (2, True)
+    page = await caller.ask(GET_LOGS, GetLogs(run_id=run_id, level="METRIC", after=first + 1))
+    assert (page.total, page.has_more, len(page.entries)) == (2, False, 1)
 
 
 async def test_measurements_are_thinned_out_and_count_once_by_step(
@@ -167,7 +171,7 @@ async def test_a_line_that_postgres_would_not_take_does_not_hold_up_the_others(d
     entries = [LogEntry(sequence=1, record=line("r", "a\0b")), LogEntry(sequence=2, record=line("r", "c"))]
     async with database.connection() as connection:
         await logs.insert(connection, entries)
-        messages = [entry.record.message for entry in await logs.page(connection, OF_R)]
+        messages = [entry.record.message for entry in await logs.page(connection, OF_R, 2)]
     assert messages == ["a\N{REPLACEMENT CHARACTER}b", "c"]
 
 
@@ -178,6 +182,8 @@ async def test_old_lines_are_deleted(database: Database, worker_bus: Bus) -> Non
         await connection.execute("UPDATE logs SET recorded_at = recorded_at - interval '2 hours' WHERE sequence < 7")
         assert await keeper.delete_old() == 7
         assert await logs.count(connection, OF_R) == 3
+        await connection.execute("DELETE FROM logs")
+        assert await connection.fetchval("SELECT count(*) FROM log_counts") == 0
 
 
 def test_a_page_is_never_larger_than_the_bus_takes() -> None:

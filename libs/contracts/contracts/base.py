@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, PlainSerializer, WithJsonSchema
 
 RequestT = TypeVar("RequestT", bound="Message")
 ReplyT = TypeVar("ReplyT", bound="Message")
@@ -21,12 +21,20 @@ FinalT = TypeVar("FinalT", bound="Message")
 BodyT = TypeVar("BodyT", bound="EventBody")
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be of the years 1 to 9999 in UTC") from None
+
+
 def _to_rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 Timestamp = Annotated[
     AwareDatetime,
+    AfterValidator(_in_utc),
     PlainSerializer(_to_rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]

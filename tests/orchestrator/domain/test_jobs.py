@@ -50,4 +50,4 @@ def test_what_was_there_from_the_start_is_no_beginning() -> None:
     assert status(record({}, there, waiting)) == "pending"
     assert status(record({}, there, waiting, paused=True)) == "paused"
     shown = progress([there, step("b", position=1, cached=True), step("c", position=2)])
-    assert (shown.completed_agents, shown.cached_agents) == (["a", "b", "c"], ["a", "b"])
+    assert (shown.completed_agents, shown.cached_agents, shown.percent) == (["a", "b", "c"], ["a", "b"], 100)

@@ -45,6 +45,7 @@ class JobProgress(Message):
     """With parallel branches `current_agent` is the one that started first; `current_agents` lists all.
 
     `cached_agents` are those of the completed that were not done again, since nothing they depend on had changed.
+    `percent` counts each agent alike, one that trains as far as its last record says.
     """
 
     completed_agents: list[str]
@@ -52,6 +53,7 @@ class JobProgress(Message):
     current_agents: list[str]
     total_agents: int
     cached_agents: list[str] = []
+    percent: float = 0.0
 
 
 class JobError(Message):
@@ -66,7 +68,8 @@ class JobError(Message):
 class StepView(Message):
     """`cached`: its result is that of an earlier run. `sweep` are the values that this one of a sweep tries.
 
-    `training_step` of `total_steps` is how far an agent is that trains, by its last record.
+    `training_step` of `total_steps` is how far an agent is that trains, by its last record, and `seconds_left` how long
+    the rest takes at its present pace, without evaluation; null while that is not known.
     """
 
     agent_name: str
@@ -79,6 +82,7 @@ class StepView(Message):
     sweep: dict[str, Any] = {}
     training_step: int | None = None
     total_steps: int | None = None
+    seconds_left: float | None = None
 
 
 class Job(Message):

@@ -717,7 +717,7 @@ export interface Expansion {
  */
 export interface ExportCheck {
   format: "adapter" | "merged" | "gguf";
-  quantization?: "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | null;
+  quantization?: "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q6_K" | "Q5_K_M" | "Q4_K_M" | null;
   positions: number;
   top1Agreement: number;
 }
@@ -999,6 +999,7 @@ export interface JobPage {
  * With parallel branches `current_agent` is the one that started first; `current_agents` lists all.
  *
  * `cached_agents` are those of the completed that were not done again, since nothing they depend on had changed.
+ * `percent` counts each agent alike, one that trains as far as its last record says.
  */
 export interface JobProgress {
   completedAgents: Array<string>;
@@ -1006,6 +1007,7 @@ export interface JobProgress {
   currentAgents: Array<string>;
   totalAgents: number;
   cachedAgents?: Array<string>;
+  percent?: number;
 }
 
 /**
@@ -1054,6 +1056,17 @@ export interface KeptInteraction {
   key: string | null;
   traceId: string | null;
   createdAt: string;
+}
+
+/**
+ * What somebody set the peak learning rate to while the run went on: held from optimizer step `step` on.
+ */
+export interface LearningRateChange {
+  step: number;
+  previous: number;
+  learningRate: number;
+  by: string;
+  at: string;
 }
 
 /**
@@ -1229,7 +1242,8 @@ export interface ModelComparison {
 }
 
 /**
- * `freed_bytes` of the object store are free; with `pending` the rest follows as soon as the store is back.
+ * `freed_bytes` of the object store are free. With `pending` the rest follows within minutes: once the store is
+ * back, or once jobs that go on with rows or weights of the model's have ended.
  */
 export interface ModelDeleted {
   modelId: string;
@@ -2057,9 +2071,10 @@ export interface SeoSuggestions {
 /**
  * A model that can be asked for by `name`.
  *
- * `parent` is the base of an adapter; `model_id` its id in the registry. `context_size` in tokens is None when nobody
- * has said it; `max_tokens` is what to count on. `prices` is None when none is known; what costs nothing says so.
- * `fallbacks` are asked in this order when it cannot answer. A `disabled` one is so in its settings.
+ * `parent` is the base of an adapter; `model_id` its id in the registry, `versioned` the name that always is its own.
+ * `context_size` in tokens is None when nobody has said it; `max_tokens` is what to count on. `prices` is None when
+ * none is known; what costs nothing says so. `fallbacks` are asked in this order when it cannot answer. A `disabled`
+ * one is so in its settings.
  */
 export interface ServedModel {
   id: number;
@@ -2070,6 +2085,7 @@ export interface ServedModel {
   engine: string;
   parent?: string | null;
   modelId?: string | null;
+  versioned?: string | null;
   contextSize?: number | null;
   prices?: Prices | null;
   capabilities?: Array<string>;
@@ -2117,7 +2133,8 @@ export interface Steering {
 /**
  * `cached`: its result is that of an earlier run. `sweep` are the values that this one of a sweep tries.
  *
- * `training_step` of `total_steps` is how far an agent is that trains, by its last record.
+ * `training_step` of `total_steps` is how far an agent is that trains, by its last record, and `seconds_left` how long
+ * the rest takes at its present pace, without evaluation; null while that is not known.
  */
 export interface StepView {
   agentName: string;
@@ -2130,6 +2147,7 @@ export interface StepView {
   sweep?: Record<string, unknown>;
   trainingStep?: number | null;
   totalSteps?: number | null;
+  secondsLeft?: number | null;
 }
 
 /**
@@ -2376,7 +2394,8 @@ export interface TrainingEstimate {
  * `model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full).
  *
  * Losses are nats a token; `eval_loss` is that of the weights that were kept, of step `best_step`. `stopped_early`
- * says that the held-out loss had stopped falling.
+ * says that the held-out loss had stopped falling. `config` is what was asked for, `learning_rate_changes` what people
+ * made of it on the way to these weights.
  */
 export interface TrainingOutput {
   kind?: "TrainingAgent";
@@ -2396,6 +2415,7 @@ export interface TrainingOutput {
   stoppedEarly?: boolean;
   peakMemoryBytes?: number | null;
   estimate?: TrainingEstimate | null;
+  learningRateChanges?: Array<LearningRateChange>;
 }
 
 /**

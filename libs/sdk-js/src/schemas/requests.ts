@@ -475,7 +475,7 @@ export interface ModelSettings {
 
 export interface ModelsDownloadQuery {
   format?: "adapter" | "merged" | "gguf";
-  quantization?: "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | null;
+  quantization?: "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q6_K" | "Q5_K_M" | "Q4_K_M" | null;
   presigned?: boolean;
 }
 

@@ -687,9 +687,12 @@ class ExportCheck(Record):
     """
 
     format: Annotated[Literal["adapter", "merged", "gguf"], OrNewer]
-    quantization: Annotated[Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"], OrNewer] | None = (
-        None
-    )
+    quantization: (
+        Annotated[
+            Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q5_K_M", "Q4_K_M"], OrNewer
+        ]
+        | None
+    ) = None
     positions: int
     top1_agreement: float
 
@@ -962,6 +965,7 @@ class JobProgress(Record):
     """With parallel branches `current_agent` is the one that started first; `current_agents` lists all.
 
     `cached_agents` are those of the completed that were not done again, since nothing they depend on had changed.
+    `percent` counts each agent alike, one that trains as far as its last record says.
     """
 
     completed_agents: list[str]
@@ -969,6 +973,7 @@ class JobProgress(Record):
     current_agents: list[str]
     total_agents: int
     cached_agents: list[str] = []
+    percent: float = 0.0
 
 
 class JobTemplate(Record):
@@ -1016,6 +1021,16 @@ class KeptInteraction(Record):
     key: str | None
     trace_id: str | None
     created_at: datetime
+
+
+class LearningRateChange(Record):
+    """What somebody set the peak learning rate to while the run went on: held from optimizer step `step` on."""
+
+    step: int
+    previous: float
+    learning_rate: float
+    by: str
+    at: datetime
 
 
 class LengthBucket(Record):
@@ -1180,7 +1195,9 @@ class ModelComparison(Record):
 
 
 class ModelDeleted(Record):
-    """`freed_bytes` of the object store are free; with `pending` the rest follows as soon as the store is back."""
+    """`freed_bytes` of the object store are free. With `pending` the rest follows within minutes: once the store is
+    back, or once jobs that go on with rows or weights of the model's have ended.
+    """
 
     model_id: str
     freed_bytes: int
@@ -1983,9 +2000,10 @@ class SeoSuggestions(Record):
 class ServedModel(Record):
     """A model that can be asked for by `name`.
 
-    `parent` is the base of an adapter; `model_id` its id in the registry. `context_size` in tokens is None when
-    nobody has said it; `max_tokens` is what to count on. `prices` is None when none is known; what costs nothing
-    says so. `fallbacks` are asked in this order when it cannot answer. A `disabled` one is so in its settings.
+    `parent` is the base of an adapter; `model_id` its id in the registry, `versioned` the name that always is its
+    own. `context_size` in tokens is None when nobody has said it; `max_tokens` is what to count on. `prices` is
+    None when none is known; what costs nothing says so. `fallbacks` are asked in this order when it cannot
+    answer. A `disabled` one is so in its settings.
     """
 
     id: int
@@ -1996,6 +2014,7 @@ class ServedModel(Record):
     engine: str
     parent: str | None = None
     model_id: str | None = None
+    versioned: str | None = None
     context_size: int | None = None
     prices: Prices | None = None
     capabilities: list[str] = []
@@ -2037,7 +2056,8 @@ class Steering(Record):
 class StepView(Record):
     """`cached`: its result is that of an earlier run. `sweep` are the values that this one of a sweep tries.
 
-    `training_step` of `total_steps` is how far an agent is that trains, by its last record.
+    `training_step` of `total_steps` is how far an agent is that trains, by its last record, and `seconds_left`
+    how long the rest takes at its present pace, without evaluation; null while that is not known.
     """
 
     agent_name: str
@@ -2052,6 +2072,7 @@ class StepView(Record):
     sweep: dict[str, Any] | None = None
     training_step: int | None = None
     total_steps: int | None = None
+    seconds_left: float | None = None
 
 
 class Succeeded(Record):
@@ -2287,7 +2308,8 @@ class TrainingOutput(Record):
     """`model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full).
 
     Losses are nats a token; `eval_loss` is that of the weights that were kept, of step `best_step`.
-    `stopped_early` says that the held-out loss had stopped falling.
+    `stopped_early` says that the held-out loss had stopped falling. `config` is what was asked for,
+    `learning_rate_changes` what people made of it on the way to these weights.
     """
 
     kind: Annotated[Literal["TrainingAgent"], OrNewer] = "TrainingAgent"
@@ -2307,6 +2329,7 @@ class TrainingOutput(Record):
     stopped_early: bool = False
     peak_memory_bytes: int | None = None
     estimate: TrainingEstimate | None = None
+    learning_rate_changes: list[LearningRateChange] = []
 
 
 class TrialDelta(Record):

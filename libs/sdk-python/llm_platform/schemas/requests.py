@@ -478,7 +478,9 @@ class ModelSettings(TypedDict):
 
 class ModelsDownloadQuery(TypedDict):
     format: NotRequired[Literal["adapter", "merged", "gguf"]]
-    quantization: NotRequired[Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"] | None]
+    quantization: NotRequired[
+        Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q6_K", "Q5_K_M", "Q4_K_M"] | None
+    ]
     presigned: NotRequired[bool]
 
 

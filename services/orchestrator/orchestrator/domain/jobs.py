@@ -1,7 +1,7 @@
 """A job as its caller sees it (document E): a run of kind `job`, whose state follows from its steps."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -28,13 +28,34 @@ from orchestrator.domain.sweeps import expanded
 
 KIND = "job"
 TRAINER = "TrainingAgent"
-HowFar = Mapping[str, tuple[int, int]]
-"""The training step that agents are at, and of how many, by name."""
 _JOB_ID = re.compile(r"job_([A-Za-z0-9][A-Za-z0-9_-]{0,63})")
 _OUTPUT: TypeAdapter[AgentOutput] = TypeAdapter(AgentOutput)
 
 
 _RESUMES = "resumes"
+
+
+@dataclass(frozen=True)
+class HowFar:
+    """The training step that an agent is at, of how many, and the seconds that one takes, where that is known."""
+
+    step: int
+    total: int
+    pace: float | None
+
+    @property
+    def share(self) -> float:
+        """What is done of it, from 0 to 1."""
+        return min(self.step / self.total, 1.0) if self.total > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        return None if self.pace is None else round(max(self.total - self.step, 0) * self.pace, 1)
+
+
+Trainings = Mapping[tuple[str, str], HowFar]
+"""How far agents that train are, by run and name."""
+NONE_TRAINS: Trainings = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -123,14 +144,20 @@ def accepted(record: JobRecord) -> JobAccepted:
     )
 
 
-def training_now(record: JobRecord) -> list[str]:
-    """The names of the agents that train and have not come to an end."""
-    return [step.name for step in record.steps if step.kind == TRAINER and step.status in {"running", "paused"}]
+def training_now(records: Iterable[JobRecord]) -> list[tuple[str, str]]:
+    """The runs and names of the agents that train and have not come to an end."""
+    return [
+        (record.run_id, step.name)
+        for record in records
+        for step in record.steps
+        if step.kind == TRAINER and step.status in {"running", "paused"}
+    ]
 
 
-def job(record: JobRecord, *, with_result: bool = True, how_far: HowFar = MappingProxyType({})) -> Job:
+def job(record: JobRecord, *, with_result: bool = True, trainings: Trainings = NONE_TRAINS) -> Job:
     """The job that a run is. Its result is there once it has completed."""
     steps = record.steps
+    how_far = {name: found for (run_id, name), found in trainings.items() if run_id == record.run_id}
     tried = expanded(PipelineConfig.model_validate(record.definition)).tried
     started = [step.started_at for step in steps if step.started_at is not None and not step.was_there]
     return Job(
@@ -140,7 +167,7 @@ def job(record: JobRecord, *, with_result: bool = True, how_far: HowFar = Mappin
         created_at=record.created_at,
         started_at=min(started, default=None),
         completed_at=record.finished_at,
-        progress=progress(steps),
+        progress=progress(steps, how_far),
         steps=[_view(step, tried.get(step.name, {}), how_far.get(step.name)) for step in steps],
         model_id=_model_id(steps),
         result=outputs(steps) if with_result and record.status == "completed" else None,
@@ -159,7 +186,7 @@ def status(record: JobRecord) -> JobStatus:
     return "running" if any(step.started_at and not step.was_there for step in record.steps) else "pending"
 
 
-def progress(steps: Sequence[JobStep]) -> JobProgress:
+def progress(steps: Sequence[JobStep], how_far: Mapping[str, HowFar] = MappingProxyType({})) -> JobProgress:
     """Agents in the order in which they completed, and in which they started."""
     done = [step for step in steps if step.status == "completed"]
     completed = [(step.finished_at, step.position, step.name) for step in done if step.finished_at]
@@ -171,6 +198,7 @@ def progress(steps: Sequence[JobStep]) -> JobProgress:
         current_agents=current,
         total_agents=len(steps),
         cached_agents=[step.name for step in done if step.cached or step.was_there],
+        percent=round(100 * (len(done) + sum(one.share for one in how_far.values())) / len(steps), 1),
     )
 
 
@@ -206,7 +234,7 @@ def claimed(claim: Claim, lease_seconds: float, adjustments: Sequence[StepAdjust
     )
 
 
-def _view(step: JobStep, tried: Mapping[str, Any], how_far: tuple[int, int] | None) -> StepView:
+def _view(step: JobStep, tried: Mapping[str, Any], how_far: HowFar | None) -> StepView:
     return StepView(
         agent_name=step.name,
         agent_class=step.kind,
@@ -216,8 +244,9 @@ def _view(step: JobStep, tried: Mapping[str, Any], how_far: tuple[int, int] | No
         finished_at=step.finished_at,
         cached=step.cached or step.was_there,
         sweep=dict(tried),
-        training_step=None if how_far is None else how_far[0],
-        total_steps=None if how_far is None else how_far[1],
+        training_step=None if how_far is None else how_far.step,
+        total_steps=None if how_far is None else how_far.total,
+        seconds_left=how_far.seconds_left if how_far is not None and step.status == "running" else None,
     )
 
 

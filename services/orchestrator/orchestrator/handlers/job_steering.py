@@ -28,7 +28,7 @@ from orchestrator.domain.steering import check_active, check_adjustable
 from orchestrator.engine import announcements
 from orchestrator.engine.recording import record, settled
 from orchestrator.handlers.jobs import known
-from orchestrator.store import job_steering, runs
+from orchestrator.store import job_steering, logs, runs
 
 
 @HANDLERS.on(orchestrator.CANCEL_JOB)
@@ -80,9 +80,10 @@ async def _steer(deps: Deps, job_id: str, action: JobAction, decide: Callable[[R
             await _tell(connection, run, action)
             await record(connection, transition, deps.policy)
         changed = await known(connection, job_id)
+        trainings = await logs.how_far(connection, job.training_now([changed]))
     if transition is not None:
         settled(deps, transition)
-    return job.job(changed, with_result=False)
+    return job.job(changed, with_result=False, trainings=trainings)
 
 
 async def _locked(connection: Connection, job_id: str) -> Run:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 
 from common import outbox
 from common.bus import Bus
@@ -27,7 +28,7 @@ from contracts.orchestrator import (
     SubmitJob,
 )
 from contracts.pipeline import PipelineConfig
-from contracts.registry import GetDataset, GetModel
+from contracts.registry import GetDataset
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import job_templates, retries
 from orchestrator.domain import jobs as job
@@ -37,7 +38,7 @@ from orchestrator.domain.records import Submission
 from orchestrator.engine import announcements
 from orchestrator.store import jobs, logs, runs
 
-_TRIES = 5
+_TRIES = 20
 _MINE = "me"
 
 
@@ -50,7 +51,7 @@ async def submit_job(deps: Deps, request: SubmitJob) -> JobAccepted:
     async with deps.database.connection() as connection:
         known = await jobs.find(connection, submission)
     if known is None:
-        await _check_named(deps.bus, planned)
+        await _check_datasets(deps.bus, planned.dataset_ids)
         known, _ = await _enter(deps, submission, planned)
     job.check_same(known, submission)
     return job.accepted(known)
@@ -65,16 +66,16 @@ async def retry_job(deps: Deps, request: RetryJob) -> JobAccepted:
     written = PipelineConfig.model_validate(earlier.definition)
     definition = retries.definition(written, request)
     planned = plan(definition, retries.kept(written, job.readable_outputs(earlier), request))
-    await _check_named(deps.bus, planned)
+    await _check_datasets(deps.bus, planned.dataset_ids)
     for _ in range(_TRIES):
         run_id = request.run_id or await _next_run_id(deps, earlier)
         submission = _submission(definition, run_id, resumes=earlier.run_id)
-        known = await _enter(deps, submission, planned)
-        # Somebody else may have taken the number at the same time.
-        if request.run_id is not None or known.resumes == earlier.run_id:
-            break
-    job.check_same(known, submission)
-    return job.accepted(known)
+        known, is_new = await _enter(deps, submission, planned)
+        # Else somebody has taken the number at the same time, unless it is the key that is known.
+        if is_new or request.run_id is not None or known.run_id != run_id:
+            job.check_same(known, submission)
+            return job.accepted(known)
+    raise Refused(RefusalCode.CONFLICT, "Too many retries of this job are made at once: try again, or give a run_id")
 
 
 async def _next_run_id(deps: Deps, earlier: JobRecord) -> str:
@@ -96,16 +97,13 @@ def _submission(config: PipelineConfig, run_id: str, resumes: str | None = None)
     )
 
 
-async def _check_named(bus: Bus, planned: Plan) -> None:
-    """Raises the registry's refusal for a data set or a model that is not there."""
-    await asyncio.gather(
-        *(bus.ask(registry.GET_DATASET, GetDataset(dataset_id=name)) for name in planned.dataset_ids),
-        *(bus.ask(registry.GET_MODEL, GetModel(model_id=name)) for name in planned.models),
-    )
+async def _check_datasets(bus: Bus, dataset_ids: Iterable[str]) -> None:
+    """Raises the registry's refusal for a data set that is not there."""
+    await asyncio.gather(*(bus.ask(registry.GET_DATASET, GetDataset(dataset_id=name)) for name in dataset_ids))
 
 
-async def _enter(deps: Deps, submission: Submission, planned: Plan) -> JobRecord:
-    """The run of `submission`, entered now, or by whoever was faster."""
+async def _enter(deps: Deps, submission: Submission, planned: Plan) -> tuple[JobRecord, bool]:
+    """The run of `submission`, or of its key, and whether it has been entered now."""
     async with deps.database.transaction() as connection:
         run = await runs.insert(connection, submission, planned, hint_pause=deps.policy.hint_pause)
         if run is not None:
@@ -113,7 +111,7 @@ async def _enter(deps: Deps, submission: Submission, planned: Plan) -> JobRecord
         known = await jobs.find(connection, submission)
         assert known is not None  # noqa: S101 - it is there, or it would have been entered
     deps.relay.kick()
-    return known
+    return known, run is not None
 
 
 @HANDLERS.on(orchestrator.LIST_JOB_TEMPLATES)
@@ -125,9 +123,8 @@ async def list_job_templates(_deps: Deps, _request: Empty) -> JobTemplates:
 async def get_job(deps: Deps, request: GetJob) -> Job:
     async with deps.database.connection() as connection:
         found = await known(connection, request.job_id)
-        names = job.training_now(found)
-        how_far = await logs.how_far(connection, found.run_id, names) if names else {}
-    return job.job(found, how_far=how_far)
+        trainings = await logs.how_far(connection, job.training_now([found]))
+    return job.job(found, trainings=trainings)
 
 
 @HANDLERS.on(orchestrator.GET_JOB_OUTPUTS)
@@ -148,7 +145,8 @@ async def list_jobs(deps: Deps, request: ListJobs) -> JobPage:
             limit=request.limit,
             offset=request.offset,
         )
-    return JobPage.of([job.job(one, with_result=False) for one in found], total, request)
+        trainings = await logs.how_far(connection, job.training_now(found))
+    return JobPage.of([job.job(one, with_result=False, trainings=trainings) for one in found], total, request)
 
 
 @HANDLERS.on(orchestrator.FIND_JOBS_OF_DATASET)

@@ -24,9 +24,12 @@ _SAME = """
 _REPEATED = _JOBS + " WHERE id = " + _SAME
 
 _STEPS = """
-    SELECT run, position, name, kind, status, attempt, started_at, finished_at, output, cached
+    SELECT run, position, name, kind, status, attempt, started_at, finished_at, {output} AS output, cached
     FROM steps WHERE run = ANY ($1::bigint[]) ORDER BY run, position
 """
+_WHOLE_STEPS = _STEPS.format(output="output")
+# Outputs may be large, and of a job without its result only the model is told.
+_BRIEF_STEPS = _STEPS.format(output="CASE kind WHEN 'RegistrationAgent' THEN output END")
 
 _HAS_STARTED = """
     EXISTS (
@@ -78,12 +81,13 @@ async def find(connection: Connection, submission: Submission) -> JobRecord | No
     rows = await connection.fetch(
         _REPEATED, submission.kind, submission.owner, submission.idempotency_key, submission.run_id
     )
-    return next(iter(await _with_steps(connection, rows)), None)
+    return next(iter(await _with_steps(connection, rows, _BRIEF_STEPS)), None)
 
 
 async def get(connection: Connection, run_id: str) -> JobRecord | None:
+    """With all that its steps have put out."""
     rows = await connection.fetch(_JOBS + " WHERE kind = $1 AND run_id = $2", KIND, run_id)
-    return next(iter(await _with_steps(connection, rows)), None)
+    return next(iter(await _with_steps(connection, rows, _WHOLE_STEPS)), None)
 
 
 async def page(
@@ -101,7 +105,7 @@ async def page(
     of_status = _OF_STATUS[status]
     total = await connection.fetchval(_COUNT.format(chosen=_CHOSEN.format(of_status=of_status)), *chosen)
     rows = await connection.fetch(_PAGE.format(of_status=of_status), *chosen, limit, offset)
-    return await _with_steps(connection, rows), total
+    return await _with_steps(connection, rows, _BRIEF_STEPS), total
 
 
 async def of_dataset(connection: Connection, dataset_id: str) -> list[tuple[str, bool]]:
@@ -126,9 +130,9 @@ async def mark_cached(connection: Connection, step_id: int) -> None:
     await connection.execute("UPDATE steps SET cached = true WHERE id = $1", step_id)
 
 
-async def _with_steps(connection: Connection, found: Sequence[Record]) -> list[JobRecord]:
+async def _with_steps(connection: Connection, found: Sequence[Record], steps_of: str) -> list[JobRecord]:
     steps: defaultdict[int, list[JobStep]] = defaultdict(list)
-    for row in await connection.fetch(_STEPS, [run["id"] for run in found]) if found else ():
+    for row in await connection.fetch(steps_of, [run["id"] for run in found]) if found else ():
         values = dict(row)
         steps[values.pop("run")].append(JobStep(**values))
     return [

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from common.database import Connection
 from contracts.orchestrator import GetLogs, GetMetrics, LogEntry, LogRecord
+from orchestrator.domain.jobs import HowFar
 from orchestrator.domain.storable import mended
 
 _INSERT = """
@@ -19,24 +20,27 @@ _DELETE = """
 """
 
 
-_CHOSEN = """
-    WHERE run_id = $1 AND ($2::text IS NULL OR record ->> 'level' = $2)
-        AND ($3::text IS NULL OR record ->> 'agent' = $3 OR record ->> 'agent_name' = $3)
+_COUNT = """
+    SELECT coalesce(sum(lines), 0)::bigint FROM log_counts
+    WHERE run_id = $1 AND ($2::text IS NULL OR level = $2)
+        AND ($3::text IS NULL OR agent = $3 OR nullif(agent_name, '') = $3)
 """
-_COUNT = "SELECT count(*) FROM logs {chosen}"
 _PAGE = """
-    SELECT sequence, record FROM logs {chosen} AND sequence > $4 AND sequence < $5 ORDER BY sequence {order} LIMIT $6
+    SELECT sequence, record FROM logs
+    WHERE run_id = $1 AND sequence > $2 AND sequence < $3 {chosen} ORDER BY sequence {order} LIMIT $4
 """
-_PAGES = {order: _PAGE.format(chosen=_CHOSEN, order=order) for order in ("asc", "desc")}
+_OF_LEVEL = "AND record ->> 'level' = $5"
+_OF_AGENT = "AND (record ->> 'agent' = ${place} OR record ->> 'agent_name' = ${place})"
 
-# Of a training step that was done again, after a crash or a pause, what was measured last.
+# Of a training step that was done again, after a crash or a pause, what was measured last. What is chosen is looked up
+# once more: to sort whole records takes several times as long.
 _METRICS = """
     WITH measured AS (
         SELECT DISTINCT ON (agent, kind, step)
             coalesce(record ->> 'agent_name', record ->> 'agent') AS agent,
             record ? 'eval_loss' AS kind,
             (record ->> 'step')::bigint AS step,
-            record
+            sequence
         FROM logs
         WHERE run_id = $1 AND record ->> 'level' = 'METRIC' AND record ? 'step'
             AND ($2::text IS NULL OR record ->> 'agent' = $2 OR record ->> 'agent_name' = $2)
@@ -46,20 +50,36 @@ _METRICS = """
         SELECT *, row_number() OVER series AS number, count(*) OVER (PARTITION BY agent, kind) AS total
         FROM measured WINDOW series AS (PARTITION BY agent, kind ORDER BY step)
     )
-    SELECT record FROM numbered
-    WHERE number IN (1, total) OR number * ($3 - 1) / total <> (number - 1) * ($3 - 1) / total
+    SELECT record FROM numbered JOIN logs USING (sequence)
+    WHERE run_id = $1 AND (number IN (1, total) OR number * ($3 - 1) / total <> (number - 1) * ($3 - 1) / total)
     ORDER BY agent, step, kind
 """
 
 
-# Whoever asks often asks about few agents: each is looked up from the end of the log.
-_LAST = """
-    SELECT name, last.step, last.total FROM unnest($2::text[]) AS name, LATERAL (
-        SELECT (record ->> 'step')::integer AS step, (record ->> 'total_steps')::integer AS total FROM logs
-        WHERE run_id = $1 AND record ->> 'level' = 'METRIC' AND record ->> 'agent_name' = name
-            AND record ? 'step' AND record ? 'total_steps'
-        ORDER BY sequence DESC LIMIT 1
-    ) AS last
+# Whoever asks often asks about few agents: each is looked up from the end of the log. The pace is the median of what
+# the last steps took, which neither a pause nor the time between two attempts disturbs.
+_HOW_FAR = """
+    SELECT training.run_id, training.name, said.step, said.total, said.pace
+    FROM unnest($1::text[], $2::text[]) AS training (run_id, name), LATERAL (
+        SELECT
+            (array_agg(step ORDER BY sequence DESC))[1] AS step,
+            (array_agg(total ORDER BY sequence DESC))[1] AS total,
+            percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds / steps) FILTER (WHERE steps > 0) AS pace
+        FROM (
+            SELECT sequence, step, total, step - lag(step) OVER log AS steps,
+                extract(epoch FROM at - lag(at) OVER log)::float8 AS seconds
+            FROM (
+                SELECT sequence, (record ->> 'step')::integer AS step, (record ->> 'total_steps')::integer AS total,
+                    (record ->> 'timestamp')::timestamptz AS at
+                FROM logs
+                WHERE run_id = training.run_id AND record ->> 'level' = 'METRIC'
+                    AND record ->> 'agent_name' = training.name AND record ? 'step' AND record ? 'total_steps'
+                ORDER BY sequence DESC LIMIT 11
+            ) AS newest
+            WINDOW log AS (ORDER BY sequence)
+        ) AS measured
+        HAVING count(*) > 0
+    ) AS said
 """
 
 
@@ -71,18 +91,24 @@ async def insert(connection: Connection, entries: Sequence[LogEntry]) -> None:
     )
 
 
-async def page(connection: Connection, asked: GetLogs) -> list[LogEntry]:
-    """What is asked for, and one more where there is more."""
+async def page(connection: Connection, asked: GetLogs, total: int) -> list[LogEntry]:
+    """What is asked for, and one more where there is more. No more is looked for than the `total` that there are."""
+    most = min(asked.limit + 1, total)
+    if most == 0:
+        return []
     before = 2**63 - 1 if asked.before is None else asked.before
-    rows = await connection.fetch(
-        _PAGES[asked.order], asked.run_id, asked.level, asked.agent, asked.after, before, asked.limit + 1
-    )
+    # Each filter that is left out is left out of the question too, or no index would answer it.
+    filters = [value for value in (asked.level, asked.agent) if value is not None]
+    of_agent = _OF_AGENT.format(place=4 + len(filters))
+    chosen = f"{_OF_LEVEL if asked.level is not None else ''} {of_agent if asked.agent is not None else ''}"
+    sql = _PAGE.format(chosen=chosen, order=asked.order)
+    rows = await connection.fetch(sql, asked.run_id, asked.after, before, most, *filters)
     return [LogEntry(sequence=row["sequence"], record=LogRecord.model_validate(row["record"])) for row in rows]
 
 
 async def count(connection: Connection, asked: GetLogs) -> int:
     """All of that level and agent."""
-    total: int = await connection.fetchval(_COUNT.format(chosen=_CHOSEN), asked.run_id, asked.level, asked.agent)
+    total: int = await connection.fetchval(_COUNT, asked.run_id, asked.level, asked.agent)
     return total
 
 
@@ -92,10 +118,12 @@ async def metrics(connection: Connection, asked: GetMetrics) -> list[LogRecord]:
     return [LogRecord.model_validate(row["record"]) for row in rows]
 
 
-async def how_far(connection: Connection, run_id: str, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """The last measured step, and of how many, of those agents that have measured one."""
-    rows = await connection.fetch(_LAST, run_id, names)
-    return {row["name"]: (row["step"], row["total"]) for row in rows}
+async def how_far(connection: Connection, training: Sequence[tuple[str, str]]) -> dict[tuple[str, str], HowFar]:
+    """Of those agents, by run and name, that have measured a step."""
+    if not training:
+        return {}
+    rows = await connection.fetch(_HOW_FAR, *map(list, zip(*training, strict=True)))
+    return {(row["run_id"], row["name"]): HowFar(row["step"], row["total"], row["pace"]) for row in rows}
 
 
 async def delete_older(connection: Connection, *, seconds: float, limit: int) -> int:
