@@ -60,6 +60,9 @@ def test_models_of_a_sweep_are_ranked_and_what_follows_takes_the_best(
     assert second.behind.value == pytest.approx(second.score.value - first.score.value)
     assert 0 < second.behind.low <= second.behind.value <= second.behind.high
     assert first.score.low <= first.score.value <= first.score.high
+    by_answers = _compare(make_step, assign, swept, metric="exact_match").ranking
+    assert {contestant.score.value for contestant in by_answers} == {0}
+    assert [contestant.name for contestant in by_answers] == ["training-2", "training-1", "base tiny"], "by loss then"
     report = json.loads(objects.get_bytes(S3Path.parse(compared.report_path)))
     assert len(report["rows"]) == compared.rows == swept[2].eval_rows
     assert set(report["rows"][0]["models"]) == {"training-1", "training-2", "base tiny"}

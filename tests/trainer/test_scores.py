@@ -6,7 +6,6 @@ import pytest
 from contracts.pipeline import EvaluationConfig
 from trainer.domain.measures import Bootstrap, Measures, RowResult
 from trainer.domain.scores import (
-    accuracy,
     confusion,
     exact_match,
     label_of,
@@ -77,10 +76,9 @@ def test_an_answer_is_the_label_it_begins_with_if_it_is_any() -> None:
     assert [label_of(answer, labels) for answer in said] == [0, 1, 2, 3, 3, 3, 1]
 
 
-def test_accuracy_and_macro_f1_of_a_matrix() -> None:
+def test_macro_f1_of_a_matrix() -> None:
     matrix = confusion(["a", "b", "c"], truths=[0, 0, 1, 1, 1], answers=[0, 1, 1, 1, 3])
     assert matrix.counts == [[1, 1, 0, 0], [0, 2, 0, 1], [0, 0, 0, 0]]
-    assert accuracy(matrix.counts) == 0.6
     # F1 of a: 2/3; of b: 4/6; c is neither true nor answered.
     assert macro_f1(matrix.counts) == pytest.approx(2 / 3)
 
@@ -121,11 +119,19 @@ def test_paired_draws_tell_apart_what_intervals_alone_do_not() -> None:
     hard = random.gamma(2.0, 2.0, 80)
     first, second = _measures(hard.tolist()), _measures((hard + 0.1 + random.normal(0, 0.05, 80)).tolist())
     bootstrap = Bootstrap(500, 0.95, 1)
-    rows = bootstrap.rows(80)
-    draws = [measures.draws("loss", rows) for measures in (first, second)]
+    draws = [measures.draws("loss", bootstrap.rows(80)) for measures in (first, second)]
     intervals = [bootstrap.interval(0.0, draw) for draw in draws]
     assert intervals[0].high > intervals[1].low, "each by itself they overlap"
     assert bootstrap.interval(0.0, draws[1] - draws[0]).low > 0
+
+
+def test_draws_come_a_few_at_once_and_are_the_same_each_time() -> None:
+    """All draws of many held-out rows are more than memory holds."""
+    bootstrap = Bootstrap(200, 0.95, 5)
+    first, second = list(bootstrap.rows(20_000)), list(bootstrap.rows(20_000))
+    assert max(map(len, first)) * 20_000 <= 1 << 20
+    assert sum(map(len, first)) == 200
+    assert all((one == other).all() for one, other in zip(first, second, strict=True))
 
 
 @pytest.mark.parametrize(

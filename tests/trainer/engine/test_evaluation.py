@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import LogLevel
@@ -86,6 +87,18 @@ def test_a_whole_model_is_measured_beside_its_base(
     model = _train("full", base_model, rows_train, tmp_path)
     result = evaluate(base_model, rows_eval, CONFIG, model_dir=model, max_seq_length=128, progress=progress)
     assert result.trained.metrics()["loss"] < result.base.metrics()["loss"] - 0.5
+
+
+def test_a_model_whose_losses_are_no_numbers_is_refused_by_name(
+    base_model: Path, rows_eval: Path, tmp_path: Path, progress: Any
+) -> None:
+    damaged = Path(shutil.copytree(base_model, tmp_path / "damaged"))
+    weights = load_file(damaged / "model.safetensors")
+    weights["model.norm.weight"] *= float("nan")
+    save_file(weights, damaged / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(Refused, match="the losses of the trained model are no numbers") as refused:
+        evaluate(base_model, rows_eval, CONFIG, model_dir=damaged, max_seq_length=128, progress=progress)
+    assert refused.value.code is RefusalCode.TRAINING_FAILED
 
 
 def test_the_batch_size_does_not_change_what_is_measured(

@@ -15,7 +15,6 @@ from contracts.pipeline import (
 from trainer.agents.assignment import Assignment
 from trainer.domain.configuration import config_of
 from trainer.domain.inputs import need
-from trainer.domain.measures import finite
 from trainer.engine.evaluation import EvaluationResult, evaluate
 from trainer.engine.models import resolve_model
 
@@ -26,7 +25,7 @@ _MOST_LABELS = 50
 
 
 def run(work: Assignment) -> EvaluationOutput:
-    """Raises `Refused`: CONFIG_INVALID, DATASET_INVALID, STORAGE_FAILED."""
+    """Raises `Refused`: CONFIG_INVALID, DATASET_INVALID, TRAINING_FAILED, STORAGE_FAILED."""
     config = config_of(work.step, EvaluationConfig)
     rows = need(work.step, PreprocessingOutput)
     training = need(work.step, TrainingOutput)
@@ -59,8 +58,8 @@ def run(work: Assignment) -> EvaluationOutput:
         samples=[_shortened(sample) for sample in result.samples(config.generate_samples)],
         task="generation" if result.trained.labels is None else "classification",
         generated_rows=sum(row.answer is not None for row in result.trained.results),
-        metrics=finite(metrics),
-        base_metrics=finite(base),
+        metrics=metrics,
+        base_metrics=base,
         confusion=shown(result.trained.confusion()),
         base_confusion=shown(result.base.confusion()),
         model_path=training.model_path,

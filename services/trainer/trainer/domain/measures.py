@@ -1,8 +1,8 @@
 """What models are measured by, from the results of single rows, and how sure that is."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,11 @@ from contracts.pipeline import Confusion, Interval, Metric
 from trainer.domain import scores
 
 Numbers = npt.NDArray[np.float64]
+Draws = npt.NDArray[np.int64]
+"""`[draws, rows]`: numbers of rows."""
+
+_AT_ONCE = 1 << 20
+"""Rows that are drawn together."""
 _LOWER_IS_BETTER: frozenset[Metric] = frozenset(("loss", "perplexity"))
 _OF_LOSSES: tuple[Metric, ...] = ("loss", "perplexity", "token_accuracy")
 _OF_TEXTS: tuple[Metric, ...] = ("exact_match", "token_f1", "rouge_l")
@@ -38,7 +43,7 @@ class Measures:
 
     def metrics(self) -> dict[Metric, float]:
         """All that the task has; the whole set is one draw of itself."""
-        return {metric: float(self.draws(metric, _once(self.count(metric)))[0]) for metric in self.known()}
+        return {metric: float(self.draws(metric, [_once(self.count(metric))])[0]) for metric in self.known()}
 
     def known(self) -> list[Metric]:
         asked = any(result.answer is not None for result in self.results)
@@ -64,17 +69,22 @@ class Measures:
         scorer = {"exact_match": scores.exact_match, "token_f1": scores.token_f1, "rouge_l": scores.rouge_l}[metric]
         return [scorer(answer, reference) for answer, reference in self._answered()]
 
-    def draws(self, metric: Metric, rows: npt.NDArray[np.int64]) -> Numbers:
-        """The metric on each draw of rows: `rows` is `[draws, count(metric)]`, numbers of rows."""
+    def draws(self, metric: Metric, rows: Iterable[Draws]) -> Numbers:
+        """The metric on each draw of rows. Of what is costly to score, each row is scored once."""
+        on = self._scorer(metric)
+        return np.concatenate([on(some) for some in rows])
+
+    def _scorer(self, metric: Metric) -> Callable[[Draws], Numbers]:
         if metric in _OF_LOSSES:
-            return self._of_losses(metric, rows)
+            return partial(self._of_losses, metric)
         if metric == "f1":
             truths, answers = self._labelled()
-            return np.array([_macro_f1(truths[draw], answers[draw], len(self.labels or ())) for draw in rows])
-        means: Numbers = np.array(self.by_row(metric), dtype=np.float64)[rows].mean(axis=1)
-        return means
+            labels = len(self.labels or ())
+            return lambda rows: np.array([_macro_f1(truths[draw], answers[draw], labels) for draw in rows])
+        of_rows = np.array(self.by_row(metric), dtype=np.float64)
+        return lambda rows: np.asarray(of_rows[rows].mean(axis=1))
 
-    def _of_losses(self, metric: Metric, rows: npt.NDArray[np.int64]) -> Numbers:
+    def _of_losses(self, metric: Metric, rows: Draws) -> Numbers:
         tokens = np.array([result.tokens for result in self.results], dtype=np.float64)[rows].sum(axis=1)
         if metric == "token_accuracy":
             correct = np.array([result.correct for result in self.results], dtype=np.float64)
@@ -113,9 +123,12 @@ class Bootstrap:
     confidence: float
     seed: int
 
-    def rows(self, count: int) -> npt.NDArray[np.int64]:
-        """`[resamples, count]`."""
-        return np.random.default_rng(self.seed).integers(0, count, (self.resamples, count))
+    def rows(self, count: int) -> Iterator[Draws]:
+        """All draws of so many rows, the same each time, a few at once: all of them may be more than memory holds."""
+        random = np.random.default_rng(self.seed)
+        at_once = max(1, _AT_ONCE // count)
+        for start in range(0, self.resamples, at_once):
+            yield random.integers(0, count, (min(at_once, self.resamples - start), count))
 
     def interval(self, value: float, draws: Numbers) -> Interval:
         """Between the percentiles that leave out as much on both sides."""
@@ -124,15 +137,10 @@ class Bootstrap:
         return Interval(value=value, low=float(low), high=float(high))
 
 
-def _once(count: int) -> npt.NDArray[np.int64]:
+def _once(count: int) -> Draws:
     return np.arange(count, dtype=np.int64)[None]
 
 
 def _macro_f1(truths: npt.NDArray[np.int64], answers: npt.NDArray[np.int64], labels: int) -> float:
     counts = np.bincount(truths * (labels + 1) + answers, minlength=labels * (labels + 1))
     return scores.macro_f1(counts.reshape(labels, labels + 1).tolist())
-
-
-def finite(metrics: dict[Metric, float]) -> dict[Metric, float]:
-    """Those that are numbers: a model that diverged has none for some."""
-    return {name: value for name, value in metrics.items() if math.isfinite(value)}

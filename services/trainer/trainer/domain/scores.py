@@ -62,10 +62,6 @@ def confusion(labels: Sequence[str], truths: Sequence[int], answers: Sequence[in
     return Confusion(labels=list(labels), counts=counts)
 
 
-def accuracy(counts: Sequence[Sequence[int]]) -> float:
-    return sum(row[index] for index, row in enumerate(counts)) / sum(map(sum, counts))
-
-
 def macro_f1(counts: Sequence[Sequence[int]]) -> float:
     """The mean F1 over the labels that are true of a row or answered; of others nothing can be said."""
     scores = []

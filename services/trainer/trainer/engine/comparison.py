@@ -10,7 +10,7 @@ from peft import PeftModel
 
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import ComparisonConfig, Contestant
-from trainer.domain.measures import Bootstrap, Measures, finite, is_better
+from trainer.domain.measures import Bootstrap, Measures, is_better
 from trainer.domain.work import Progress
 from trainer.engine.examination import Examination
 from trainer.engine.examples import Row
@@ -48,7 +48,8 @@ def compare(
 ) -> Ranking:
     """One model is in memory at a time; those of one base share it, and their adapters come and go.
 
-    Raises `Refused(CONFIG_INVALID)` for a metric that the rows do not have.
+    Raises `Refused`: CONFIG_INVALID for a metric that the rows do not have, TRAINING_FAILED for a model whose losses
+    are no numbers.
     """
     measures: dict[str, Measures] = {}
     kept: Sequence[Row] = rows
@@ -69,11 +70,11 @@ def _measured(examination: Examination, entrants: Sequence[Entrant]) -> Iterator
         model = examination.load(shared[0].base_dir)
         for entrant in shared:
             with _with_adapter(model, entrant.adapter_dir) as asked:
-                yield entrant, examination.take(asked)
+                yield entrant, examination.take(asked, entrant.name)
         del model
     for entrant in entrants:
         if entrant.model_dir is not None:
-            yield entrant, examination.take(examination.load(entrant.model_dir))
+            yield entrant, examination.take(examination.load(entrant.model_dir), entrant.name)
 
 
 @contextmanager
@@ -101,17 +102,16 @@ def _ranked(
             {"errors": [{"field": "metric", "message": f"one of {there}"}]},
         )
     bootstrap = Bootstrap(config.resamples, config.confidence, config.seed)
-    rows = bootstrap.rows(first.count(metric))
     values = {name: found.metrics()[metric] for name, found in measures.items()}
-    draws = {name: found.draws(metric, rows) for name, found in measures.items()}
-    # A model whose losses are no numbers is the worst by any metric; equals keep their order.
-    lower = is_better(metric, 0.0, 1.0)
-    best_first = sorted(entrants, key=lambda entrant: _rank(values[entrant.name], lower=lower))
+    draws = {name: found.draws(metric, bootstrap.rows(found.count(metric))) for name, found in measures.items()}
+    losses = {name: found.metrics()["loss"] for name, found in measures.items()}
+    # Of equals, as answers to a few rows often are, the one with the lower loss is the better.
+    sign = 1 if is_better(metric, 0.0, 1.0) else -1
+    best_first = sorted(entrants, key=lambda entrant: (sign * values[entrant.name], losses[entrant.name]))
     best = best_first[0].name
 
     def contestant(entrant: Entrant) -> Contestant:
         name, found = entrant.name, measures[entrant.name]
-        sign = 1 if lower else -1
         behind = bootstrap.interval(sign * (values[name] - values[best]), sign * (draws[name] - draws[best]))
         return Contestant(
             name=name,
@@ -120,14 +120,10 @@ def _ranked(
             model_id=entrant.model_id,
             score=bootstrap.interval(values[name], draws[name]),
             behind=None if name == best else behind,
-            metrics=finite(found.metrics()),
+            metrics=found.metrics(),
         )
 
     return [contestant(entrant) for entrant in best_first]
-
-
-def _rank(value: float, *, lower: bool) -> tuple[bool, float]:
-    return (value != value, value if lower else -value)  # noqa: PLR0124 - what is no number is not itself
 
 
 def _check_same(before: Sequence[Row], now: Sequence[Row], measures: Mapping[str, Measures]) -> None:

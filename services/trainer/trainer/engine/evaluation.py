@@ -15,6 +15,8 @@ from trainer.engine.examples import Examples, Row, read_rows
 from trainer.engine.models import fetch
 from trainer.engine.objective import Objective
 
+_TRAINED, _BASE = "the trained model", "its base model"
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -60,7 +62,8 @@ def evaluate(
 ) -> EvaluationResult:
     """Measures `base_model` with and without the adapter in `adapter_dir`, or beside the whole model in `model_dir`.
 
-    Raises `Refused` as `train` does, and ValueError unless exactly one of the two directories is given.
+    Raises `Refused` as `train` does, also for losses that are no numbers, and ValueError unless exactly one of the two
+    directories is given.
     """
     if (adapter_dir is None) == (model_dir is None):
         raise ValueError("give adapter_dir or model_dir")
@@ -74,12 +77,12 @@ def evaluate(
     )
     if adapter_dir is not None:
         model = PeftModel.from_pretrained(examination.load(directory), adapter_dir)
-        trained = examination.take(model)
+        trained = examination.take(model, _TRAINED)
         with model.disable_adapter():
-            base = examination.take(model)
+            base = examination.take(model, _BASE)
     else:
-        trained = examination.take(examination.load(model_dir or directory))
-        base = examination.take(examination.load(directory))
+        trained = examination.take(examination.load(model_dir or directory), _TRAINED)
+        base = examination.take(examination.load(directory), _BASE)
     now, before = trained.metrics(), base.metrics()
     progress.log(
         "METRIC",

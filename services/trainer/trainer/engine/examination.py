@@ -1,5 +1,6 @@
 """Has models do the held-out rows: each row's loss, and answers to some of them, in as much memory as there is."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -61,11 +62,16 @@ class Examination:
     def load(self, directory: Path) -> Any:
         return load_model(directory, torch.bfloat16 if self.machine.half else torch.float32).to(self.machine.device)
 
-    def take(self, model: Any) -> Measures:
-        """The model's results on all rows."""
+    def take(self, model: Any, name: str) -> Measures:
+        """The model's results on all rows. Raises `Refused(TRAINING_FAILED)` when its losses are no numbers."""
         model.eval()
         objective = Objective(model, self.machine)
         results = self._measure(objective)
+        if not all(math.isfinite(result.loss) for result in results):
+            raise Refused(
+                RefusalCode.TRAINING_FAILED,
+                f"On some held-out rows the losses of {name} are no numbers: it diverged, or its weights are damaged",
+            )
         for number, answer in zip(self.asked, self._answers(model), strict=True):
             results[number] = replace(results[number], answer=answer)
         return Measures(results, [row.completion for row in self.rows], self.labels)
