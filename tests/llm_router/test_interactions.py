@@ -2,13 +2,13 @@
 
 import uuid
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from common.context import Call, Principal, calling
-from contracts.base import RefusalCode, Refused
+from contracts.base import RefusalCode, Refused, rfc3339
 from contracts.gateway import Role
 from contracts.interactions import (
     GET_INTERACTION,
@@ -42,7 +42,7 @@ def told(key: str | None, minutes: int, **fields: object) -> Interaction:
 
 async def keep(house: House, *interactions: Interaction) -> None:
     async with house.database.transaction() as connection:
-        await partitions.make_days(connection, {told.created_at.date() for told in interactions})
+        await partitions.make_days(connection, {date.fromisoformat(told["created_at"][:10]) for told in interactions})
         await add_interactions(connection, interactions)
 
 
@@ -68,13 +68,13 @@ class TestInteractions:
             assert await texts(house) == ["at 1"]
             assert await texts(house, key="key_2") == []
             with pytest.raises(Refused) as caught:
-                await house.bus.ask(GET_INTERACTION, GetInteraction(interaction_id=others.interaction_id))
+                await house.bus.ask(GET_INTERACTION, GetInteraction(interaction_id=others["interaction_id"]))
             assert caught.value.code is RefusalCode.NOT_FOUND
         with caller("key_9", "admin"):
             assert await texts(house) == ["at 3", "at 2", "at 1"]
             assert await texts(house, key="key_2") == ["at 2"]
-            got = await house.bus.ask(GET_INTERACTION, GetInteraction(interaction_id=mine.interaction_id))
-        assert (got.key, got.total_tokens, got.created_at) == ("key_1", 10, mine.created_at)
+            got = await house.bus.ask(GET_INTERACTION, GetInteraction(interaction_id=mine["interaction_id"]))
+        assert (got.key, got.total_tokens, rfc3339(got.created_at)) == ("key_1", 10, mine["created_at"])
         assert await texts(house) == []
 
     @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ class TestInteractions:
         with caller("k"):
             (item,) = (await listed(house)).items
             assert (len(item.output_text), item.truncated) == (2000, True)
-            whole = await house.bus.ask(GET_INTERACTION, GetInteraction(interaction_id=long.interaction_id))
-        assert (whole.output_text, whole.truncated) == (long.output_text, False)
+            whole = await house.bus.ask(GET_INTERACTION, GetInteraction(interaction_id=long["interaction_id"]))
+        assert (whole.output_text, whole.truncated) == (long["output_text"], False)
 
 
 class TestUsage:
@@ -137,8 +137,8 @@ class TestUsage:
         house = await open_house(0)
         await keep(
             house,
-            told("a", 1, cost=Decimal("0.25"), completion_tokens=5, duration=1.0),
-            told("a", 2, cost=Decimal("0.5"), duration=3.0),
+            told("a", 1, cost="0.25", completion_tokens=5, duration=1.0),
+            told("a", 2, cost="0.5", duration=3.0),
             told("b", 3, model="n", status="failed"),
             told(None, 24 * 60, status="cancelled"),
         )
@@ -175,6 +175,6 @@ class TestUsage:
         house = await open_house(0)
         once = told(uuid.uuid4().hex, 1)
         await keep(house, once)
-        await keep(house, once, told(once.principal, 2))
+        await keep(house, once, told(once["principal"], 2))
         with caller("x", "admin"):
-            assert [row.requests for row in (await used(house, key=once.principal)).items] == [2]
+            assert [row.requests for row in (await used(house, key=once["principal"])).items] == [2]

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import nats
 import pytest
+from pydantic import TypeAdapter
 
 from common.bus import Bus
 from common.service import running as running_service
+from contracts.base import rfc3339
 from contracts.router import CHAT_COMPLETE, INTERACTIONS_RECORDED, Interaction, Interactions
 from embedded.endpoints import Endpoints
 from llm_router.domain.engines import DeclaredEngine
@@ -21,8 +23,10 @@ from tests.llm_router import upstream as faults
 from tests.llm_router.conftest import Open, chat, router_settings, settings_for, soon
 from tests.llm_router.upstream import running
 
+_INTERACTION = TypeAdapter(Interaction)
 
-def interaction(text: str = "Hello", **fields: object) -> Interaction:
+
+def interaction(text: str = "Hello", *, created_at: datetime | None = None, **fields: object) -> Interaction:
     given = {
         "interaction_id": uuid.uuid4().hex,
         "route": "chat",
@@ -32,10 +36,12 @@ def interaction(text: str = "Hello", **fields: object) -> Interaction:
         "output_text": "Hi",
         "parameters": {},
         "status": "completed",
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
         "duration": 0.1,
-        "created_at": datetime.now(UTC),
+        "created_at": rfc3339(created_at or datetime.now(UTC)),
     }
-    return Interaction.model_validate(given | fields)
+    return _INTERACTION.validate_python(dict.fromkeys(Interaction.__annotations__) | given | fields)
 
 
 @pytest.fixture
@@ -107,8 +113,8 @@ class TestKeeping:
         for _ in range(2):
             body = Interactions(interactions=[told])
             await router_bus.publish(INTERACTIONS_RECORDED, body, message_id=uuid.uuid4().hex)
-        row = await house.recorded(told.input_text)
-        assert row["created_at"] == told.created_at
+        row = await house.recorded(told["input_text"])
+        assert rfc3339(row["created_at"]) == told["created_at"]
 
     async def test_one_that_postgres_never_takes_does_not_hold_up_the_others(
         self, open_house: Open, router_bus: Bus
@@ -122,7 +128,7 @@ class TestKeeping:
 
         async def kept() -> bool:
             rows = await house.rows("SELECT input_text FROM interactions WHERE input_text LIKE $1", f"{mark}%")
-            return sorted(row["input_text"] for row in rows) == sorted(told.input_text for told in good)
+            return sorted(row["input_text"] for row in rows) == sorted(told["input_text"] for told in good)
 
         await soon(kept)
 

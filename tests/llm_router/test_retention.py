@@ -16,10 +16,10 @@ def today() -> date:
 
 
 async def keep_of(house: House, age: timedelta) -> None:
-    told = interaction(created_at=datetime.now(UTC) - age)
+    then = datetime.now(UTC) - age
     async with house.database.transaction() as connection:
-        await partitions.make_days(connection, [told.created_at.date()])
-        await add_interactions(connection, [told])
+        await partitions.make_days(connection, [then.date()])
+        await add_interactions(connection, [interaction(created_at=then)])
 
 
 async def days(house: House) -> list[date]:

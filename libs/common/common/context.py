@@ -64,13 +64,13 @@ class Call(NamedTuple):
 
     def headers(self, deadline: float) -> dict[str, str]:
         """The bus headers of a question that is asked on behalf of this call."""
-        headers = {Header.DEADLINE.value: f"{deadline:.3f}"}
+        headers: dict[str, str] = {Header.DEADLINE: f"{deadline:.3f}"}
         if self.principal is not None:
-            headers[Header.PRINCIPAL.value] = self.principal.as_header
+            headers[Header.PRINCIPAL] = self.principal.as_header
         if self.request_id is not None:
-            headers[Header.REQUEST_ID.value] = self.request_id
+            headers[Header.REQUEST_ID] = self.request_id
         if self.idempotency_key is not None:
-            headers[Header.IDEMPOTENCY_KEY.value] = self.idempotency_key
+            headers[Header.IDEMPOTENCY_KEY] = self.idempotency_key
         return headers
 
     @classmethod

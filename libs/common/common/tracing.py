@@ -8,7 +8,7 @@ import os
 import random
 import re
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
 
@@ -61,19 +61,28 @@ def tracer() -> trace.Tracer:
     return _TRACER
 
 
-class hop:  # noqa: N801 - reads as the statement that it is
+def hop(
+    name: str,
+    kind: SpanKind = SpanKind.INTERNAL,
+    *,
+    headers: Mapping[str, str] | None = None,
+    attributes: Mapping[str, str] | None = None,
+) -> AbstractContextManager[Span]:
     """A span around one hop of a request, in the trace that `headers` carry, or in the current one, or in a new one.
 
     In a trace that is not recorded it only carries the trace on.
     """
+    if headers is None and _UNRECORDED.get() is not None:
+        return _NO_HOP
+    return _Hop(name, kind, headers, attributes)
 
+
+_NO_HOP = nullcontext(trace.INVALID_SPAN)
+
+
+class _Hop(AbstractContextManager[Span]):
     def __init__(
-        self,
-        name: str,
-        kind: SpanKind = SpanKind.INTERNAL,
-        *,
-        headers: Mapping[str, str] | None = None,
-        attributes: Mapping[str, str] | None = None,
+        self, name: str, kind: SpanKind, headers: Mapping[str, str] | None, attributes: Mapping[str, str] | None
     ) -> None:
         self._unrecorded = _unrecorded(headers)
         self._recording: AbstractContextManager[Span] | None = None

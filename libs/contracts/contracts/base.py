@@ -28,14 +28,15 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError("must be of the years 1 to 9999 in UTC") from None
 
 
-def _to_rfc3339(moment: datetime) -> str:
+def rfc3339(moment: datetime) -> str:
+    """A moment as it is written everywhere."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 Timestamp = Annotated[
     AwareDatetime,
     AfterValidator(_in_utc),
-    PlainSerializer(_to_rfc3339, return_type=str),
+    PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """A moment in UTC, written as ISO 8601 with `Z` (specs/README.md, point 13)."""

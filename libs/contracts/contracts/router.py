@@ -4,13 +4,21 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, StringConstraints, model_validator
+from typing_extensions import TypedDict
 
 from contracts.base import Empty, Event, EventBody, Message, RefusalCode, Rpc, Stream, Timestamp
 from contracts.gateway import AllowanceWanted
 
 ProviderType = Literal["openai", "vllm", "ollama", "llamacpp", "koboldai", "local", "simulated"]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-Usd = Annotated[Decimal, PlainSerializer(lambda usd: f"{usd.normalize():f}", return_type=str, when_used="json")]
+
+
+def usd_text(usd: Decimal) -> str:
+    """US dollars as they are written everywhere."""
+    return f"{usd.normalize():f}"
+
+
+Usd = Annotated[Decimal, PlainSerializer(usd_text, return_type=str, when_used="json")]
 """US dollars, exactly: in JSON a decimal number as a string."""
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -306,33 +314,34 @@ BUDGET_WANTED = Event("events.router.budget.wanted", AllowanceWanted, stream="EV
 # Interactions
 
 
-class Interaction(EventBody):
+class Interaction(TypedDict):
     """One completion of any route, as document B lists it, plus tokens, cost in USD, key and trace.
 
     Durations are seconds. `requested_model` is what the caller named, `model` what answered; `principal` is the id of
-    the caller's key; `error_type` is document B's. `counted_by` is None where no tokens were used.
+    the caller's key; `error_type` is document B's. `counted_by` is None where no tokens were used. Made for every
+    completion, written and read again: of JSON's own types alone, so that no step of it is anybody's Python.
     """
 
     interaction_id: str
     route: str
     model: str
-    requested_model: str | None = None
+    requested_model: str | None
     engine: str | None
     input_text: str
     output_text: str
     parameters: dict[str, Any]
     status: Literal["completed", "failed", "cancelled"]
-    error_message: str | None = None
-    error_type: str | None = None
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    counted_by: CountedBy | None = None
-    cost: Usd | None = None
+    error_message: str | None
+    error_type: str | None
+    prompt_tokens: int
+    completion_tokens: int
+    counted_by: CountedBy | None
+    cost: str | None
     duration: float
-    time_to_first_token: float | None = None
-    principal: str | None = None
-    trace_id: str | None = None
-    created_at: Timestamp
+    time_to_first_token: float | None
+    principal: str | None
+    trace_id: str | None
+    created_at: str
 
 
 class Interactions(EventBody):

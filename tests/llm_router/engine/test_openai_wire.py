@@ -165,7 +165,7 @@ class TestStreams:
         data = b'data: {"a":1}\n\n: ping\r\nevent: x\ndata:{"b":2}\r\n\ndata: [DONE]\n\n'
         lines = EventLines()
         found = [payload for i in range(len(data)) for payload in lines.feed(data[i : i + 1])]
-        assert found == list(EventLines().feed(data)) == [b'{"a":1}', b'{"b":2}', b"[DONE]"]
+        assert found == EventLines().feed(data) == [b'{"a":1}', b'{"b":2}', b"[DONE]"]
 
     def test_a_long_line_in_many_parts_costs_its_length_once(self) -> None:
         lines = EventLines()
@@ -178,7 +178,7 @@ class TestStreams:
         lines = EventLines()
         with pytest.raises(EngineFailure):
             for _ in range(10):
-                list(lines.feed(b"x" * 1024 * 1024))
+                lines.feed(b"x" * 1024 * 1024)
 
     def test_pieces_make_the_whole_with_reason_and_usage(self) -> None:
         answer = StreamedAnswer()

@@ -115,6 +115,7 @@ class _Line:
         self.tasks: set[asyncio.Task[None]] = set()
         self._answering = answering
         self._most = most
+        self._loop = asyncio.get_running_loop()
         self._waiting: deque[Message] = deque()
         self._waiting_bytes = 0
         self._long: dict[str, tuple[asyncio.Task[None], Message]] = {}
@@ -148,7 +149,7 @@ class _Line:
         self._waiting_bytes = 0
 
     def _begin(self, message: Message) -> None:
-        task = asyncio.create_task(self._answering.answer(message))
+        task = self._loop.create_task(self._answering.answer(message))
         self.tasks.add(task)
         IN_FLIGHT.inc()
         task.add_done_callback(self._ended)
@@ -160,7 +161,7 @@ class _Line:
                 self._ping_later()
 
     def _ping_later(self) -> None:
-        self._pinging = asyncio.get_running_loop().call_later(PING_SECONDS, self._ping)
+        self._pinging = self._loop.call_later(PING_SECONDS, self._ping)
 
     def _ping(self) -> None:
         """Tells all who wait for a long answer, also those in line, that they are not forgotten."""

@@ -17,10 +17,18 @@ STARTED = web.RequestKey("started", web.StreamResponse)
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
 
+def note_request_id(request: web.Request) -> str:
+    """The caller's own where it is short and plain, else a new one."""
+    noted = request[REQUEST_ID] = _request_id(request)
+    return noted
+
+
 def request_id_of(request: web.Request) -> str:
-    """The one that is noted, else the caller's own where it is short and plain, else a new one."""
+    """The one that is noted, or is noted now."""
     noted: str | None = request.get(REQUEST_ID)
-    if noted is not None:
-        return noted
+    return note_request_id(request) if noted is None else noted
+
+
+def _request_id(request: web.Request) -> str:
     offered = request.headers.get("X-Request-ID")
     return offered if offered is not None and _SANE_ID.fullmatch(offered) else new_id()

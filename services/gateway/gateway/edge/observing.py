@@ -12,7 +12,7 @@ from common.context import Call, calling
 from common.telemetry import SECONDS, Counter, Gauge, Histogram, get_logger
 from common.tracing import SpanKind, hop
 from contracts.base import RefusalCode, Refused
-from gateway.edge.noted import PRINCIPAL, REQUEST_ID, STARTED, request_id_of
+from gateway.edge.noted import PRINCIPAL, STARTED, note_request_id
 from gateway.edge.responses import refused
 from gateway.routes.table import HOOKS, family_of
 
@@ -35,7 +35,7 @@ def observed(route: str, endpoint: Handler) -> Handler:
     """
 
     async def observe(request: web.Request) -> web.StreamResponse:
-        request_id = request[REQUEST_ID] = request_id_of(request)
+        request_id = note_request_id(request)
         method = request.method if request.method in _METHODS else "OTHER"
         status = _CLIENT_GONE
         started = time.perf_counter()

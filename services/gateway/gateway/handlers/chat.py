@@ -85,16 +85,16 @@ async def _stream(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> 
     stream = deps.bus.batches(api.stream, asked.question())
     async with aclosing(stream) as batches:
         # A refusal before the first token still has a status of its own.
-        first = await anext(batches)
+        batch = await anext(batches)
         response = event_stream()
         await response.prepare(request)
         chunks = api.chunks(asked)
-        encoded = _Encoder(chunks)
+        encoded, opening = _Encoder(chunks), _events(chunks.opening())
         try:
-            await response.write(_events(chunks.opening()) + encoded(first))
-            async for batch in batches:
-                await response.write(encoded(batch))
-            await response.write_eof(_DONE)
+            while isinstance(batch, list):
+                await response.write(opening + encoded(batch))
+                opening, batch = b"", await anext(batches)
+            await response.write_eof(opening + _events(chunks.ending(batch)) + _DONE)
         except Refused as refusal:
             # No [DONE]: a stream that broke off must not look finished.
             await response.write_eof(_event(openai_error(refusal).model_dump(exclude_unset=True)))
@@ -102,21 +102,19 @@ async def _stream(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> 
 
 
 class _Encoder:
-    """Writes what comes over the bus as events. Pieces of nothing but text differ in that alone: the rest is encoded
-    once.
-    """
+    """Writes pieces as events. Those of nothing but text differ in that alone: the rest is encoded once."""
 
     def __init__(self, chunks: Chunks) -> None:
         self._chunks = chunks
         self._around: dict[int, tuple[bytes, bytes]] = {}
 
-    def __call__(self, batch: list[ChatDelta] | ChatReply) -> bytes:
-        return b"".join(map(self._delta, batch)) if isinstance(batch, list) else _events(self._chunks.ending(batch))
+    def __call__(self, pieces: list[ChatDelta]) -> bytes:
+        return b"".join([self._event(piece) for piece in pieces])
 
-    def _delta(self, delta: ChatDelta) -> bytes:
-        if delta.extra or delta.tool_calls is not None or delta.logprobs is not None:
-            return _event(self._chunks.delta(delta))
-        return orjson.dumps(delta.content).join(self._around.get(delta.index) or self._learn(delta.index))
+    def _event(self, piece: ChatDelta) -> bytes:
+        if piece.extra or piece.tool_calls is not None or piece.logprobs is not None:
+            return _event(self._chunks.delta(piece))
+        return orjson.dumps(piece.content).join(self._around.get(piece.index) or self._learn(piece.index))
 
     def _learn(self, index: int) -> tuple[bytes, bytes]:
         """What is around the text of a choice. NUL stands for the text: no request can have one."""

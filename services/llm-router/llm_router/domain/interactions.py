@@ -6,7 +6,8 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from contracts.router import Chat, ChatReply, CountedBy, Embed, Interaction, Usage
+from contracts.base import rfc3339
+from contracts.router import Chat, ChatReply, CountedBy, Embed, Interaction, Usage, usd_text
 from llm_router.domain.engines import Answer, Asked
 
 Status = Literal["completed", "failed", "cancelled"]
@@ -62,12 +63,12 @@ def interaction(
         prompt_tokens=usage.prompt_tokens if usage is not None else 0,
         completion_tokens=usage.completion_tokens if usage is not None else 0,
         counted_by=outcome.counted_by,
-        cost=outcome.cost,
+        cost=usd_text(outcome.cost) if outcome.cost is not None else None,
         duration=outcome.duration,
         time_to_first_token=outcome.time_to_first_token,
         principal=principal,
         trace_id=trace_id,
-        created_at=created_at,
+        created_at=rfc3339(created_at),
     )
 
 

@@ -1,6 +1,5 @@
 """Streamed answers of OpenAI's API: from bytes to pieces for the caller, and to the whole. No I/O."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -34,7 +33,7 @@ class EventLines:
         self._length = 0
         self._size = 0
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> list[bytes]:
         self._size += len(data)
         if self._size > _LARGEST_STREAM:
             raise invalid_answer("is too large")
@@ -50,9 +49,7 @@ class EventLines:
             self._length += len(rest)
             if self._length > _LONGEST_LINE:
                 raise invalid_answer("has a line that never ends")
-        for line in lines:
-            if line.startswith(b"data:"):
-                yield line[5:].strip()
+        return [line[5:].strip() for line in lines if line.startswith(b"data:")]
 
 
 @dataclass
@@ -68,17 +65,17 @@ class _Part:
 
     def take(self, index: int, choice: Json) -> ChatDelta | None:
         """What a frame adds to the choice, if anything."""
-        if choice.get("finish_reason") is not None:
-            self.finished, self.reason = True, finish_reason(choice["finish_reason"])
         delta = choice.get("delta") or {}
         content = (delta.get("content") or "") if "text" not in choice else choice["text"]
         if not isinstance(content, str):
             raise TypeError("content is no text")
         if content:
             self.pieces.append(content)
-            if len(delta) <= 1 and choice.get("logprobs") is None:
-                # Nothing but text, as nearly all are.
-                return ChatDelta(index=index, content=content)
+        if choice.get("finish_reason") is not None:
+            self.finished, self.reason = True, finish_reason(choice["finish_reason"])
+        elif content and len(delta) <= 1 and choice.get("logprobs") is None:
+            # Nothing but text, as nearly all are.
+            return ChatDelta(index=index, content=content)
         calls, extra, logprobs = delta.get("tool_calls") or None, other_fields(delta), read_logprobs(choice)
         for call in calls or ():
             self._merge_call(call)
@@ -137,14 +134,15 @@ class StreamedAnswer:
         frame = read_object(payload)
         if frame.get("error"):
             raise _error_in_stream(frame)
-        self._id = self._id or answer_id(frame)
-        if frame.get("usage"):
-            self.usage = read_usage(frame["usage"])
+        if not self._id:
+            self._id = answer_id(frame)
+        if usage := frame.get("usage"):
+            self.usage = read_usage(usage)
         try:
-            deltas = [self._take_choice(choice) for choice in frame.get("choices") or ()]
+            choices = frame.get("choices") or ()
+            return [delta for choice in choices if (delta := self._take_choice(choice)) is not None]
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise invalid_answer("has a frame that is no completion chunk") from error
-        return [delta for delta in deltas if delta is not None]
 
     def whole(self) -> Answer:
         first, *others = [self._parts[index].fields() for index in sorted(self._parts)] or [_Part().fields()]

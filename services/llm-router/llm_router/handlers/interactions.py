@@ -98,7 +98,7 @@ async def get_usage(deps: Deps, request: GetUsage) -> UsagePage:
 async def keep(deps: Deps, delivered: Sequence[Delivered[Interactions]]) -> None:
     """Writes a batch. Raises `Refused(UNAVAILABLE)` while Postgres is away: the batch then comes again."""
     interactions = [interaction for delivery in delivered for interaction in delivery.body.interactions]
-    await _make_missing(deps, {_day(interaction.created_at) for interaction in interactions})
+    await _make_missing(deps, _days(interactions))
     try:
         await _write(deps, interactions)
     except Refused:
@@ -146,12 +146,12 @@ async def _make_missing(deps: Deps, days: set[date]) -> None:
 
 async def _write_alone(deps: Deps, interaction: Interaction) -> None:
     try:
-        await _make_missing(deps, {_day(interaction.created_at)})
+        await _make_missing(deps, _days([interaction]))
         await _write(deps, [interaction])
     except Refused:
         raise
     except Exception as error:
-        _log.error("interaction_refused", interaction_id=interaction.interaction_id, error=repr(error))
+        _log.error("interaction_refused", interaction_id=interaction["interaction_id"], error=repr(error))
 
 
 async def _write(deps: Deps, interactions: Sequence[Interaction]) -> None:
@@ -160,18 +160,18 @@ async def _write(deps: Deps, interactions: Sequence[Interaction]) -> None:
         await engines.note_use(connection, _last_used(interactions))
 
 
-def _day(moment: datetime) -> date:
-    return moment.astimezone(UTC).date()
+def _days(interactions: Sequence[Interaction]) -> set[date]:
+    return {date.fromisoformat(day) for day in {interaction["created_at"][:10] for interaction in interactions}}
 
 
 def _last_used(interactions: Sequence[Interaction]) -> list[tuple[str, datetime]]:
-    latest: dict[str, datetime] = {}
+    latest: dict[str, str] = {}
     for interaction in interactions:
-        if interaction.engine is not None:
-            known = latest.get(interaction.engine, interaction.created_at)
-            latest[interaction.engine] = max(known, interaction.created_at)
+        if (engine := interaction["engine"]) is not None:
+            # Moments of one form come in the order of their texts.
+            latest[engine] = max(latest.get(engine, ""), interaction["created_at"])
     # In order of name, so that two replicas lock the rows in the same order.
-    return sorted(latest.items())
+    return [(engine, datetime.fromisoformat(moment)) for engine, moment in sorted(latest.items())]
 
 
 def _only_of() -> str | None:
