@@ -135,6 +135,11 @@ BAD: dict[str, tuple[Any, str, str]] = {
         INVALID,
         "formats",
     ),
+    "a model to compare with that is not there": (
+        job(DATASET, node("Preprocessing", PREPARED), node("Comparison", {"models": ["nobody@production"]})),
+        MISSING,
+        "nobody@production",
+    ),
     # Sweeps and templates
     "a sweep over nothing": (trained(sweep={"seed": []}), INVALID, "sweep"),
     "a sweep that is too large": (trained(sweep={"seed": list(range(100)), "lora_r": [1, 2, 3]}), CONFIG, "200"),

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable
 
 from common import outbox
 from common.bus import Bus
@@ -28,7 +27,7 @@ from contracts.orchestrator import (
     SubmitJob,
 )
 from contracts.pipeline import PipelineConfig
-from contracts.registry import GetDataset
+from contracts.registry import GetDataset, GetModel
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import job_templates, retries
 from orchestrator.domain import jobs as job
@@ -51,7 +50,7 @@ async def submit_job(deps: Deps, request: SubmitJob) -> JobAccepted:
     async with deps.database.connection() as connection:
         known = await jobs.find(connection, submission)
     if known is None:
-        await _check_datasets(deps.bus, planned.dataset_ids)
+        await _check_named(deps.bus, planned)
         known, _ = await _enter(deps, submission, planned)
     job.check_same(known, submission)
     return job.accepted(known)
@@ -66,7 +65,7 @@ async def retry_job(deps: Deps, request: RetryJob) -> JobAccepted:
     written = PipelineConfig.model_validate(earlier.definition)
     definition = retries.definition(written, request)
     planned = plan(definition, retries.kept(written, job.readable_outputs(earlier), request))
-    await _check_datasets(deps.bus, planned.dataset_ids)
+    await _check_named(deps.bus, planned)
     for _ in range(_TRIES):
         run_id = request.run_id or await _next_run_id(deps, earlier)
         submission = _submission(definition, run_id, resumes=earlier.run_id)
@@ -97,9 +96,12 @@ def _submission(config: PipelineConfig, run_id: str, resumes: str | None = None)
     )
 
 
-async def _check_datasets(bus: Bus, dataset_ids: Iterable[str]) -> None:
-    """Raises the registry's refusal for a data set that is not there."""
-    await asyncio.gather(*(bus.ask(registry.GET_DATASET, GetDataset(dataset_id=name)) for name in dataset_ids))
+async def _check_named(bus: Bus, planned: Plan) -> None:
+    """Raises the registry's refusal for a data set or a model that is not there."""
+    await asyncio.gather(
+        *(bus.ask(registry.GET_DATASET, GetDataset(dataset_id=name)) for name in planned.dataset_ids),
+        *(bus.ask(registry.GET_MODEL, GetModel(model_id=name)) for name in planned.models),
+    )
 
 
 async def _enter(deps: Deps, submission: Submission, planned: Plan) -> tuple[JobRecord, bool]:
