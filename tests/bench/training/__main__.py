@@ -80,6 +80,10 @@ class Seen:
         return 1000 * self.cpu_seconds / self.tokens
 
 
+class DoesNotRun(Exception):
+    """A contender that does not run here; the message says what it said at its end."""
+
+
 def main() -> None:
     options = _options()
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -96,9 +100,15 @@ def main() -> None:
         for _ in range(options.rounds):
             for who, command in runs.items():
                 with console.status(who):
-                    seen[who].append(_measure(command))
-                console.print(f"   {seen[who][-1].rate:,.0f} tokens/s  {who}")
-    _show(console, seen)
+                    try:
+                        seen[who].append(_measure(command))
+                    except DoesNotRun as error:
+                        console.print(f"   {who}: {error}")
+                    else:
+                        console.print(f"   {seen[who][-1].rate:,.0f} tokens/s  {who}")
+    if not seen["LLM Platform"]:
+        raise SystemExit(1)
+    _show(console, {who: rounds for who, rounds in seen.items() if rounds})
     _show_share(
         console, seen["LLM Platform"], SHAPES[options.shape].multiplied * (6 if options.method == "full" else 4)
     )
@@ -183,7 +193,7 @@ def _measure(command: Sequence[str]) -> Seen:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise SystemExit(f"{command[:-1]} ended with {done.returncode}:\n{done.stderr[-4000:]}")
+        raise DoesNotRun(f"ended with {done.returncode}:\n{done.stderr[-2000:]}")
     return Seen(**json.loads(done.stdout.splitlines()[-1]))
 
 
