@@ -197,6 +197,11 @@ def test_a_socket_of_a_key_that_does_not_hold_any_more_stays_closed() -> None:
     assert len(world.of(Hear)) == 1
 
 
+def test_a_chat_that_cannot_begin_was_not_broken_off() -> None:
+    with pytest.raises(errors.NotSent, match="unreached"):
+        World(open=[UNREACHED] * 2, sleep=[None]).run(answer("/x", {}, Retries(most=1), json.loads))
+
+
 @pytest.mark.parametrize("rest", [LOST, b""])
 def test_a_chat_that_breaks_off_is_an_error_and_not_an_end(rest: Any) -> None:
     world = World(open=[GOOD], read=[b'data: {"n": 1}\n\n', rest])

@@ -144,6 +144,13 @@ export function retryAfter(headers: Headers): number | null {
   return Number.isFinite(seconds) ? Math.max(0, seconds) : null;
 }
 
+/** As the other families tell it: `Input validation failed: title: field required; x: unknown field`. */
+function withFields(message: string, fields: unknown): string {
+  if (!Array.isArray(fields)) return message;
+  const told = fields.filter((each) => each?.field && each.message).map((each) => `${each.field}: ${each.message}`);
+  return !told.length || told.some((each) => message.includes(each)) ? message : `${message}: ${told.join("; ")}`;
+}
+
 type Told = [code: string, message: string, metadata: Record<string, unknown>];
 
 function read(status: number, text: string): Told {
@@ -155,11 +162,16 @@ function read(status: number, text: string): Told {
     return unknown;
   }
   const error = body?.error;
-  if (typeof error === "string" && typeof body.message === "string") return [error, body.message, body.metadata ?? {}];
+  if (typeof error === "string" && typeof body.message === "string") {
+    return [error, withFields(body.message, body.metadata?.errors), body.metadata ?? {}];
+  }
   if (body?.status === "error" && typeof error === "object") {
     const code = Array.isArray(body.errors) ? body.errors[0]?.code : error.type;
     const whole = body.message.includes(error.message) ? body.message : `${body.message}: ${error.message}`;
-    return [String(code ?? error.type), whole, { ...error, errors: body.errors }];
+    const fields = Object.entries(error.details ?? {}).flatMap(([field, reasons]) =>
+      (reasons as string[]).map((message) => ({ field, message })),
+    );
+    return [String(code ?? error.type), withFields(whole, fields), { ...error, errors: body.errors }];
   }
   if (typeof error?.message === "string") return [error.code ?? error.type ?? `http_${status}`, error.message, error];
   const sentence = typeof error === "string" ? error : body?.detail;

@@ -205,16 +205,32 @@ def _form(status: int, body: Any) -> tuple[str, str, dict[str, Any]]:
     """Code, message and metadata of any family's form."""
     match body:
         case {"error": str(code), "message": str(message), "metadata": dict(metadata)}:
-            return code, message, metadata
+            return code, _with_fields(message, _pairs(metadata.get("errors"))), metadata
         case {"status": "error", "error": {"message": str(reason), "type": kind} as details, "errors": errors}:
             # `errors` is by field where templates are saved.
             code = errors[0]["code"] if isinstance(errors, list) and errors else kind
             message = body.get("message", reason)
             whole = message if reason in message else f"{message}: {reason}"
-            return str(code), whole, {**details, "errors": errors}
+            return str(code), _with_fields(whole, _pairs(details.get("details"))), {**details, "errors": errors}
         case {"error": {"message": str(message)} as details}:
             return str(details.get("code") or details.get("type") or f"http_{status}"), message, details
         case {"error": str(message)} | {"detail": str(message)}:
             return f"http_{status}", message, {}
         case _:
             raise ValueError("no form of ours")
+
+
+def _with_fields(message: str, pairs: list[str]) -> str:
+    """As the other families tell it: `Input validation failed: title: field required; x: unknown field`."""
+    return f"{message}: {'; '.join(pairs)}" if pairs and not any(pair in message for pair in pairs) else message
+
+
+def _pairs(told: Any) -> list[str]:
+    """Fields and what is wrong with them, in document E's form or in A's and B's."""
+    match told:
+        case list():
+            return [f"{each['field']}: {each['message']}" for each in told if {"field", "message"} <= each.keys()]
+        case dict():
+            return [f"{field}: {reason}" for field, reasons in told.items() for reason in reasons]
+        case _:
+            return []

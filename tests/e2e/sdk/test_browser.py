@@ -84,7 +84,8 @@ async def test_chats_stream_and_can_be_given_up_uploads_tell_how_far_they_are_an
             const agent = { agentClass: 'DatasetAgent', config: { datasetId: dataset.datasetId } };
             const nodes = Array.from({ length: 60 }, (_, n) => ({ ...agent, agentName: `a${n}` }));
             const edges = nodes.slice(1).map(({ agentName }, n) => ({ fromAgent: `a${n}`, toAgent: agentName }));
-            const { jobId } = await client.jobs.create({ pipelineConfig: { nodes, edges }, useCache: false });
+            const pipelineConfig = { nodes, edges, globalConfig: { useCache: false } };
+            const { jobId } = await client.jobs.create({ pipelineConfig });
             const watching = client.jobs.watch(jobId);
             let last;
             for await (const message of watching) {

@@ -2,7 +2,8 @@
 
 import sys
 from datetime import datetime
-from typing import Annotated, Literal, cast
+from getpass import getpass
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,10 +43,14 @@ def login(
 
 
 def _asked() -> str:
-    """The key, typed unseen or from a pipe."""
-    if not sys.stdin.isatty():
-        return sys.stdin.readline().strip()
-    return cast(str, typer.prompt("API key", hide_input=True))
+    """The key, typed unseen or from a pipe. Raises `typer.BadParameter` for none."""
+    try:
+        typed = getpass("API key: ") if sys.stdin.isatty() else sys.stdin.readline()
+    except EOFError:
+        typed = ""
+    if not typed.strip():
+        raise typer.BadParameter("no key was given")
+    return typed.strip()
 
 
 def logout(context: typer.Context) -> None:

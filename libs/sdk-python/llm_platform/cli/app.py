@@ -1,6 +1,5 @@
 """The command, its options, and what becomes of errors."""
 
-import os
 import sys
 from typing import Annotated
 
@@ -52,11 +51,8 @@ def run(arguments: list[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.DONE
     except KeyboardInterrupt:
+        sys.stderr.write("\n" if sys.stderr.isatty() else "")
         return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has seen enough. Nothing more may be written, not even at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
     except PlatformError as error:
         return _tell(str(error), meaning(error))
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,8 +24,10 @@ _STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Whoever read has seen enough: `run` says so by the exit."""
-        raise  # noqa: PLE0704 - within the handling of it
+        """Whoever read has seen enough, which is no failure."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        raise SystemExit(0)
 
 
 def console(*, stderr: bool) -> Console:
@@ -60,9 +62,9 @@ class Output:
         found = [dict(row) for row in rows]
         table = Table(header_style="bold", box=None, pad_edge=False)
         for column in columns:
-            table.add_column(column, overflow="fold", no_wrap=column.endswith("id"))
+            table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column.endswith("id"))
         for row in found:
-            table.add_row(*(_cell(row.get(column)) for column in columns))
+            table.add_row(*(_cell(row.get(column), "%Y-%m-%d %H:%M") for column in columns))
         if Measurement.get(self.out, self.out.options.update(width=_ENDLESS), table).minimum <= self.out.width:
             self.out.print(table)
             return
@@ -79,7 +81,7 @@ class Output:
     def note(self, text: str) -> None:
         """Said to people alone."""
         if not self.as_json:
-            self.notes.print(text)
+            self.notes.print(text, soft_wrap=True)
 
     @contextmanager
     def bar(self, title: str) -> Iterator[Progress]:
@@ -91,7 +93,9 @@ class Output:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
         )
-        with Bars(*columns, console=self.notes, disable=self.as_json, transient=True) as bars:
+        with Bars(
+            *columns, console=self.notes, disable=self.as_json or not self.notes.is_terminal, transient=True
+        ) as bars:
             task = bars.add_task(title, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
@@ -114,7 +118,7 @@ def _plain(value: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else dict(value)
 
 
-def _cell(value: Any) -> str:  # noqa: PLR0911 - one for each kind
+def _cell(value: Any, moment: str = "%Y-%m-%d %H:%M:%S") -> str:  # noqa: PLR0911 - one for each kind
     match value:
         case None:
             return "–"
@@ -123,7 +127,7 @@ def _cell(value: Any) -> str:  # noqa: PLR0911 - one for each kind
         case float():
             return f"{value:.4g}"
         case datetime():
-            return f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+            return value.astimezone().strftime(moment)
         case list() if all(isinstance(part, str | int) for part in value):
             return _shown(", ".join(map(str, value)))
         case BaseModel():

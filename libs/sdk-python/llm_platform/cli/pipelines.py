@@ -9,6 +9,7 @@ import typer
 from llm_platform.cli.following import show_logs
 from llm_platform.cli.session import Session, options, session
 from llm_platform.errors import JobFailed
+from llm_platform.schemas.answers import Job
 
 pipeline = typer.Typer(help="Fine-tuning pipelines.", no_args_is_help=True)
 jobs = typer.Typer(help="Pipeline jobs.", no_args_is_help=True)
@@ -43,7 +44,11 @@ def run_pipeline(
     if detach:
         here.output.show(accepted, "job_id", "run_id", "status")
         return
-    show_logs(here.client.logs.stream(accepted.run_id), here.output)
+    try:
+        show_logs(here.client.logs.stream(accepted.run_id), here.output)
+    except KeyboardInterrupt:
+        here.output.note(f"\nThe job goes on: see `jobs show {accepted.job_id}`, or `jobs cancel {accepted.job_id}`")
+        raise
     _tell_end(here, accepted.job_id)
 
 
@@ -86,8 +91,16 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
     here = session(context)
-    columns = ("job_id", "status", "created_at", "completed_at", "model_id")
-    here.output.table(here.client.jobs.list(status=status, limit=limit), *columns)
+    rows = (_row(here, job) for job in here.client.jobs.list(status=status, limit=limit))
+    here.output.table(rows, "job_id", "status", "progress", "created_at", "model_id")
+
+
+def _row(here: Session, job: Job) -> Job | dict[str, Any]:
+    """How far it is, for people."""
+    if here.as_json:
+        return job
+    done, total = len(job.progress.completed_agents), job.progress.total_agents
+    return {**dict(job), "progress": f"{job.progress.percent:.0f} % ({done} of {total})"}
 
 
 @jobs.command()
@@ -95,7 +108,7 @@ def show(context: typer.Context, job_id: str) -> None:
     """Show a job."""
     here = session(context)
     fields = ("job_id", "status", "created_at", "started_at", "completed_at", "progress", "model_id", "error")
-    here.output.show(here.client.jobs.get(job_id), *fields)
+    here.output.show(_row(here, here.client.jobs.get(job_id)), *fields)
 
 
 @jobs.command()

@@ -26,7 +26,8 @@ def answer(
 ) -> Flow[T]:
     """Each event of the answer, read. It is whole once `[DONE]` has come, or what `is_last`.
 
-    Raises `ApiError` for a failure that is told on the way, `StreamBroken` when there was no end.
+    Raises `ConnectionFailed` when it could not begin, `ApiError` for a failure that is told on the way, `StreamBroken`
+    when there was no end.
     """
     is_whole = False
 
@@ -41,8 +42,10 @@ def answer(
         is_whole = is_whole or (is_last is not None and is_last(item))
         yield item
 
+    request = Request("POST", path, headers={"Accept": "text/event-stream"}, body=as_json(body), once=True)
+    yield from opening(request, retries, _SILENCE)
     try:
-        yield from mapped(_events(path, body, retries), each)
+        yield from mapped(_events(), each)
     except ConnectionFailed as error:
         if not is_whole:
             raise _broken() from error
@@ -50,9 +53,7 @@ def answer(
         raise _broken()
 
 
-def _events(path: str, body: Mapping[str, Any], retries: Retries) -> Flow[ServerSent]:
-    request = Request("POST", path, headers={"Accept": "text/event-stream"}, body=as_json(body), once=True)
-    yield from opening(request, retries, _SILENCE)
+def _events() -> Flow[ServerSent]:
     reader = EventReader()
     while data := (yield from Read()):
         yield from reader.feed(data)

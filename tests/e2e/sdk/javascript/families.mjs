@@ -97,7 +97,7 @@ await assert.rejects(client.models.download("nobody").blob(), NotFound);
 const config = { datasetId: dataset.datasetId };
 const nodes = Array.from({ length: 60 }, (_, n) => ({ agentName: `dataset-${n}`, agentClass: "DatasetAgent", config }));
 const edges = nodes.slice(1).map(({ agentName }, n) => ({ fromAgent: nodes[n].agentName, toAgent: agentName }));
-const steered = await client.jobs.create({ pipelineConfig: { nodes, edges }, useCache: false });
+const steered = await client.jobs.create({ pipelineConfig: { nodes, edges, globalConfig: { useCache: false } } });
 const watched = client.jobs.watch(steered.jobId);
 const told = [];
 for await (const message of watched) {
