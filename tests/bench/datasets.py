@@ -33,11 +33,11 @@ _CHUNK = 1 << 20
 _MIB = 1 << 20
 _ANALYSIS = """
 import sys, time
-from registry.domain.limits import Limits
+from common.datafiles import DataFile, Limits
 from registry.engine.inspecting import inspect_file
 started = time.perf_counter()
 with open(sys.argv[1], "rb") as file:
-    inspect_file(file, "bench.csv", None, Limits())
+    inspect_file(DataFile(file, "bench.csv", Limits()), None)
 print(time.perf_counter() - started)
 """
 _SCAN = """

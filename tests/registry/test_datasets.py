@@ -20,6 +20,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from common.bus import Bus, Handlers
 from common.database import Database
+from common.datafiles.limits import Limits
 from common.objects import Objects, S3Path
 from common.service import Service, running
 from common.settings import ServiceSettings
@@ -40,7 +41,6 @@ from contracts.registry import (
     ListDatasets,
     PreviewDataset,
 )
-from registry.domain.limits import Limits
 from registry.main import build
 from registry.settings import Settings
 from tests.registry.conftest import Access, Enter, Export, Upload

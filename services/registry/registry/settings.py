@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from common.datafiles.limits import Limits
 from common.settings import ServiceSettings
-from registry.domain.limits import Limits
 
 
 class Settings(ServiceSettings):

@@ -75,7 +75,7 @@ def main() -> None:
     # The platform's other services share the machine, and people wait for those.
     os.nice(_NICENESS)
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    from trainer.agents.table import AGENTS  # noqa: PLC0415 - torch: seconds, and not before the streams are safe
+    from trainer.agents.table import AGENTS  # noqa: PLC0415 - not before the streams are safe
 
     line.write(Ready())
     for order, steering in iter(orders.get, None):

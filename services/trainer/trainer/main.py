@@ -20,7 +20,7 @@ from trainer.worker.worker import Worker
 
 
 async def build(service: Service, settings: Settings) -> None:
-    """Starts the children first: they take seconds to import what they need, while we connect."""
+    """Starts the children first: they import what they need while we connect."""
     children = [ChildProcess() for _ in range(settings.slots)]
     for child in children:
         service.stack.push_async_callback(child.close)

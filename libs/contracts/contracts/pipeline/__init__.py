@@ -45,6 +45,7 @@ from contracts.pipeline.names import (
     Template,
     TrainingMethod,
 )
+from contracts.pipeline.refusals import FILE, invalid_dataset
 from contracts.pipeline.training import (
     LearningRateChange,
     Precision,
@@ -55,6 +56,7 @@ from contracts.pipeline.training import (
 
 __all__ = [
     "AGENT_CONFIGS",
+    "FILE",
     "LATEST",
     "SUFFIXES",
     "AgentConfig",
@@ -100,4 +102,5 @@ __all__ = [
     "TrainingOutput",
     "ValidationConfig",
     "ValidationOutput",
+    "invalid_dataset",
 ]

@@ -26,6 +26,7 @@ from contracts.registry.datasets import (
     PreviewDataset,
     RegisterDataset,
     TokenCounts,
+    TokenLengths,
 )
 from contracts.registry.models import (
     COMPARE_MODELS,
@@ -152,6 +153,7 @@ __all__ = [
     "ServingChanged",
     "SetAlias",
     "TokenCounts",
+    "TokenLengths",
     "UndeployModel",
     "UpdateModel",
 ]

@@ -115,21 +115,26 @@ class CountTokens(Message):
     column: str | None = None
 
 
-class TokenCounts(Message):
-    """Tokens of one column without special tokens. Of a large data set the first `rows_counted` rows are counted, and
-    `tokens` is what all have if they are like those."""
+class TokenLengths(Message):
+    """Tokens of one column without special tokens: of all its texts together, and of those that are not empty each."""
 
-    dataset_id: str
-    base_model: str
-    column: str
-    rows_counted: int
-    is_estimate: bool
     tokens: int
     mean: float
     p50: int
     p90: int
     p99: int
     longest: int
+
+
+class TokenCounts(TokenLengths):
+    """Tokens of one column. Of a large data set the first `rows_counted` rows are counted, and `tokens` is what all
+    have if they are like those."""
+
+    dataset_id: str
+    base_model: str
+    column: str
+    rows_counted: int
+    is_estimate: bool
 
 
 class DatasetVersion(Message):

@@ -8,18 +8,6 @@ from contracts.registry import Compression, DatasetAnalysis
 from registry.domain.pages import Mark
 
 
-class Tokens(Message):
-    """Tokens of a column over `rows` rows; all but `rows` and `tokens` are of those rows that have a text."""
-
-    rows: int
-    tokens: int
-    mean: float
-    p50: int
-    p90: int
-    p99: int
-    longest: int
-
-
 class Inspection(Message):
     """A data set's format, its analysis, its first rows as a preview shows them, and where others begin."""
 

@@ -34,7 +34,8 @@ def check_entry(entry: RegisterModel) -> None:
 def paths_of(entry: RegisterModel) -> set[str]:
     """Where what belongs to the model lies: its exports, and what its training left and its rows went through."""
     folder = f"s3://{ARTIFACTS_BUCKET}/"
-    told = {path for step in entry.lineage for path in (step.path, step.details.get("eval_path"))}
+    told = {step.path for step in entry.lineage}
+    told |= {step.details.get(name) for step in entry.lineage for name in ("eval_path", "tokens_path")}
     return {
         path.rstrip("/")
         for path in {*entry.exports.values(), *told}

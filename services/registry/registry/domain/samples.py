@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from registry.domain.refusals import invalid_dataset
+from contracts.pipeline import invalid_dataset
 
 Json = dict[str, Any]
 MAX_SAMPLES = 100

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import zip_longest
 
-from contracts.pipeline import DatasetFormat
+from contracts.pipeline import DatasetFormat, invalid_dataset
 from contracts.registry import DatasetAnalysis, LengthBucket, LengthStats
-from registry.domain.refusals import invalid_dataset
 
 PREFERRED_TEXT_COLUMNS = ("text", "content")
 _TEXT_FORMATS: frozenset[DatasetFormat] = frozenset({"csv", "tsv", "txt"})

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from contracts.base import RefusalCode, Refused
+from contracts.pipeline import invalid_dataset
 from contracts.registry import Dataset, DatasetLineage, RegisterDataset
 from contracts.topology import DATASETS_BUCKET
-from registry.domain.refusals import invalid_dataset
 
 UPLOAD_PREFIX = "ds_"
 """What the keys of all uploads begin with: `ds_…/filename`."""

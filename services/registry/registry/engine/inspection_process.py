@@ -13,12 +13,12 @@ from pathlib import Path
 
 from pydantic import Field
 
+from common.datafiles.limits import Limits
 from contracts.base import Message, RefusalBody, Refused
-from contracts.pipeline import DatasetFormat
-from registry.domain.inspections import Inspection, Tokens
-from registry.domain.limits import Limits
+from contracts.pipeline import DatasetFormat, invalid_dataset
+from contracts.registry import TokenLengths
+from registry.domain.inspections import Inspection
 from registry.domain.pages import RowRange
-from registry.domain.refusals import invalid_dataset
 from registry.domain.samples import Json
 
 
@@ -41,7 +41,7 @@ class Verdict(Message):
 
     inspection: Inspection | None = None
     rows: list[Json] | None = None
-    tokens: Tokens | None = None
+    tokens: TokenLengths | None = None
     refusal: RefusalBody | None = None
 
 
@@ -65,18 +65,19 @@ def _bound(order: Order) -> None:
 
 def _verdict(order: Order) -> Verdict:
     # Imported within the bounds, as polars sets its threads up when it is.
+    from common.datafiles import DataFile  # noqa: PLC0415
     from registry.engine.inspecting import inspect_file, read_column, read_rows  # noqa: PLC0415
 
-    file = sys.stdin.buffer
+    file = DataFile(sys.stdin.buffer, order.filename, order.limits)
     try:
         if order.rows is not None and order.format is not None:
             if order.tokenizer is not None and order.column is not None:
                 from registry.engine.tokens import count  # noqa: PLC0415
 
-                texts = read_column(file, order.filename, order.format, order.limits, order.rows, order.column)
+                texts = read_column(file, order.format, order.rows, order.column)
                 return Verdict(tokens=count(texts, order.tokenizer.read_text()))
-            return Verdict(rows=read_rows(file, order.filename, order.format, order.limits, order.rows))
-        return Verdict(inspection=inspect_file(file, order.filename, order.format, order.limits))
+            return Verdict(rows=read_rows(file, order.format, order.rows))
+        return Verdict(inspection=inspect_file(file, order.format))
     except Refused as refusal:
         return Verdict(refusal=refusal.body())
     except MemoryError:

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from common.datafiles.limits import Limits
 from common.objects import ObjectStore, S3Path
 from common.telemetry import get_logger
 from contracts.base import RefusalCode, Refused
-from contracts.pipeline import DatasetFormat
-from contracts.registry import Dataset, RegisterDataset
-from registry.domain.inspections import Inspection, Tokens
-from registry.domain.limits import Limits
+from contracts.pipeline import DatasetFormat, invalid_dataset
+from contracts.registry import Dataset, RegisterDataset, TokenLengths
+from registry.domain.inspections import Inspection
 from registry.domain.pages import Mark, RowRange, excerpt
-from registry.domain.refusals import invalid_dataset
 from registry.domain.samples import Json
 from registry.engine.inspection_process import TOO_HUNGRY, Order, Verdict
 
@@ -62,7 +61,7 @@ class Inspector(Protocol):
 
     async def count(
         self, dataset: Dataset, marks: Sequence[Mark], wanted: RowRange, column: str, tokenizer: Path
-    ) -> Tokens:
+    ) -> TokenLengths:
         """The tokens that some rows have in one column."""
 
 
@@ -97,7 +96,7 @@ class ProcessInspector:
 
     async def count(
         self, dataset: Dataset, marks: Sequence[Mark], wanted: RowRange, column: str, tokenizer: Path
-    ) -> Tokens:
+    ) -> TokenLengths:
         verdict = await self._look(dataset, marks, wanted, column=column, tokenizer=tokenizer)
         if verdict.tokens is None:
             raise RuntimeError(f"the count of {dataset.dataset_id} said nothing")

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from registry.domain.inspections import Tokens
-from registry.domain.refusals import invalid_dataset
+from contracts.pipeline import invalid_dataset
+from contracts.registry import TokenLengths
 
 _AT_ONCE = 1000
 
 
-def count(texts: Sequence[Any], tokenizer_json: str) -> Tokens:
+def count(texts: Sequence[Any], tokenizer_json: str) -> TokenLengths:
     """Of each value that is text. Raises `Refused(DATASET_INVALID)` when none is."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.no_truncation()
@@ -22,8 +22,7 @@ def count(texts: Sequence[Any], tokenizer_json: str) -> Tokens:
     chunks = (wanted[start : start + _AT_ONCE] for start in range(0, len(wanted), _AT_ONCE))
     lengths = np.array([len(found.ids) for chunk in chunks for found in _encoded(tokenizer, chunk)])
     p50, p90, p99 = (int(value) for value in np.percentile(lengths, (50, 90, 99), method="lower"))
-    return Tokens(
-        rows=len(texts),
+    return TokenLengths(
         tokens=int(lengths.sum()),
         mean=round(float(lengths.mean()), 2),
         p50=p50,

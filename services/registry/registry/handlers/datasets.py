@@ -87,15 +87,16 @@ async def count_tokens(deps: Deps, request: CountTokens) -> TokenCounts:
     tokenizer = tokenizer_of(deps.models_dir, request.base_model)
     async with deps.database.connection() as connection:
         _, marks = await datasets.samples(connection, request.dataset_id)
-    found = await deps.inspector.count(dataset, marks, rows_to_count(dataset), column, tokenizer)
+    wanted = rows_to_count(dataset)
+    found = await deps.inspector.count(dataset, marks, wanted, column, tokenizer)
     return TokenCounts(
         dataset_id=dataset.dataset_id,
         base_model=request.base_model,
         column=column,
-        rows_counted=found.rows,
-        is_estimate=found.rows < dataset.rows,
-        **found.model_dump(exclude={"rows", "tokens"}),
-        tokens=round(found.tokens / found.rows * dataset.rows),
+        rows_counted=wanted.take,
+        is_estimate=wanted.take < dataset.rows,
+        **found.model_dump(exclude={"tokens"}),
+        tokens=round(found.tokens / wanted.take * dataset.rows),
     )
 
 

@@ -6,7 +6,7 @@ from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetConfig, DatasetOutput
 from trainer.agents.assignment import Assignment
 from trainer.domain.configuration import config_of
-from trainer.engine.reading import detect_format, read_table, unpacked
+from trainer.engine.reading import take_in
 
 
 def run(work: Assignment) -> DatasetOutput:
@@ -16,22 +16,18 @@ def run(work: Assignment) -> DatasetOutput:
     work.progress.log("INFO", f"Starting dataset ingestion: {path}")
     source = work.fetch(path)
     known = work.dataset.format if work.dataset else None
-    plain, name = unpacked(source, path, work.directory)
-    format_ = config.format or known or detect_format(plain, name)
-    table = read_table(plain, format_)
-    normalised = work.directory / "data.parquet"
-    table.write_parquet(normalised)
-    work.objects.put_file(work.place(normalised.name), normalised)
-    work.progress.log(
-        "INFO", f"Dataset loaded: {table.height} rows, {table.width} columns ({', '.join(table.columns)}), {format_}"
-    )
+    table = take_in(source, source.name, config.format or known, work.directory)
+    work.objects.put_file(work.place(table.path.name), table.path)
+    columns = ", ".join(table.columns)
+    message = f"Dataset loaded: {table.rows} rows, {len(table.columns)} columns ({columns}), {table.format}"
+    work.progress.log("INFO", message)
     with source.open("rb") as reader:
         sha256 = hashlib.file_digest(reader, "sha256").hexdigest()
     return DatasetOutput(
         dataset_id=config.dataset_id,
-        s3_path=str(work.place(normalised.name)),
-        format=format_,
-        rows=table.height,
+        s3_path=str(work.place(table.path.name)),
+        format=table.format,
+        rows=table.rows,
         columns=table.columns,
         size_bytes=source.stat().st_size,
         sha256=sha256,

@@ -32,7 +32,7 @@ class ChildDied(Exception):
 
 
 class ChildProcess:
-    """One worker process, kept running: importing torch takes seconds, so it is done before there is work.
+    """One worker process, kept running: what it has imported for one order, the next finds there.
 
     Not to be shared: one order at a time. After a death a new process is started at once.
     """

@@ -1,183 +1,158 @@
-"""Reads a data set's file, whatever its format, into one table in which every column is text.
+"""Takes the file of a data set in, whatever its format, as a Parquet table in which every column is text.
 
-Training sees text alone, so nothing is guessed: `007` stays `007`, and nested values become their JSON.
+Training sees text alone, so nothing is guessed: `007` stays `007`, and nested values become their JSON. The file is
+read as the registry reads it; some rows of it are in memory at a time.
 """
 
 import codecs
-import io
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 import polars as pl
+from polars.io.plugins import register_io_source
 
-from common import compression
-from contracts.base import RefusalCode, Refused
-from contracts.pipeline import SUFFIXES, DatasetFormat
+from common.datafiles import DataFile, Limits, Part, Records, Table, Texts
+from common.datafiles.formats import PARQUET_MAGIC
+from contracts.pipeline import DatasetFormat, invalid_dataset
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_HEAD = 64 * 1024
-_MOST_BYTES = 8 << 30
-"""What a compressed file may expand to: as much as the registry takes."""
-_SEPARATORS = (",", ";", "\t", "|")
+_CHUNK = 1 << 20
+_ROW_GROUP = 5_000
+_LIMITS = Limits(max_columns=10_000, max_column_names_bytes=1 << 20, max_row_bytes=64 << 20)
+"""Wider than the registry's, which decides what is a data set."""
 
 
-def unpacked(file: Path, name: str, folder: Path) -> tuple[Path, str]:
-    """The file as it was before it was compressed, and its name then. Raises `Refused(DATASET_INVALID)`."""
-    with file.open("rb") as reader:
-        packed = compression.compression_of(reader.read(4))
-        if packed is None:
-            return file, name
-        reader.seek(0)
-        plain = folder / "unpacked"
-        try:
-            with plain.open("wb") as writer:
-                writer.writelines(compression.expanded(reader, packed, _MOST_BYTES))
-        except compression.Damaged as error:
-            raise _broken(f"The file is damaged {packed}: {error}") from None
-        except compression.Endless:
-            raise _broken(f"The file expands to more than {_MOST_BYTES} bytes") from None
-    suffix = Path(name.lower()).suffix
-    return plain, name[: -len(suffix)] if suffix in compression.SUFFIXES else name
+@dataclass(frozen=True)
+class Taken:
+    """The table that a file has become."""
+
+    path: Path
+    format: DatasetFormat
+    rows: int
+    columns: list[str]
 
 
-def detect_format(file: Path, name: str) -> DatasetFormat:
-    """The format by the file's content where that is plain, else by the ending of `name`, else by a first look."""
-    with file.open("rb") as reader:
-        head = reader.read(_HEAD)
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    named = SUFFIXES.get(Path(name.lower()).suffix)
-    start = _text(head).lstrip()
-    if named == "json" or (named is None and start[:1] in ("{", "[")):
-        return "jsonl" if _starts_with_json_line(start) else "json"
-    if named is not None:
-        return named
-    header = start.split("\n", 1)[0]
-    return "tsv" if "\t" in header else "csv" if "," in header else "txt"
+def take_in(file: Path, name: str, stated: DatasetFormat | None, folder: Path) -> Taken:
+    """Writes the rows of `file`, which came under that `name`, into a table in `folder`.
+
+    Raises `Refused(DATASET_INVALID)` when it is empty or broken, saying where.
+    """
+    with (
+        file.open("rb") as reader,
+        DataFile(reader, name, _LIMITS, folder=folder).expanded() as plain,
+        _as_utf8(plain, folder) as readable,
+    ):
+        found = readable.format(stated)
+        path = _written(map(_as_text, readable.parts(found)), folder)
+    table = pl.scan_parquet(path)
+    rows: int = table.select(pl.len()).collect().item()
+    if rows == 0:
+        raise invalid_dataset("The file has no rows")
+    return Taken(path, found, rows, table.collect_schema().names())
 
 
-def read_table(file: Path, format: DatasetFormat) -> pl.DataFrame:  # noqa: A002 - the contract's word
-    """The rows of `file`. Raises `Refused(DATASET_INVALID)` when it is empty or broken, saying where."""
-    if file.stat().st_size == 0:
-        raise _broken("The file is empty")
-    match format:
-        case "parquet":
-            table = _read_parquet(file)
-        case "csv" | "tsv":
-            table = _read_delimited(file, format)
-        case "json":
-            table = _from_json(_text(file.read_bytes()))
-        case "jsonl":
-            table = _from_records(_json_lines(_text(file.read_bytes())))
-        case "txt":
-            # At line feeds alone, as the registry counts rows: Unicode knows other ends of lines, which texts may hold.
-            lines = [line.rstrip("\r") for line in _checked_text(file).split("\n") if line.strip()]
-            table = pl.DataFrame({"text": lines}, schema={"text": pl.String})
-    if table.width == 0 or table.height == 0:
-        raise _broken("The file has no rows")
-    return table
+@contextmanager
+def _as_utf8(plain: DataFile, folder: Path) -> Iterator[DataFile]:
+    """The file itself, or what it says in UTF-8: of UTF-16, which its mark tells, and of bytes that are no text, each
+    of which becomes U+FFFD, which validation counts."""
+    head = plain.file.read(4)
+    encoding = "utf-16" if head.startswith(_UTF16) else "utf-8"
+    plain.file.seek(0)
+    if head == PARQUET_MAGIC or (encoding == "utf-8" and _is_utf8(plain.file)):
+        yield plain
+        return
+    decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    with (folder / "readable").open("w+b") as text:
+        while chunk := plain.file.read(_CHUNK):
+            text.write(decoder.decode(chunk).encode())
+        text.write(decoder.decode(b"", final=True).encode())
+        text.seek(0)
+        yield replace(plain, file=text)
 
 
-def _broken(message: str) -> Refused:
-    return Refused(RefusalCode.DATASET_INVALID, message)
-
-
-def _text(data: bytes) -> str:
-    """Decodes UTF-8 or, after its mark, UTF-16. Bytes that are neither become U+FFFD, which validation counts."""
-    if data.startswith(_UTF16):
-        return data.decode("utf-16", errors="replace")
-    return data.decode("utf-8-sig", errors="replace")
-
-
-def _checked_text(file: Path) -> str:
-    data = file.read_bytes()
-    if not data.startswith(_UTF16) and b"\0" in data[:_HEAD]:
-        raise _broken("The file is not text: it holds zero bytes")
-    return _text(data)
-
-
-def _starts_with_json_line(start: str) -> bool:
-    line, _, rest = start.partition("\n")
+def _is_utf8(file: BinaryIO) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return isinstance(orjson.loads(line), dict) and bool(rest.strip())
-    except orjson.JSONDecodeError:
+        while chunk := file.read(_CHUNK):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
         return False
+    finally:
+        file.seek(0)
+    return True
 
 
-def _read_delimited(file: Path, format: DatasetFormat) -> pl.DataFrame:  # noqa: A002
-    text = _checked_text(file)
-    header = text.lstrip().split("\n", 1)[0]
-    separator = "\t" if format == "tsv" else max(_SEPARATORS, key=header.count)
-    try:
-        return pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
-    except pl.exceptions.NoDataError:
-        raise _broken("The file has no rows") from None
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).split("\n", 1)[0]
-        raise _broken(f"The file is not valid {format.upper()}: {reason}") from None
+def _written(frames: Iterator[pl.DataFrame], folder: Path) -> Path:
+    """One table of all frames. Those of JSON may gain columns on the way: each time a file of its own begins."""
+    pieces: list[Path] = []
+    for names, alike in groupby(_widening(frames), key=lambda frame: frame.columns):
+        pieces.append(folder / f"piece-{len(pieces)}.parquet")
+        _table(names, alike).sink_parquet(pieces[-1], row_group_size=_ROW_GROUP)
+    if not pieces:
+        raise invalid_dataset("The file has no rows")
+    whole = folder / "data.parquet"
+    if len(pieces) == 1:
+        return Path(shutil.move(pieces[0], whole))
+    pl.concat([pl.scan_parquet(piece) for piece in pieces], how="diagonal").sink_parquet(
+        whole, row_group_size=_ROW_GROUP
+    )
+    return whole
 
 
-def _read_parquet(file: Path) -> pl.DataFrame:
-    try:
-        table = pl.read_parquet(file)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).split("\n", 1)[0]
-        raise _broken(f"The file is not valid PARQUET: {reason}") from None
-    return table.select(_as_text(column) for column in table.get_columns())
+def _widening(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Each frame with the columns of all before it, so that there are at most as many kinds of frames as columns."""
+    known: dict[str, None] = {}
+    for frame in frames:
+        known |= dict.fromkeys(frame.columns)
+        if not frame.width:
+            continue
+        absent = [pl.lit(None, pl.String).alias(name) for name in known if name not in frame.columns]
+        yield frame.with_columns(absent).select(list(known))
 
 
-def _as_text(column: pl.Series) -> pl.Series:
+def _table(names: list[str], frames: Iterator[pl.DataFrame]) -> pl.LazyFrame:
+    def source(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        return frames
+
+    return register_io_source(source, schema=dict.fromkeys(names, pl.String), is_pure=False)
+
+
+def _as_text(part: Part) -> pl.DataFrame:
+    match part:
+        case Texts():
+            columns = dict(zip(part.names, part.frame.get_columns(), strict=True))
+            return pl.DataFrame({name: column.set(column == "", None) for name, column in columns.items()})
+        case Records():
+            names = dict.fromkeys(name for record in part.records for name in record)
+            return pl.DataFrame(
+                {name: pl.Series([_text(row.get(name)) for row in part.records], dtype=pl.String) for name in names}
+            )
+        case Table():
+            return pl.DataFrame({column.name: _text_column(column) for column in part.frame.get_columns()})
+
+
+def _text_column(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String:
         return column
     if column.dtype.is_nested() or column.dtype == pl.Object:
-        return pl.Series(column.name, [_to_text(value) for value in column.to_list()], dtype=pl.String)
+        return pl.Series(column.name, [_text(value) for value in column.to_list()], dtype=pl.String)
     try:
         return column.cast(pl.String)
     except pl.exceptions.PolarsError:
-        raise _broken(f"Column {column.name!r} holds {column.dtype}, which is not text") from None
+        message = f"Column {column.name!r} holds {column.dtype}, which is not text"
+        raise invalid_dataset(message) from None
 
 
-def _json_lines(text: str) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            try:
-                yield f"line {number}", orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                raise _broken(f"The file is not valid JSONL: line {number}: {error.msg}") from None
-
-
-def _from_json(text: str) -> pl.DataFrame:
-    """A list of objects, an object that holds one under any name, or an object of equally long columns."""
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise _broken(f"The file is not valid JSON: line {error.lineno}: {error.msg}") from None
-    if isinstance(value, dict):
-        columns = {name: part for name, part in value.items() if isinstance(part, list)}
-        lengths = {len(part) for part in columns.values()}
-        if len(columns) == 1:
-            value = next(iter(columns.values()))
-        elif len(columns) == len(value) and len(lengths) == 1:
-            value = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    if not isinstance(value, list):
-        raise _broken("The JSON holds no list of rows")
-    return _from_records((f"row {number}", row) for number, row in enumerate(value, 1))
-
-
-def _from_records(records: Iterator[tuple[str, Any]]) -> pl.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for place, record in records:
-        row = {"text": record} if isinstance(record, str) else record
-        if not isinstance(row, dict):
-            raise _broken(f"The file is not a list of objects: {place} is {type(record).__name__}")
-        rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pl.DataFrame([pl.Series(name, [_to_text(row.get(name)) for row in rows], dtype=pl.String) for name in names])
-
-
-def _to_text(value: Any) -> str | None:
+def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return orjson.dumps(value, default=str).decode()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pydantic import Field
 
 from contracts.base import Message, Refused
-from registry.domain.refusals import invalid_dataset
+from contracts.pipeline import invalid_dataset
 
 
 class Limits(Message):

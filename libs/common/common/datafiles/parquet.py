@@ -6,12 +6,12 @@ from typing import BinaryIO
 
 import polars as pl
 
-from registry.domain.limits import Limits
-from registry.domain.refusals import invalid_dataset
-from registry.engine.batches import BATCH_ROWS, Batch, batch_of_frame
+from common.datafiles.limits import Limits
+from common.datafiles.parts import PART_ROWS, Part, Table
+from contracts.pipeline import invalid_dataset
 
 
-def read_parquet(file: BinaryIO, limits: Limits) -> Iterator[Batch]:
+def read_parquet(file: BinaryIO, limits: Limits) -> Iterator[Part]:
     """Raises `Refused(DATASET_INVALID)` when the file is damaged. A file that expands without end meets the memory
     limit of the process that reads it."""
     with _damage():
@@ -20,10 +20,10 @@ def read_parquet(file: BinaryIO, limits: Limits) -> Iterator[Batch]:
         limits.check_columns(schema.names())
         # Their codes differ from batch to batch, and so would the hashes of equal rows.
         coded = [name for name, dtype in schema.items() if dtype in (pl.Categorical, pl.Enum)]
-        batches = iter(table.cast(dict.fromkeys(coded, pl.String)).collect_batches(chunk_size=BATCH_ROWS))
+        batches = iter(table.cast(dict.fromkeys(coded, pl.String)).collect_batches(chunk_size=PART_ROWS))
     while (frame := _next(batches)) is not None:
         _check_width(frame, limits)
-        yield batch_of_frame(frame)
+        yield Table(frame)
 
 
 def _next(batches: Iterator[pl.DataFrame]) -> pl.DataFrame | None:

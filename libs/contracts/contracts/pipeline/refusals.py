@@ -1,4 +1,4 @@
-"""The registry's ways of saying no to a data set."""
+"""How a data set is refused, by whoever reads it."""
 
 from contracts.base import RefusalCode, Refused
 

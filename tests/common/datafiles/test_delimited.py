@@ -6,10 +6,10 @@ import random
 
 import pytest
 
+from common.datafiles import blocks
+from common.datafiles.delimited import read_delimited
+from common.datafiles.limits import Limits
 from contracts.base import Refused
-from registry.domain.limits import Limits
-from registry.engine import blocks
-from registry.engine.delimited import read_delimited
 
 LIMITS = Limits()
 _PIECES = ["a", "bc", "1", "-2.5", "", "é", "🙂", " ", '"', '""', ",", "\n", "\r\n", "\r", "x y", "true", "\t", ";"]
@@ -17,10 +17,10 @@ _PIECES = ["a", "bc", "1", "-2.5", "", "é", "🙂", " ", '"', '""', ",", "\n", 
 
 def _read(data: bytes, separator: str | None = None) -> list[dict[str, str | None]] | str:
     try:
-        batches = list(read_delimited(io.BytesIO(data), LIMITS, separator))
+        parts = list(read_delimited(io.BytesIO(data), LIMITS, separator))
     except Refused as refused:
         return refused.message
-    return [dict(row) for batch in batches for row in batch.first(10**6)]
+    return [dict(row) for part in parts for row in part.first(10**6)]
 
 
 def _expected(data: bytes) -> list[dict[str, str | None]] | None:

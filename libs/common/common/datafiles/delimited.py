@@ -1,60 +1,55 @@
 """CSV, TSV and plain text. What is plain is parsed in blocks, all else row by row by Python's strict parser."""
 
 import csv
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import SEEK_END
 from itertools import chain
 from typing import BinaryIO
 
-from registry.domain.formats import csv_separator
-from registry.domain.limits import Limits
-from registry.domain.refusals import invalid_dataset
-from registry.engine.batches import Batch, batch_of_columns, batch_of_texts, in_batches, located
-from registry.engine.blocks import BLOCK_BYTES, Block, blocks, parse
-from registry.engine.lines import byte_lines, decoded
+from common.datafiles.blocks import BLOCK_BYTES, Block, blocks, parse
+from common.datafiles.formats import csv_separator
+from common.datafiles.limits import Limits
+from common.datafiles.lines import byte_lines, decoded
+from common.datafiles.parts import AT_ONCE, Part, Texts, in_order, in_parts, located, texts_of
+from contracts.pipeline import invalid_dataset
 
 TEXT_COLUMN = "text"
 """The one column of a TXT file, whose rows are its lines."""
-_AT_ONCE = 2
-"""Blocks that are parsed at the same time; one more is read meanwhile."""
 
 
-def read_text(file: BinaryIO, limits: Limits) -> Iterator[Batch]:
+def read_text(file: BinaryIO, limits: Limits) -> Iterator[Part]:
     """Every line that is not blank is a row."""
     lines = ((decoded(line, number).rstrip("\r\n"), len(line)) for number, line in byte_lines(file, limits))
-    rows = in_batches(((line,), size) for line, size in lines if line.strip())
-    return located((batch_of_texts([TEXT_COLUMN], batch) for batch in rows), file)
+    rows = in_parts(((line,), size) for line, size in lines if line.strip())
+    return located((texts_of([TEXT_COLUMN], part) for part in rows), file)
 
 
-def read_delimited(file: BinaryIO, limits: Limits, separator: str | None = None) -> Iterator[Batch]:
+def read_delimited(file: BinaryIO, limits: Limits, separator: str | None = None) -> Iterator[Part]:
     """Rows under a header; without a `separator`, the header decides. Blank lines are no rows.
 
     Raises `Refused(DATASET_INVALID)`, saying on which line, when fields do not fit the header or a quote is not closed.
     """
     header = _Rows(file, limits)
     names = header.names(separator)
-    known_texts: set[int] = set()
 
-    def batch_of(block: Block) -> Batch | None:
+    def texts(block: Block) -> Texts | None:
         frame = parse(block, len(names), header.separator, limits)
-        return None if frame is None else batch_of_columns(names, frame, known_texts)
+        return None if frame is None else Texts(names, frame, block.start, ascii=block.data.isascii())
 
     # The parser has taken the lines of the header from the file, and not one more.
     begin = unread = file.tell()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for block, batch in _in_order(pool, blocks(file, begin, limits), batch_of):
-            if batch is None:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for block, part in in_order(pool, blocks(file, limits), texts):
+            if part is None:
                 break
             unread = block.start + len(block.data)
-            yield replace(batch, start=block.start)
+            yield part
     read_lines = header.line + _lines_between(file, begin, unread)
     file.seek(unread)
     rest = _Rows(file, limits, line=read_lines + 1)
-    for rows in in_batches(rest.below(names, header.separator)):
-        yield batch_of_texts(names, rows)
+    for rows in in_parts(rest.below(names, header.separator)):
+        yield texts_of(names, rows)
 
 
 def _lines_between(file: BinaryIO, begin: int, end: int) -> int:
@@ -64,19 +59,6 @@ def _lines_between(file: BinaryIO, begin: int, end: int) -> int:
     file.seek(begin)
     pieces = (file.read(min(BLOCK_BYTES, end - at)) for at in range(begin, end, BLOCK_BYTES))
     return sum(piece.count(b"\n") for piece in pieces)
-
-
-def _in_order(
-    pool: Executor, source: Iterator[Block], work: Callable[[Block], Batch | None]
-) -> Iterator[tuple[Block, Batch | None]]:
-    waiting: deque[tuple[Block, Future[Batch | None]]] = deque()
-    for block in source:
-        waiting.append((block, pool.submit(work, block)))
-        if len(waiting) > _AT_ONCE:
-            first, done = waiting.popleft()
-            yield first, done.result()
-    for first, done in waiting:
-        yield first, done.result()
 
 
 class _Rows:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from common.datafiles.limits import Limits
 from contracts.base import Refused
-from registry.domain.limits import Limits
-from registry.domain.refusals import invalid_dataset
+from contracts.pipeline import invalid_dataset
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

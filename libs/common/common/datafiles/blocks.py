@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from registry.domain.limits import Limits
+from common.datafiles.limits import Limits
 
 BLOCK_BYTES = 4 * 1024 * 1024
 _NEWLINE, _RETURN, _QUOTE = b"\n\r" + b'"'
@@ -31,22 +31,34 @@ class Block:
     quotes: Places
 
 
-def blocks(file: BinaryIO, start: int, limits: Limits) -> Iterator[Block]:
-    """The rows from `start` on, which is where `file` stands. Ends early, before a row that seems to have no end."""
-    rest = b""
-    while chunk := file.read(BLOCK_BYTES):
-        data = rest + chunk
+def blocks(file: BinaryIO, limits: Limits) -> Iterator[Block]:
+    """The rows from where `file` stands on. Ends early, before a row that seems to have no end."""
+    start = file.tell()
+    while data := file.read(BLOCK_BYTES):
         quotes = _places(data, _QUOTE)
-        end = _end_of_rows(data, quotes)
-        if end:
-            yield Block(data[:end], start, quotes[: np.searchsorted(quotes, end)])
-            start += end
-        rest = data[end:]
-        if len(rest) > limits.max_row_bytes + BLOCK_BYTES:
+        rest = _rest_of_row(file, limits, is_open=quotes.size % 2 == 1)
+        if rest is None:
             return
-    quotes = _places(rest, _QUOTE)
-    if rest and quotes.size % 2 == 0:
-        yield Block(rest + b"\n", start, quotes)
+        quotes = np.concatenate((quotes, _places(rest, _QUOTE) + len(data)))
+        size = len(data) + len(rest)
+        # The last line of a file need not have an end.
+        yield Block(b"".join((data, rest, b"" if (rest or data).endswith(b"\n") else b"\n")), start, quotes)
+        start += size
+
+
+def _rest_of_row(file: BinaryIO, limits: Limits, *, is_open: bool) -> bytes | None:
+    """What belongs to the row in which a block ended, in a quoted field or not; None when that seems to have no end."""
+    lines: list[bytes] = []
+    size = 0
+    while line := file.readline(limits.max_row_bytes + 1):
+        lines.append(line)
+        size += len(line)
+        is_open ^= line.count(b'"') % 2 == 1
+        if size > limits.max_row_bytes:
+            return None
+        if not is_open:
+            break
+    return None if is_open else b"".join(lines)
 
 
 def parse(block: Block, columns: int, separator: str, limits: Limits) -> pl.DataFrame | None:
@@ -74,14 +86,6 @@ def parse(block: Block, columns: int, separator: str, limits: Limits) -> pl.Data
 
 def _places(data: bytes, character: int) -> Places:
     return np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == character)
-
-
-def _end_of_rows(data: bytes, quotes: Places) -> int:
-    """Where the last whole row ends: behind a line feed with an even number of quotes before it; 0 if there is none."""
-    end = data.rfind(b"\n") + 1
-    while end and np.searchsorted(quotes, end) % 2:
-        end = data.rfind(b"\n", 0, end - 1) + 1
-    return end
 
 
 def _returns_end_lines(text: Bytes) -> bool:

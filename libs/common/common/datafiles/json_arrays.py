@@ -8,12 +8,12 @@ from typing import Any, BinaryIO
 
 import orjson
 
+from common.datafiles.json_lines import Shape
+from common.datafiles.limits import Limits
+from common.datafiles.lines import not_utf8
+from common.datafiles.parts import Part, Records, Row, canonical, in_parts
 from contracts.base import Refused
-from registry.domain.limits import Limits
-from registry.domain.refusals import invalid_dataset
-from registry.engine.batches import Batch, Row, batch_of_records, canonical, in_batches
-from registry.engine.json_lines import Records
-from registry.engine.lines import not_utf8
+from contracts.pipeline import invalid_dataset
 
 _CHUNK = 256 * 1024
 _WHITE_SPACE = re.compile(r"[ \t\r\n]*")
@@ -21,26 +21,25 @@ _LONGEST_LITERAL = len("-Infinity")
 _MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 
 
-def read_json(file: BinaryIO, limits: Limits) -> Iterator[Batch]:
+def read_json(file: BinaryIO, limits: Limits) -> Iterator[Part]:
     """An array of objects; or an object that holds one array of rows, or that is made of equally long columns.
 
     Raises `Refused(DATASET_INVALID)`, saying on which line the JSON is broken.
     """
     window = _Window(file, limits)
     rows = _array(window, limits) if window.peek() == "[" else _document(window, limits)
-    for batch in in_batches(rows):
-        yield batch_of_records(batch)
+    return map(Records, in_parts(rows))
 
 
 def _array(window: "_Window", limits: Limits) -> Iterator[tuple[Row, int]]:
-    records = Records(limits)
+    shape = Shape(limits)
     window.take("[")
     if window.peek() != "]":
         while True:
             window.peek()
             line = window.line()
             value, size = window.value()
-            yield records.row(value, line), size
+            yield shape.row(value, line), size
             if window.peek() != ",":
                 break
             window.take(",")
@@ -57,12 +56,12 @@ def _document(window: "_Window", limits: Limits) -> Iterator[tuple[Row, int]]:
     except orjson.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise invalid_dataset(f"Line {line} is not valid JSON: {error.msg}", line=line) from None
-    records = Records(limits)
+    shape = Shape(limits)
     for number, row in enumerate(_rows_within(value), 1):
         size = len(canonical(row))
         if size > limits.max_row_bytes:
             raise invalid_dataset(f"Row {number} is longer than {limits.max_row_bytes} bytes")
-        yield records.row(row), size
+        yield shape.row(row), size
 
 
 def _rows_within(value: Any) -> list[Any]:

@@ -11,8 +11,7 @@ from typing import get_args
 import orjson
 
 from contracts.base import Refused
-from contracts.pipeline import SUFFIXES, DatasetFormat
-from registry.domain.refusals import invalid_dataset
+from contracts.pipeline import SUFFIXES, DatasetFormat, invalid_dataset
 
 HEAD_BYTES = 64 * 1024
 """How much of a file's beginning `detect_format` looks at."""
@@ -44,7 +43,7 @@ _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 def detect_format(head: bytes, filename: str, stated: DatasetFormat | None) -> DatasetFormat:
     """The format of the file that begins with `head` (its first `HEAD_BYTES`).
 
-    Raises `Refused(DATASET_INVALID)` for an empty file, one in no format that the registry reads, and one whose content
+    Raises `Refused(DATASET_INVALID)` for an empty file, one in no format that is read, and one whose content
     is not what `stated` says.
     """
     if not head:

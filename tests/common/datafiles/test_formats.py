@@ -2,9 +2,9 @@
 
 import pytest
 
+from common.datafiles.formats import HEAD_BYTES, csv_separator, detect_format
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetFormat
-from registry.domain.formats import HEAD_BYTES, csv_separator, detect_format
 
 CSV = b"text,label\nhello,1\n"
 TSV = b"text\tlabel\nhello, you\t1\n"

@@ -5,14 +5,14 @@ from typing import Any, BinaryIO
 
 import orjson
 
-from registry.domain.limits import Limits
-from registry.domain.refusals import invalid_dataset
-from registry.engine.batches import Batch, Row, batch_of_records, in_batches, located
-from registry.engine.delimited import TEXT_COLUMN
-from registry.engine.lines import byte_lines, decoded
+from common.datafiles.delimited import TEXT_COLUMN
+from common.datafiles.limits import Limits
+from common.datafiles.lines import byte_lines, decoded
+from common.datafiles.parts import Part, Records, Row, in_parts, located
+from contracts.pipeline import invalid_dataset
 
 
-class Records:
+class Shape:
     """Makes rows of JSON values, and bounds the names that occur in them."""
 
     def __init__(self, limits: Limits) -> None:
@@ -38,13 +38,13 @@ class Records:
 _JSON_NAMES = {list: "an array", int: "a number", float: "a number", bool: "a boolean", type(None): "null"}
 
 
-def read_json_lines(file: BinaryIO, limits: Limits) -> Iterator[Batch]:
+def read_json_lines(file: BinaryIO, limits: Limits) -> Iterator[Part]:
     """Blank lines are no rows. Raises `Refused(DATASET_INVALID)`, saying which line is broken."""
-    return located(map(batch_of_records, in_batches(_rows(file, limits))), file)
+    return located(map(Records, in_parts(_rows(file, limits))), file)
 
 
 def _rows(file: BinaryIO, limits: Limits) -> Iterator[tuple[Row, int]]:
-    records = Records(limits)
+    shape = Shape(limits)
     for number, line in byte_lines(file, limits):
         if line.isspace():
             continue
@@ -53,4 +53,4 @@ def _rows(file: BinaryIO, limits: Limits) -> Iterator[tuple[Row, int]]:
         except orjson.JSONDecodeError as error:
             decoded(line, number)
             raise invalid_dataset(f"Line {number} is not valid JSON: {error.msg}", line=number) from None
-        yield records.row(value, number), len(line)
+        yield shape.row(value, number), len(line)

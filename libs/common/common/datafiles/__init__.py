@@ -1,0 +1,11 @@
+"""Files that hold data sets: CSV, TSV, TXT, JSON, JSON Lines and Parquet, compressed or not, read some rows at a time.
+
+The registry analyses them and the trainer takes them in; both read them with this, so that a row is the same row to
+both. Whatever a file's size, some rows of it are in memory. What is wrong with one is told with its line.
+"""
+
+from common.datafiles.files import DataFile
+from common.datafiles.limits import Limits
+from common.datafiles.parts import Part, Records, Row, Table, Texts, in_order
+
+__all__ = ["DataFile", "Limits", "Part", "Records", "Row", "Table", "Texts", "in_order"]

@@ -1,0 +1,126 @@
+"""Rows as they come out of a file, some at a time."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, TypeVar
+
+import orjson
+import polars as pl
+
+from contracts.pipeline import invalid_dataset
+
+PART_ROWS = 5_000
+PART_BYTES = 8 * 1024 * 1024
+AT_ONCE = 2
+"""Parts that are worked on at the same time; one more is read meanwhile."""
+
+RowT = TypeVar("RowT")
+FromT = TypeVar("FromT")
+ToT = TypeVar("ToT")
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Of CSV, TSV and TXT: a column of text, none null, for each of the `names`, which need not suit polars.
+
+    An empty field is a missing value. `start` is where the rows begin in the file, if they can be read from there on.
+    Where all is known to be `ascii`, lengths in bytes are lengths in characters.
+    """
+
+    names: Sequence[str]
+    frame: pl.DataFrame
+    start: int | None = None
+    ascii: bool = False
+
+    @property
+    def rows(self) -> int:
+        return self.frame.height
+
+    def first(self, count: int) -> Sequence[Row]:
+        rows = self.frame.head(count).iter_rows()
+        return [{name: value or None for name, value in zip(self.names, row, strict=True)} for row in rows]
+
+
+@dataclass(frozen=True)
+class Records:
+    """Of JSON and JSON Lines: objects, each with the names it has. An absent name is a missing value."""
+
+    records: Sequence[Row]
+    start: int | None = None
+
+    @property
+    def rows(self) -> int:
+        return len(self.records)
+
+    def first(self, count: int) -> Sequence[Row]:
+        return self.records[:count]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns with types of their own."""
+
+    frame: pl.DataFrame
+    start: int | None = None
+
+    @property
+    def rows(self) -> int:
+        return self.frame.height
+
+    def first(self, count: int) -> Sequence[Row]:
+        return self.frame.head(count).to_dicts()
+
+
+Part = Texts | Records | Table
+
+
+def texts_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Texts:
+    """Rows of as many fields as there are names."""
+    columns = zip(*rows, strict=True)
+    # Numbered, not named: polars gives a column without a name one of its own.
+    return Texts(names, pl.DataFrame({str(i): pl.Series(values, dtype=pl.String) for i, values in enumerate(columns)}))
+
+
+def located(parts: Iterable[Part], file: BinaryIO) -> Iterator[Part]:
+    """Says where each begins. They are taken from `file` one after another, and not a line of the next with them."""
+    start = 0
+    for part in parts:
+        yield replace(part, start=start)
+        start = file.tell()
+
+
+def in_parts(rows: Iterable[tuple[RowT, int]]) -> Iterator[list[RowT]]:
+    """Gathers rows, which come with their size in bytes, until there are enough for a part."""
+    part: list[RowT] = []
+    total = 0
+    for row, size in rows:
+        part.append(row)
+        total += size
+        if len(part) == PART_ROWS or total >= PART_BYTES:
+            yield part
+            part, total = [], 0
+    if part:
+        yield part
+
+
+def in_order(pool: Executor, source: Iterable[FromT], work: Callable[[FromT], ToT]) -> Iterator[tuple[FromT, ToT]]:
+    """What `work` makes of each, beside it; `AT_ONCE` of them are worked on at the same time."""
+    waiting: deque[tuple[FromT, Future[ToT]]] = deque()
+    for one in source:
+        waiting.append((one, pool.submit(work, one)))
+        if len(waiting) > AT_ONCE:
+            first, done = waiting.popleft()
+            yield first, done.result()
+    for first, done in waiting:
+        yield first, done.result()
+
+
+def canonical(value: Any) -> bytes:
+    """The value as JSON, the same for equal values. Raises `Refused(DATASET_INVALID)` when it is nested too deeply."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:
+        raise invalid_dataset("A row is nested too deeply") from None

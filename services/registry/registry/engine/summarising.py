@@ -1,0 +1,148 @@
+"""What is known of some rows: a summary of their columns, and a hash of each by which duplicates are told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from common.datafiles import Part, Records, Row, Table, Texts
+from common.datafiles.parts import canonical
+from registry.domain.summaries import ColumnSummary, Kind, Lengths, Summary
+
+_LONGEST_NARROW_VALUE = 40
+"""Text longer than this is not looked at as a number."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What was seen of some rows: their summary, and a 64-bit hash of each."""
+
+    summary: Summary
+    hashes: pl.Series
+
+
+class Summariser:
+    """Looks at the parts of one file, at several at once."""
+
+    def __init__(self) -> None:
+        self._known_texts: set[int] = set()
+        """Columns, by number, that hold more than numbers and the like: one value that is just text decides that for
+        the whole file, so no other need be looked at."""
+
+    def look(self, part: Part) -> Looked:
+        match part:
+            case Texts():
+                return self._of_texts(part)
+            case Records():
+                return _of_records(part.records)
+            case Table():
+                return _of_frame(part.frame)
+
+    def _of_texts(self, part: Texts) -> Looked:
+        columns = zip(part.names, part.frame.get_columns(), strict=True)
+        summary = {name: self._of_text(number, column, part.ascii) for number, (name, column) in enumerate(columns)}
+        return Looked(Summary(part.rows, summary), part.frame.hash_rows())
+
+    def _of_text(self, number: int, column: pl.Series, ascii: bool) -> ColumnSummary:  # noqa: A002 - as str calls it
+        characters = column.str.len_bytes().to_numpy() if ascii else _characters(column)
+        lengths = _lengths(characters[characters > 0])
+        if lengths is None:
+            return ColumnSummary()
+        kind = Kind.STRING
+        if number not in self._known_texts and lengths.longest <= _LONGEST_NARROW_VALUE:
+            kind = _narrowest(column.filter(column != ""))
+        if kind is Kind.STRING:
+            self._known_texts.add(number)
+        return ColumnSummary(lengths.count, frozenset({kind}), lengths)
+
+
+def _narrowest(texts: pl.Series) -> Kind:
+    for kind, pattern in _NARROW_KINDS.items():
+        if texts.str.contains(pattern).all():
+            return kind
+    return Kind.STRING
+
+
+_NARROW_KINDS: Mapping[Kind, str] = {
+    Kind.INTEGER: r"^[+-]?[0-9]+$",
+    Kind.NUMBER: r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$",
+    Kind.BOOLEAN: r"^(?i:true|false)$",
+    Kind.DATE: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+    Kind.DATETIME: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}",
+}
+
+
+def _lengths(characters: npt.NDArray[np.uint32]) -> Lengths | None:
+    """Of texts with that many characters each; None when there are none."""
+    if characters.size == 0:
+        return None
+    # The exponent of a whole number is its length in bits.
+    buckets = np.bincount(np.frexp(characters)[1])
+    total, shortest, longest = characters.sum(dtype=np.int64), characters.min(), characters.max()
+    return Lengths(characters.size, int(total), int(shortest), int(longest), tuple(buckets.tolist()))
+
+
+def _characters(texts: pl.Series) -> npt.NDArray[np.uint32]:
+    return texts.str.len_chars().to_numpy()
+
+
+def _of_records(records: Sequence[Row]) -> Looked:
+    names = dict.fromkeys(name for record in records for name in record)
+    columns = {name: _of_values([record.get(name) for record in records]) for name in names}
+    # Hashed one by one: the rows written as JSON, all together, take many times the memory of the part.
+    hashes = [hash(canonical(record)) for record in records]
+    return Looked(Summary(len(records), columns), pl.Series(hashes, dtype=pl.Int64))
+
+
+_JSON_KINDS: Mapping[type, Kind] = {
+    str: Kind.STRING,
+    int: Kind.INTEGER,
+    float: Kind.NUMBER,
+    bool: Kind.BOOLEAN,
+    list: Kind.LIST,
+    dict: Kind.OBJECT,
+}
+
+
+def _of_values(values: Sequence[Any]) -> ColumnSummary:
+    kinds = {_JSON_KINDS[kind] for kind in set(map(type, values)) - {type(None)}}
+    characters = np.array([len(value) for value in values if type(value) is str], dtype=np.uint32)
+    return ColumnSummary(len(values) - values.count(None), frozenset(kinds), _lengths(characters))
+
+
+def _of_frame(frame: pl.DataFrame) -> Looked:
+    summary = Summary(frame.height, {column.name: _of_series(column) for column in frame.get_columns()})
+    return Looked(summary, frame.hash_rows())
+
+
+def _of_series(column: pl.Series) -> ColumnSummary:
+    present = column.drop_nulls()
+    if present.is_empty():
+        return ColumnSummary()
+    lengths = _lengths(_characters(present)) if present.dtype == pl.String else None
+    return ColumnSummary(len(present), frozenset({_kind_of(present.dtype)}), lengths)
+
+
+def _kind_of(dtype: pl.DataType) -> Kind:
+    if dtype.is_integer():
+        return Kind.INTEGER
+    if dtype.is_numeric():
+        return Kind.NUMBER
+    return _TABLE_KINDS.get(dtype.base_type(), Kind.MIXED)
+
+
+_TABLE_KINDS: Mapping[type[pl.DataType], Kind] = {
+    pl.String: Kind.STRING,
+    pl.Boolean: Kind.BOOLEAN,
+    pl.Date: Kind.DATE,
+    pl.Datetime: Kind.DATETIME,
+    pl.Time: Kind.TIME,
+    pl.Duration: Kind.DURATION,
+    pl.Binary: Kind.BINARY,
+    pl.List: Kind.LIST,
+    pl.Array: Kind.LIST,
+    pl.Struct: Kind.OBJECT,
+}
