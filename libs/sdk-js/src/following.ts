@@ -35,6 +35,7 @@ export async function* follow(http: Http, path: string, asked: Asked & { after?:
           last = event.id ?? last;
           lost = 0;
           yield event;
+          if (ending?.aborted) return;
         }
       }
       if (lost >= patience(http)) throw new ConnectionFailed("The stream ends again and again before its end");
@@ -71,6 +72,7 @@ export async function* answer<T>(
         const item = fromWire<T>(read, into);
         isWhole ||= isLast(item);
         yield item;
+        http.signal?.throwIfAborted();
       }
     }
   } catch (error) {

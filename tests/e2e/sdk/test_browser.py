@@ -82,7 +82,7 @@ async def test_chats_stream_and_can_be_given_up_uploads_tell_how_far_they_are_an
             seen.isWhole = through.at(-1) === rows.size && through.length > 1;
 
             const agent = { agentClass: 'DatasetAgent', config: { datasetId: dataset.datasetId } };
-            const nodes = Array.from({ length: 60 }, (_, n) => ({ ...agent, agentName: `a${n}` }));
+            const nodes = Array.from({ length: 150 }, (_, n) => ({ ...agent, agentName: `a${n}` }));
             const edges = nodes.slice(1).map(({ agentName }, n) => ({ fromAgent: `a${n}`, toAgent: agentName }));
             const pipelineConfig = { nodes, edges, globalConfig: { useCache: false } };
             const { jobId } = await client.jobs.create({ pipelineConfig });
@@ -96,8 +96,7 @@ async def test_chats_stream_and_can_be_given_up_uploads_tell_how_far_they_are_an
             return seen;
         }"""
     )
-    assert 3 <= seen.pop("chunks") < 300
-    assert seen == {"ended": "AbortError", "isWhole": True, "cancelled": "cancelled", "last": "cancelled"}
+    assert seen == {"chunks": 3, "ended": "AbortError", "isWhole": True, "cancelled": "cancelled", "last": "cancelled"}
 
 
 async def test_events_are_heard_over_its_own_web_socket(page: Page, platform: Platform, sdk: Client, port: int) -> None:
