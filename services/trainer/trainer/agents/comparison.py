@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import islice
 
 import orjson
 
@@ -25,7 +26,7 @@ def run(work: Assignment) -> ComparisonOutput:
     work.progress.log("INFO", f"Comparing {', '.join(entrant.name for entrant in entrants)} by {config.metric}")
     ranking = compare(
         entrants,
-        list(read_rows(work.fetch(rows.eval_path)))[: config.max_rows],
+        list(islice(read_rows(work.fetch(rows.eval_path)), config.max_rows)),
         config,
         max_seq_length=rows.max_seq_length,
         progress=work.progress,

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from peft import PeftModel
@@ -68,7 +69,7 @@ def evaluate(
     if (adapter_dir is None) == (model_dir is None):
         raise ValueError("give adapter_dir or model_dir")
     directory = fetch(base_model)
-    rows = list(read_rows(rows_eval))[: config.max_rows]
+    rows = list(islice(read_rows(rows_eval), config.max_rows))
     examination = Examination.prepare(directory, rows, config, max_seq_length)
     progress.log(
         "INFO",
