@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from common.datafiles import Limits, json_arrays
+from common.datafiles import Limits, json_arrays, json_blocks
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetFormat
 from tests.registry.files import LIMITS, inspect, refusal
@@ -57,3 +57,16 @@ def test_numbers_beyond_all_bounds_are_read() -> None:
             inspect(data, cast(DatasetFormat, format_))
         except Refused as refused:
             assert refused.code is RefusalCode.DATASET_INVALID
+
+
+def test_rows_read_in_blocks_and_one_by_one_are_duplicates_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    values: list[Any] = ["x", "é\n", 5, 0.5, True, None]
+    rows = [{"a": value, "b": f"{number}"} for number in range(40) for value in values]
+    plain = sorted(rows, key=lambda row: str(type(row["a"])))
+    data = "\n".join(json.dumps(row) for row in [*plain, *rows, *({"b": row["b"], "a": row["a"]} for row in rows)])
+    monkeypatch.setattr(json_blocks, "BLOCK_BYTES", 300)
+    quick = inspect(data, "jsonl").analysis
+    monkeypatch.setattr("common.datafiles.json_lines.parse", lambda lines, limits: None)
+    careful = inspect(data, "jsonl").analysis
+    assert quick == careful
+    assert (quick.rows, quick.duplicate_rows, quick.column_types["a"]) == (720, 480, "mixed")

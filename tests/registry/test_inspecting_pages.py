@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import zstandard
 
-from common.datafiles import DataFile, Limits, blocks
+from common.datafiles import DataFile, Limits, blocks, json_blocks
 from contracts.base import Refused
 from contracts.pipeline import DatasetFormat
 from registry.domain.pages import RowRange, excerpt
@@ -50,6 +50,7 @@ def test_any_page_of_rows_can_be_read(
     """From a part of the file, where rows can be found in it."""
     monkeypatch.setattr(inspecting, "_BETWEEN_MARKS", 30_000)
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 20_000)
+    monkeypatch.setattr(json_blocks, "BLOCK_BYTES", 20_000)
     rows = [{"text": f'row {number}, "quoted"'} for number in range(20_000)]
     data = {
         "csv": b"\xef\xbb\xbf" + pl.DataFrame(rows).write_csv().encode(),

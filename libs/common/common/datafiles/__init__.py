@@ -6,6 +6,6 @@ both. Whatever a file's size, some rows of it are in memory. What is wrong with 
 
 from common.datafiles.files import DataFile
 from common.datafiles.limits import Limits
-from common.datafiles.parts import Part, Records, Row, Table, Texts, in_order
+from common.datafiles.parts import Part, PlainRecords, Records, Row, Table, Texts, in_order
 
-__all__ = ["DataFile", "Limits", "Part", "Records", "Row", "Table", "Texts", "in_order"]
+__all__ = ["DataFile", "Limits", "Part", "PlainRecords", "Records", "Row", "Table", "Texts", "in_order"]

@@ -74,6 +74,11 @@ class Table:
         return self.frame.head(count).to_dicts()
 
 
+@dataclass(frozen=True)
+class PlainRecords(Table):
+    """Records that all have the same names, and texts, numbers or booleans for them: as a table, for speed."""
+
+
 Part = Texts | Records | Table
 
 
@@ -84,11 +89,12 @@ def texts_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Texts:
     return Texts(names, pl.DataFrame({str(i): pl.Series(values, dtype=pl.String) for i, values in enumerate(columns)}))
 
 
-def located(parts: Iterable[Part], file: BinaryIO) -> Iterator[Part]:
-    """Says where each begins. They are taken from `file` one after another, and not a line of the next with them."""
-    start = 0
+def located(parts: Iterable[Part], file: BinaryIO, offset: int = 0) -> Iterator[Part]:
+    """Says where each begins. They are taken from `file`, which is at `offset`, one after another, and no line of the
+    next with them."""
+    start = file.tell()
     for part in parts:
-        yield replace(part, start=start)
+        yield replace(part, start=offset + start)
         start = file.tell()
 
 

@@ -1,16 +1,16 @@
 """What is known of some rows: a summary of their columns, and a hash of each by which duplicates are told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from common.datafiles import Part, Records, Row, Table, Texts
-from common.datafiles.parts import canonical
+from common.datafiles import Part, PlainRecords, Records, Row, Table, Texts
 from registry.domain.summaries import ColumnSummary, Kind, Lengths, Summary
+from registry.engine.hashing import ABSENT, row_hashes
 
 _LONGEST_NARROW_VALUE = 40
 """Text longer than this is not looked at as a number."""
@@ -38,6 +38,8 @@ class Summariser:
                 return self._of_texts(part)
             case Records():
                 return _of_records(part.records)
+            case PlainRecords():
+                return replace(_of_frame(part.frame), hashes=row_hashes(part.frame.to_dict()))
             case Table():
                 return _of_frame(part.frame)
 
@@ -91,10 +93,9 @@ def _characters(texts: pl.Series) -> npt.NDArray[np.uint32]:
 
 def _of_records(records: Sequence[Row]) -> Looked:
     names = dict.fromkeys(name for record in records for name in record)
-    columns = {name: _of_values([record.get(name) for record in records]) for name in names}
-    # Hashed one by one: the rows written as JSON, all together, take many times the memory of the part.
-    hashes = [hash(canonical(record)) for record in records]
-    return Looked(Summary(len(records), columns), pl.Series(hashes, dtype=pl.Int64))
+    values = {name: [record.get(name, ABSENT) for record in records] for name in names}
+    columns = {name: _of_values(column) for name, column in values.items()}
+    return Looked(Summary(len(records), columns), row_hashes(values))
 
 
 _JSON_KINDS: Mapping[type, Kind] = {
@@ -108,9 +109,10 @@ _JSON_KINDS: Mapping[type, Kind] = {
 
 
 def _of_values(values: Sequence[Any]) -> ColumnSummary:
-    kinds = {_JSON_KINDS[kind] for kind in set(map(type, values)) - {type(None)}}
+    kinds = {_JSON_KINDS[kind] for kind in set(map(type, values)) - {type(None), type(ABSENT)}}
     characters = np.array([len(value) for value in values if type(value) is str], dtype=np.uint32)
-    return ColumnSummary(len(values) - values.count(None), frozenset(kinds), _lengths(characters))
+    present = len(values) - values.count(None) - values.count(ABSENT)
+    return ColumnSummary(present, frozenset(kinds), _lengths(characters))
 
 
 def _of_frame(frame: pl.DataFrame) -> Looked:

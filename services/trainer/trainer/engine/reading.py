@@ -17,7 +17,7 @@ import orjson
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from common.datafiles import DataFile, Limits, Part, Records, Table, Texts
+from common.datafiles import DataFile, Limits, Part, PlainRecords, Records, Table, Texts
 from common.datafiles.formats import PARQUET_MAGIC
 from contracts.pipeline import DatasetFormat, invalid_dataset
 
@@ -136,8 +136,17 @@ def _as_text(part: Part) -> pl.DataFrame:
             return pl.DataFrame(
                 {name: pl.Series([_text(row.get(name)) for row in part.records], dtype=pl.String) for name in names}
             )
+        case PlainRecords():
+            return pl.DataFrame({column.name: _json_column(column) for column in part.frame.get_columns()})
         case Table():
             return pl.DataFrame({column.name: _text_column(column) for column in part.frame.get_columns()})
+
+
+def _json_column(column: pl.Series) -> pl.Series:
+    """As its values are written in JSON."""
+    if column.dtype == pl.Float64:
+        return pl.Series(column.name, [_text(value) for value in column.to_list()], dtype=pl.String)
+    return column.cast(pl.String)
 
 
 def _text_column(column: pl.Series) -> pl.Series:
