@@ -108,19 +108,31 @@ async def test_an_upload_goes_on_at_another_gateway_after_the_connection_broke(
         ({"Upload-Offset": "7"}, 409, None),
         ({"Upload-Offset": "-1"}, 400, "Upload-Offset"),
         ({"Upload-Offset": "0", "Content-Type": "text/csv"}, 400, "Content-Type"),
-        ({"Upload-Offset": "0", "Tus-Resumable": "0.2"}, 400, "Tus-Resumable"),
+        ({"Upload-Offset": "0", "Tus-Resumable": "0.2"}, 412, "Tus-Resumable"),
     ],
 )
 async def test_what_does_not_fit_is_refused_and_changes_nothing(
     headers: dict[str, str], status: int, field: str | None, gateway: Gateway
 ) -> None:
     location = await create(gateway, 100)
-    answered, body, _ = await gateway.call("PATCH", location, headers={**SENT, **headers}, data=b"x")
-    assert answered == status
+    answered, body, told = await gateway.call("PATCH", location, headers={**SENT, **headers}, data=b"x")
+    assert (answered, told["Tus-Resumable"]) == (status, "1.0.0")
+    assert told.get("Tus-Version") == ("1.0.0" if status == 412 else None)
     assert [error["field"] for error in body["metadata"].get("errors", [])] == ([field] if field else [])
     assert await head(gateway, location) == 0
     assert (await gateway.call("DELETE", location))[0] == 204
     assert (await gateway.call("HEAD", location))[0] == 404
+
+
+async def test_what_can_be_uploaded_is_told_before_anything_is(gateway: Gateway) -> None:
+    for path in (PATH, await create(gateway, 100)):
+        status, _, told = await gateway.call("OPTIONS", path)
+        assert (status, told["Tus-Version"], told["Tus-Extension"]) == (204, "1.0.0", "creation,expiration,termination")
+        most = int(told["Tus-Max-Size"])
+    for length, status in ((most, 201), (most + 1, 413)):
+        answered, _, told = await gateway.call("POST", PATH, headers={"Upload-Length": str(length)})
+        assert (answered, told["Tus-Resumable"]) == (status, "1.0.0")
+    assert (await gateway.call("POST", PATH, headers={"Tus-Resumable": "0.2.2", "Upload-Length": "5"}))[0] == 412
 
 
 async def test_an_upload_is_its_senders_alone(gateway: Gateway) -> None:

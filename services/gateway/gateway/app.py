@@ -15,9 +15,12 @@ from gateway.edge.observing import observed
 from gateway.edge.reading import idempotency_key
 from gateway.handlers import handler_of
 from gateway.routes import ROUTES, Route
+from gateway.routes.table import Special
 from gateway.watching import GOING_AWAY
 
 _log = get_logger("http")
+_BY_TUS = (Special.CREATE_UPLOAD, Special.GET_UPLOAD)
+"""Whose answers to `OPTIONS` say what uploads may be like."""
 _STRAYS = "unmatched"
 """The label of requests that no row of the table answers."""
 
@@ -31,6 +34,8 @@ def create_app(deps: Deps) -> web.Application:
         app.router.add_route(route.method, route.path, endpoint)
         if route.method == "GET" and route.ends:
             app.router.add_route("HEAD", route.path, endpoint)
+        if route.special in _BY_TUS:
+            app.router.add_route("OPTIONS", route.path, endpoint)
     app.router.add_route("*", "/{stray:.*}", observed(_STRAYS, _refusal_of_strays(deps, tuple(app.router.resources()))))
 
     async def end_streams(_: web.Application) -> None:

@@ -12,6 +12,7 @@ from gateway.domain.uploads import safe_filename
 from gateway.errors import invalid_fields
 
 VERSION = "1.0.0"
+EXTENSIONS = ("creation", "expiration", "termination")
 CONTENT_TYPE = "application/offset+octet-stream"
 
 
@@ -26,7 +27,6 @@ class Wanted:
 
 def wanted(headers: Mapping[str, str]) -> Wanted:
     """Raises `Refused(INVALID)` for headers that do not fit."""
-    check_version(headers)
     length = number(headers, "Upload-Length")
     if length == 0:
         raise invalid_fields([("Upload-Length", "an empty file is no data set")])
@@ -39,9 +39,19 @@ def wanted(headers: Mapping[str, str]) -> Wanted:
     return Wanted(length, safe_filename(metadata.get("filename", "")), found)
 
 
-def check_version(headers: Mapping[str, str]) -> None:
-    if headers.get("Tus-Resumable", VERSION) != VERSION:
-        raise invalid_fields([("Tus-Resumable", f"must be {VERSION}")])
+def is_spoken(headers: Mapping[str, str]) -> bool:
+    """Whether the caller speaks our version, or says of none that it does: then it knows what it sends."""
+    return headers.get("Tus-Resumable", VERSION) == VERSION
+
+
+def abilities(most_bytes: int) -> dict[str, str]:
+    """What `OPTIONS` tells of a server that takes uploads of up to so many bytes."""
+    return {
+        "Tus-Resumable": VERSION,
+        "Tus-Version": VERSION,
+        "Tus-Extension": ",".join(EXTENSIONS),
+        "Tus-Max-Size": str(most_bytes),
+    }
 
 
 def number(headers: Mapping[str, str], name: str) -> int:
