@@ -62,7 +62,7 @@ def rows_of(objects: Objects) -> Callable[[str], list[dict[str, str]]]:
 
 
 def test_rows_become_prompts_and_completions_in_two_files(
-    ingest: Make, preprocess: Make, rows_of: Make, run_id: str, journal: Any
+    ingest: Make, preprocess: Make, rows_of: Make, run_id: str, journal: Any, objects: Objects
 ) -> None:
     output = preprocess(ingest(_csv(_ROWS)))
     assert output.train_path == f"s3://artifacts/{run_id}/preprocessing/train.jsonl"
@@ -74,6 +74,9 @@ def test_rows_become_prompts_and_completions_in_two_files(
     assert row["completion"] == answer
     assert row["prompt"].endswith(f"### Instruction:\n{question}\n\n### Response:\n")
     assert output.base_model == "tiny"
+    assert output.tokens_path == f"s3://artifacts/{run_id}/preprocessing/tokens"
+    kept = {info.path.key.rsplit("/", 1)[-1] for info in objects.list(S3Path.parse(output.tokens_path))}
+    assert kept == {"train.safetensors", "eval.safetensors"}
     assert "45 rows to train on" in journal.text("INFO")
 
 

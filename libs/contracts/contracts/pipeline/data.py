@@ -98,7 +98,7 @@ class ValidationOutput(Message):
 
 class PreprocessingOutput(Message):
     """`train_path` and `eval_path` are JSON Lines objects of `{"prompt", "completion"}` rows, already in the
-    template's form."""
+    template's form. Below `tokens_path` are their token ids."""
 
     kind: Literal["PreprocessingAgent"] = "PreprocessingAgent"
     base_model: str
@@ -106,6 +106,7 @@ class PreprocessingOutput(Message):
     chat_template: str | None
     train_path: str
     eval_path: str
+    tokens_path: str | None = None
     train_rows: int
     eval_rows: int
     dropped_rows: int

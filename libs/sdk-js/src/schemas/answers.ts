@@ -1567,7 +1567,7 @@ export interface PostPage {
 
 /**
  * `train_path` and `eval_path` are JSON Lines objects of `{"prompt", "completion"}` rows, already in the
- * template's form.
+ * template's form. Below `tokens_path` are their token ids.
  */
 export interface PreprocessingOutput {
   kind?: "PreprocessingAgent";
@@ -1576,6 +1576,7 @@ export interface PreprocessingOutput {
   chatTemplate: string | null;
   trainPath: string;
   evalPath: string;
+  tokensPath?: string | null;
   trainRows: number;
   evalRows: number;
   droppedRows: number;
@@ -2301,21 +2302,21 @@ export interface TextCompletion {
 }
 
 /**
- * Tokens of one column without special tokens. Of a large data set the first `rows_counted` rows are counted, and
- * `tokens` is what all have if they are like those.
+ * Tokens of one column. Of a large data set the first `rows_counted` rows are counted, and `tokens` is what all
+ * have if they are like those.
  */
 export interface TokenCounts {
-  datasetId: string;
-  baseModel: string;
-  column: string;
-  rowsCounted: number;
-  isEstimate: boolean;
   tokens: number;
   mean: number;
   p50: number;
   p90: number;
   p99: number;
   longest: number;
+  datasetId: string;
+  baseModel: string;
+  column: string;
+  rowsCounted: number;
+  isEstimate: boolean;
 }
 
 export interface Told {

@@ -1504,7 +1504,7 @@ class PostPage(Record):
 
 class PreprocessingOutput(Record):
     """`train_path` and `eval_path` are JSON Lines objects of `{"prompt", "completion"}` rows, already in the
-    template's form.
+    template's form. Below `tokens_path` are their token ids.
     """
 
     kind: Annotated[Literal["PreprocessingAgent"], OrNewer] = "PreprocessingAgent"
@@ -1515,6 +1515,7 @@ class PreprocessingOutput(Record):
     chat_template: str | None
     train_path: str
     eval_path: str
+    tokens_path: str | None = None
     train_rows: int
     eval_rows: int
     dropped_rows: int
@@ -2216,21 +2217,21 @@ class TextCompletion(Record):
 
 
 class TokenCounts(Record):
-    """Tokens of one column without special tokens. Of a large data set the first `rows_counted` rows are counted,
-    and `tokens` is what all have if they are like those.
+    """Tokens of one column. Of a large data set the first `rows_counted` rows are counted, and `tokens` is what all
+    have if they are like those.
     """
 
-    dataset_id: str
-    base_model: str
-    column: str
-    rows_counted: int
-    is_estimate: bool
     tokens: int
     mean: float
     p50: int
     p90: int
     p99: int
     longest: int
+    dataset_id: str
+    base_model: str
+    column: str
+    rows_counted: int
+    is_estimate: bool
 
 
 class Told(Record):

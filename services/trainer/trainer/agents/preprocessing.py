@@ -19,6 +19,7 @@ from trainer.domain.duplicates import contaminated, near_duplicates
 from trainer.domain.inputs import need
 from trainer.domain.splitting import held_out
 from trainer.domain.templates import CustomTemplate
+from trainer.engine.kept_tokens import FOLDER
 from trainer.engine.rendering import Example, Renderer
 
 ReadRow = Callable[[Row], Conversation | None]
@@ -49,7 +50,7 @@ def run(work: Assignment) -> PreprocessingOutput:
     dropped: Counter[str] = Counter()
     conversations = _conversations(table.iter_rows(named=True), reading.read, config, dropped)
     examples = _fitting(renderer.examples(conversations), config, dropped)
-    return _hand_on(work, config, renderer.template, examples, dropped)
+    return _hand_on(work, config, renderer, examples, dropped)
 
 
 def _reading(config: PreprocessingConfig, columns: Sequence[str]) -> Reading:
@@ -126,12 +127,19 @@ def _split(
 
 
 def _hand_on(
-    work: Assignment, config: PreprocessingConfig, template: str, examples: Sequence[Example], dropped: Counter[str]
+    work: Assignment,
+    config: PreprocessingConfig,
+    renderer: Renderer,
+    examples: Sequence[Example],
+    dropped: Counter[str],
 ) -> PreprocessingOutput:
     training, evaluation = _split(examples, config, dropped)
     truncated = sum(example.tokens > config.max_seq_length for example in (*training, *evaluation))
     for name, part in (("train.jsonl", training), ("eval.jsonl", evaluation)):
-        work.objects.put_file(work.place(name), _write(part, work.directory / name))
+        rows = _write(part, work.directory / name)
+        work.objects.put_file(work.place(name), rows)
+        renderer.keep_tokens(rows, part)
+    work.objects.put_directory(work.place(FOLDER), work.directory / FOLDER)
     statistics = {
         "dropped": dict(dropped),
         "truncated": truncated,
@@ -153,9 +161,10 @@ def _hand_on(
     return PreprocessingOutput(
         base_model=config.base_model,
         template=config.template,
-        chat_template=template,
+        chat_template=renderer.template,
         train_path=str(work.place("train.jsonl")),
         eval_path=str(work.place("eval.jsonl")),
+        tokens_path=str(work.place(FOLDER)),
         train_rows=len(training),
         eval_rows=len(evaluation),
         dropped_rows=dropped.total(),

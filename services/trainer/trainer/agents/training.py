@@ -21,6 +21,9 @@ def run(work: Assignment) -> TrainingOutput:
         raise Refused(RefusalCode.CONFIG_INVALID, message, {"errors": [{"field": "base_model", "message": message}]})
     work.progress.log("INFO", f"Starting training of {base_model} ({config.method}) on {rows.train_rows} rows")
     model = work.directory / "model"
+    if rows.tokens_path is not None:
+        # They lie beside the rows, as `kept_tokens` looks for them.
+        work.fetch_directory(rows.tokens_path)
     result = train(
         resolve_model(base_model, work.models_dir),
         config,

@@ -41,7 +41,7 @@ def paths_of(output: AgentOutput) -> list[str]:
         case ValidationOutput() | EvaluationOutput() | ComparisonOutput():
             paths = [output.report_path]
         case PreprocessingOutput():
-            paths = [output.train_path, output.eval_path]
+            paths = [output.train_path, output.eval_path, output.tokens_path]
         case TrainingOutput():
             paths = [output.model_path]
         case ExportOutput():

@@ -61,7 +61,11 @@ def lineage_of(step: ClaimedStep, exported: ExportOutput, training: TrainingOutp
     trained |= {"tokens": training.tokens, "seconds": training.seconds}
     steps.append(LineageStep(kind="training", name=training.kind, path=training.model_path, details=trained))
     if (rows := find(step, PreprocessingOutput)) is not None:
-        prepared: dict[str, Any] = {"template": rows.template, "eval_path": rows.eval_path}
+        prepared: dict[str, Any] = {
+            "template": rows.template,
+            "eval_path": rows.eval_path,
+            "tokens_path": rows.tokens_path,
+        }
         prepared |= {"train_rows": rows.train_rows, "eval_rows": rows.eval_rows, "dropped_rows": rows.dropped_rows}
         steps.append(LineageStep(kind="preprocessing", name=rows.kind, path=rows.train_path, details=prepared))
     if (data := find(step, DatasetOutput)) is not None:

@@ -15,6 +15,10 @@ from contracts.base import RefusalCode, Refused
 _AT_ONCE = 1000
 """Rows that are tokenised in one call: enough for the tokenizer to use all cores."""
 
+Ids = Sequence[int] | npt.NDArray[np.int32]
+Encoded = tuple[int, Ids]
+"""How many tokens the prompt has, and the ids of prompt, completion and end of text."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -72,7 +76,19 @@ def read_pairs(path: Path) -> Iterator[tuple[Row, Row]]:
 def tokenise(
     rows: Iterator[Row], tokenizer: Any, max_length: int, *, whole: bool = False, together: int = 1, kind: str = "rows"
 ) -> Examples:
-    """Tokenises rows, each ended by the tokenizer's end-of-text token and cut to `max_length` tokens.
+    """Tokenises rows, each ended by the tokenizer's end-of-text token, and fits them as `fit` does."""
+    return fit(encoded(rows, tokenizer), max_length, whole=whole, together=together, kind=kind)
+
+
+def encoded(rows: Iterator[Row], tokenizer: Any) -> Iterator[Encoded]:
+    while chunk := list(islice(rows, _AT_ONCE)):
+        yield from encode(chunk, tokenizer)
+
+
+def fit(
+    rows: Iterator[Encoded], max_length: int, *, whole: bool = False, together: int = 1, kind: str = "rows"
+) -> Examples:
+    """Cuts tokenised rows to `max_length` tokens.
 
     The answer counts, or with `whole` the prompt too. The end of a completion that is cut is not marked as one, and a
     row whose prompt leaves no room for an answer is skipped, with the others of the `together` rows that it belongs to.
@@ -81,17 +97,14 @@ def tokenise(
     tokens: list[npt.NDArray[np.int32]] = []
     answers: list[int] = []
     skipped = 0
-    while chunk := list(islice(rows, _AT_ONCE * together)):
-        encoded = list(encode(chunk, tokenizer))
-        for start in range(0, len(encoded), together):
-            group = encoded[start : start + together]
-            # Nothing comes before the first token to predict it from.
-            firsts = [1 if whole else max(1, prompt) for prompt, _ in group]
-            if all(first < min(len(ids), max_length) for first, (_, ids) in zip(firsts, group, strict=True)):
-                tokens.extend(np.array(ids[:max_length], dtype=np.int32) for _, ids in group)
-                answers.extend(firsts)
-            else:
-                skipped += 1
+    while group := list(islice(rows, together)):
+        # Nothing comes before the first token to predict it from.
+        firsts = [1 if whole else max(1, prompt) for prompt, _ in group]
+        if all(first < min(len(ids), max_length) for first, (_, ids) in zip(firsts, group, strict=True)):
+            tokens.extend(np.asarray(ids[:max_length], dtype=np.int32) for _, ids in group)
+            answers.extend(firsts)
+        else:
+            skipped += 1
     if not answers:
         raise Refused(
             RefusalCode.DATASET_INVALID,

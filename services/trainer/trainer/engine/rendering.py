@@ -1,33 +1,43 @@
 """From conversations to the prompts and completions a model is trained on, with its own tokenizer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import TemplateError
 
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import Template
 from trainer.domain.conversations import Conversation
 from trainer.domain.templates import CustomTemplate, chat_template
-from trainer.engine.examples import Row, encode
+from trainer.engine.examples import Encoded, Row, encoded
+from trainer.engine.kept_tokens import keep_tokens
 from trainer.engine.models import fetch, load_tokenizer, resolve_model
 
 
 @dataclass(frozen=True)
 class Example:
-    """One answer to learn. `tokens` counts prompt, completion and the end-of-text token, `prompt_tokens` the prompt.
+    """One answer to learn, and its token ids: prompt, completion and the end-of-text token.
 
-    `opening` is the question that its conversation began with. Beside a `rejected` answer the row's completion is the
-    one to prefer, and `tokens` are those of the longer of the two.
+    `opening` is the question that its conversation began with. Beside a `rejected` answer, which has `encoded` ids too,
+    the row's completion is the one to prefer.
     """
 
     row: Row
-    tokens: int
-    prompt_tokens: int
+    encoded: tuple[Encoded, ...]
     opening: str
     rejected: str | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Of the longer answer, where there are two."""
+        return max(len(ids) for _, ids in self.encoded)
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.encoded[0][0]
 
 
 class Renderer:
@@ -52,19 +62,26 @@ class Renderer:
             if turn.role == "assistant"
         ]
         rows = [Row(self._prompt(history), answer.content) for history, answer in answers]
-        lengths = [(prompt, len(ids)) for prompt, ids in encode(rows, self._tokenizer)] if rows else []
         worse = {index: turn.rejected for index, (_, turn) in enumerate(answers) if turn.rejected is not None}
-        rejected = self._lengths([Row(rows[index].prompt, answer) for index, answer in worse.items()])
-        for index, length in zip(worse, rejected, strict=True):
-            prompt, tokens = lengths[index]
-            lengths[index] = prompt, max(tokens, length)
+        encoded_rows = [(one,) for one in self._encoded(rows)]
+        rejected = self._encoded(Row(rows[index].prompt, answer) for index, answer in worse.items())
+        second = dict(zip(worse, ((one,) for one in rejected), strict=True))
         return [
-            Example(row, tokens, prompt, _opening(history), turn.rejected)
-            for row, (prompt, tokens), (history, turn) in zip(rows, lengths, answers, strict=True)
+            Example(row, first + second.get(index, ()), _opening(history), turn.rejected)
+            for index, (row, first, (history, turn)) in enumerate(zip(rows, encoded_rows, answers, strict=True))
         ]
 
-    def _lengths(self, rows: Sequence[Row]) -> list[int]:
-        return [len(ids) for _, ids in encode(rows, self._tokenizer)] if rows else []
+    def keep_tokens(self, rows: Path, examples: Sequence[Example]) -> None:
+        """Writes the token ids of the examples, which are the rows of that file, beside it."""
+        # A row without the other answer is none to prefer by: then only those to give are of use.
+        answers = min((len(example.encoded) for example in examples), default=1)
+        keep_tokens(
+            rows, [one for example in examples for one in example.encoded[:answers]], self._tokenizer, answers=answers
+        )
+
+    def _encoded(self, rows: Iterable[Row]) -> Iterator[Encoded]:
+        for prompt, ids in encoded(iter(rows), self._tokenizer):
+            yield prompt, np.asarray(ids, dtype=np.int32)
 
     def _prompt(self, history: Conversation) -> str:
         messages = [{"role": turn.role, "content": turn.content} for turn in history]

@@ -11,7 +11,8 @@ from torch.nn.functional import logsigmoid
 
 from contracts.pipeline import TrainingConfig
 from trainer.domain.batches import MicroBatch, plan_measurement
-from trainer.engine.examples import Examples, read_pairs, read_rows, tokenise
+from trainer.engine.examples import Encoded, Examples, encoded, fit, read_pairs, read_rows
+from trainer.engine.kept_tokens import kept_tokens
 from trainer.engine.objective import Objective
 
 _MEASURED_ROWS = 256
@@ -54,19 +55,25 @@ def prepare_task(
             rows_eval, tokenizer, max_length, most=_MEASURED_ROWS, kind=f"pairs of {_HELD_OUT}"
         )
         return Preferences(pairs, held_out or None, config.dpo_beta)
-    examples = tokenise(read_rows(rows_train), tokenizer, max_length, whole=config.train_on_inputs)
+    examples = fit(_encoded(rows_train, tokenizer), max_length, whole=config.train_on_inputs)
     if rows_eval is None:
         return Answers(examples, None)
-    held_out_rows = islice(read_rows(rows_eval), _MEASURED_ROWS)
-    return Answers(examples, tokenise(held_out_rows, tokenizer, max_length, kind=_HELD_OUT))
+    held_out_rows = islice(_encoded(rows_eval, tokenizer), _MEASURED_ROWS)
+    return Answers(examples, fit(held_out_rows, max_length, kind=_HELD_OUT))
+
+
+def _encoded(path: Path, tokenizer: Any) -> Iterator[Encoded]:
+    return kept_tokens(path, tokenizer, answers=1) or encoded(read_rows(path), tokenizer)
 
 
 def tokenise_pairs(
     path: Path, tokenizer: Any, max_length: int, *, most: int | None = None, kind: str = "pairs"
 ) -> Examples:
     """Two examples a pair, the chosen answer first; a pair whose prompt leaves no room for either answer is skipped."""
-    pairs = islice(read_pairs(path), most)
-    return tokenise((row for pair in pairs for row in pair), tokenizer, max_length, together=2, kind=kind)
+    answers = kept_tokens(path, tokenizer, answers=2)
+    if answers is None:
+        answers = encoded((row for pair in read_pairs(path) for row in pair), tokenizer)
+    return fit(islice(answers, most and 2 * most), max_length, together=2, kind=kind)
 
 
 class Answers:
