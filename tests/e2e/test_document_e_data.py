@@ -144,6 +144,10 @@ BAD_FILES: dict[str, bytes] = {
     "cut.csv.gz": gzip.compress(CSV)[:-9],
     "cut.csv.zst": zstandard.compress(CSV)[:-3],
     "nested.csv.gz": gzip.compress(gzip.compress(CSV)),
+    "returns.csv": b"a,b\r1,2\r3,4\r",
+    "joined.json": b'{"a": 1}{"a": 2}',
+    "commas.jsonl": b'{"a": 1},\n{"a": 2},\n',
+    "secret.parquet": b"PARE" + bytes(100) + b"PARE",
     "sheet.xlsx": b"PK\x03\x04" + bytes(100),
 }
 

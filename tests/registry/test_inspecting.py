@@ -40,6 +40,8 @@ def test_a_csv_is_analysed() -> None:
         '\ufeffa,b\r\n"1,5",x\r\n',
         "\n\na;b\n1,5;x\n\n",
         '"a","b"\n"1,5","x"',
+        'sep=;\r\na;b\r\n"1,5";x\r\n',
+        "SEP=|\na|b\n1,5|x\n",
     ],
 )
 def test_the_dialects_of_csv_that_are_met_are_read(data: str) -> None:

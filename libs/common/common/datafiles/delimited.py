@@ -1,6 +1,7 @@
 """CSV, TSV and plain text. What is plain is parsed in blocks, all else row by row by Python's strict parser."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import SEEK_END
@@ -8,7 +9,7 @@ from itertools import chain
 from typing import BinaryIO
 
 from common.datafiles.blocks import BLOCK_BYTES, Block, blocks, parse
-from common.datafiles.formats import csv_separator
+from common.datafiles.formats import SEPARATORS, csv_separator
 from common.datafiles.limits import Limits
 from common.datafiles.lines import byte_lines, decoded
 from common.datafiles.parts import AT_ONCE, Part, Texts, in_order, in_parts, located, texts_of
@@ -83,7 +84,9 @@ class _Rows:
 
     def names(self, separator: str | None) -> Sequence[str]:
         """The next row, as the names of columns. Without a `separator` it says what separates them."""
-        first = next((line for line in self._source if line.strip()), "")
+        first = self._first()
+        if (told := _TOLD_SEPARATOR.fullmatch(first.rstrip("\r\n"))) is not None:
+            separator, first = told[1], self._first()
         self.separator = separator or csv_separator(first)
         names = next((row for row, _ in self._parsed(chain([first], self._source), self.separator)), [])
         if not names:
@@ -93,6 +96,10 @@ class _Rows:
         if double is not None:
             raise invalid_dataset(f"Line {self.line} names two columns {double!r}", line=self.line)
         return names
+
+    def _first(self) -> str:
+        """The next line that is not blank."""
+        return next((line for line in self._source if line.strip()), "")
 
     def below(self, names: Sequence[str], separator: str) -> Iterator[tuple[Sequence[str], int]]:
         """The rows under a header of these names, with their size in bytes."""
@@ -114,6 +121,8 @@ class _Rows:
             raise invalid_dataset(f"Line {self.line}: {reason}", line=self.line) from None
 
 
+_TOLD_SEPARATOR = re.compile(f"sep=([{''.join(SEPARATORS)}])", re.IGNORECASE)
+"""A line of spreadsheets' own, before the header."""
 _PLAIN_REASONS = {
     "unexpected end of data": "a quote is not closed before the end of the file",
     "new-line character": "a carriage return stands alone; lines end with LF or CRLF",

@@ -30,6 +30,7 @@ _SIGNATURES: Mapping[bytes, str] = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"%PDF": "a PDF document",
     b"ARROW1": "an Arrow file",
+    b"PARE": "an encrypted Parquet file",
     b"ORC": "an ORC file",
     b"Obj\x01": "an Avro file",
     b"\x89HDF": "an HDF5 file",
