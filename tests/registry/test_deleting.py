@@ -61,9 +61,10 @@ def left(objects: Objects, run_id: str) -> set[str]:
 
 
 def with_rows(entry: RegisterModel, objects: Objects) -> RegisterModel:
-    """The entry with all that its run left besides the export: five files, of five bytes together."""
+    """The entry with all that its run left besides the export: six files, of six bytes together."""
     run = S3Path("artifacts", entry.run_id)
-    names = ("training/model/weights", "evaluation/rows", "preparing/train", "preparing/eval", "dataset/data")
+    rows = ("preparing/train", "preparing/eval", "preparing/tokens/train")
+    names = ("training/model/weights", "evaluation/rows", *rows, "dataset/data")
     for name in names:
         objects.put_bytes(run / name, b"1")
     told = [
@@ -73,7 +74,7 @@ def with_rows(entry: RegisterModel, objects: Objects) -> RegisterModel:
             kind="preprocessing",
             name="p",
             path=f"{run}/preparing/train",
-            details={"eval_path": f"{run}/preparing/eval"},
+            details={"eval_path": f"{run}/preparing/eval", "tokens_path": f"{run}/preparing/tokens"},
         ),
         LineageStep(kind="dataset", name="d", path=f"{run}/dataset/data"),
     ]
@@ -85,7 +86,7 @@ async def test_what_a_deleted_model_had_is_free(export: Export, trainer: Bus, ga
     model = await trainer.ask(REGISTER_MODEL, entry)
     size = sum(len(name) for name in ("adapter_config.json", "adapter_model.safetensors", "tokenizer/vocab.json"))
     deleted = await gateway.ask(DELETE_MODEL, DeleteModel(model_id=model.model_id))
-    assert (deleted.freed_bytes, deleted.pending) == (size + 5, False)
+    assert (deleted.freed_bytes, deleted.pending) == (size + 6, False)
     assert left(objects, entry.run_id) == {"adapter-of-another/file"}
     for reference in (model.model_id, model.model_name, f"{model.model_name}@1"):
         assert await code_of(gateway.ask(GET_MODEL, GetModel(model_id=reference))) is RefusalCode.NOT_FOUND

@@ -21,9 +21,7 @@ def run(work: Assignment) -> TrainingOutput:
         raise Refused(RefusalCode.CONFIG_INVALID, message, {"errors": [{"field": "base_model", "message": message}]})
     work.progress.log("INFO", f"Starting training of {base_model} ({config.method}) on {rows.train_rows} rows")
     model = work.directory / "model"
-    if rows.tokens_path is not None:
-        # They lie beside the rows, as `kept_tokens` looks for them.
-        work.fetch_directory(rows.tokens_path)
+    _fetch_tokens(work, rows)
     result = train(
         resolve_model(base_model, work.models_dir),
         config,
@@ -64,3 +62,14 @@ def run(work: Assignment) -> TrainingOutput:
         estimate=result.estimate,
         learning_rate_changes=result.learning_rate_changes,
     )
+
+
+def _fetch_tokens(work: Assignment, rows: PreprocessingOutput) -> None:
+    """Puts them beside the rows, as `kept_tokens` looks for them. Where there are none, rows are tokenised."""
+    if rows.tokens_path is None:
+        return
+    try:
+        work.fetch_directory(rows.tokens_path)
+    except Refused as refused:
+        if refused.code is not RefusalCode.NOT_FOUND:
+            raise
