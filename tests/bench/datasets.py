@@ -33,7 +33,8 @@ _CHUNK = 1 << 20
 _MIB = 1 << 20
 _ANALYSIS = """
 import sys, time
-from common.datafiles import DataFile, Limits
+from common.datafiles.files import DataFile
+from common.datafiles.limits import Limits
 from registry.engine.inspecting import inspect_file
 started = time.perf_counter()
 with open(sys.argv[1], "rb") as file:

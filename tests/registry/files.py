@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from common.datafiles import DataFile, Limits
+from common.datafiles.files import DataFile
+from common.datafiles.limits import Limits
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetFormat
 from registry.domain.inspections import Inspection

@@ -3,6 +3,8 @@
 import io
 import json
 import random
+import subprocess
+import sys
 import tracemalloc
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -11,7 +13,7 @@ from typing import Any, BinaryIO, cast
 import polars as pl
 import pytest
 
-from common.datafiles import DataFile
+from common.datafiles.files import DataFile
 from common.datafiles.parts import PART_ROWS
 from contracts.pipeline import DatasetFormat
 from registry.engine.inspecting import inspect_file
@@ -226,3 +228,9 @@ def test_lengths_are_told_in_buckets_that_double() -> None:
         (32, 63, 0),
         (64, 127, 1),
     ]
+
+
+def test_the_service_itself_brings_nothing_that_reads_files() -> None:
+    """What does belongs into the process whose memory and time are bounded, and takes 60 MiB."""
+    program = "import sys, registry.main, registry.engine.inspection_process; sys.exit('polars' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

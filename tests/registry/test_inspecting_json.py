@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from common.datafiles import Limits, json_arrays, json_blocks
+from common.datafiles import json_arrays, json_blocks
+from common.datafiles.limits import Limits
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetFormat
 from tests.registry.files import LIMITS, inspect, refusal

@@ -9,7 +9,9 @@ import polars as pl
 import pytest
 import zstandard
 
-from common.datafiles import DataFile, Limits, blocks, json_blocks
+from common.datafiles import blocks, json_blocks
+from common.datafiles.files import DataFile
+from common.datafiles.limits import Limits
 from contracts.base import Refused
 from contracts.pipeline import DatasetFormat
 from registry.domain.pages import RowRange, excerpt

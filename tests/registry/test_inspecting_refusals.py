@@ -5,7 +5,7 @@ import random
 import polars as pl
 import pytest
 
-from common.datafiles import Limits
+from common.datafiles.limits import Limits
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetFormat
 from tests.registry.files import inspect, parquet, refusal

@@ -8,9 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-from common.datafiles import PlainRecords, Records, json_blocks
+from common.datafiles import json_blocks
 from common.datafiles.json_lines import read_json_lines
 from common.datafiles.limits import Limits
+from common.datafiles.parts import PlainRecords, Records
 from contracts.base import Refused
 
 LIMITS = Limits(max_columns=6)

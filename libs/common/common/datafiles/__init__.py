@@ -2,10 +2,7 @@
 
 The registry analyses them and the trainer takes them in; both read them with this, so that a row is the same row to
 both. Whatever a file's size, some rows of it are in memory. What is wrong with one is told with its line.
+
+`files.DataFile` is where to begin. Nothing is imported here: polars sets itself up when it is, which belongs into the
+process that reads.
 """
-
-from common.datafiles.files import DataFile
-from common.datafiles.limits import Limits
-from common.datafiles.parts import Part, PlainRecords, Records, Row, Table, Texts, in_order
-
-__all__ = ["DataFile", "Limits", "Part", "PlainRecords", "Records", "Row", "Table", "Texts", "in_order"]

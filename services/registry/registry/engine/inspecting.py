@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from common.datafiles import DataFile, Row, in_order
+from common.datafiles.files import DataFile
+from common.datafiles.parts import Row, in_order
 from contracts.pipeline import DatasetFormat
 from registry.domain.inspections import Inspection
 from registry.domain.pages import Mark, RowRange

@@ -65,7 +65,7 @@ def _bound(order: Order) -> None:
 
 def _verdict(order: Order) -> Verdict:
     # Imported within the bounds, as polars sets its threads up when it is.
-    from common.datafiles import DataFile  # noqa: PLC0415
+    from common.datafiles.files import DataFile  # noqa: PLC0415
     from registry.engine.inspecting import inspect_file, read_column, read_rows  # noqa: PLC0415
 
     file = DataFile(sys.stdin.buffer, order.filename, order.limits)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from common.datafiles import Part, PlainRecords, Records, Row, Table, Texts
+from common.datafiles.parts import Part, PlainRecords, Records, Row, Table, Texts
 from registry.domain.summaries import ColumnSummary, Kind, Lengths, Summary
 from registry.engine.hashing import ABSENT, row_hashes
 

@@ -17,8 +17,10 @@ import orjson
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from common.datafiles import DataFile, Limits, Part, PlainRecords, Records, Table, Texts
+from common.datafiles.files import DataFile
 from common.datafiles.formats import PARQUET_MAGIC
+from common.datafiles.limits import Limits
+from common.datafiles.parts import Part, PlainRecords, Records, Table, Texts
 from contracts.pipeline import DatasetFormat, invalid_dataset
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
