@@ -36,6 +36,7 @@ class Seen:
         self.trace_id = 0
         self.released = asyncio.Event()
         self.started = asyncio.Event()
+        self.heard = asyncio.Event()
         self.failure: BaseException | None = None
 
 
@@ -66,6 +67,12 @@ def handlers() -> Handlers[Seen]:
             yield ChatDelta(content="a")
             if request.model == "slow":
                 await asyncio.sleep(60)
+            if request.model == "fast":
+                # The first has left before there is another.
+                await seen.heard.wait()
+                for _ in range(20):
+                    yield ChatDelta(content="c")
+                    await asyncio.sleep(0)
             if request.model == "broken":
                 raise Refused(RefusalCode.ENGINE_FAILED, "The engine broke")
             yield ChatDelta(content="b")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from common.bus import Bus
+from common.bus import Bus, streaming
 from common.bus.frames import encode, encode_chunks
 from common.bus.protocol import Message
 from common.settings import ServiceSettings
@@ -20,6 +20,17 @@ from .talking import CHAT, CONFIG, FINAL, Seen, handlers
 async def test_a_stream_ends_with_its_final_message(asker: Bus, seen: Seen) -> None:
     items = [item async for item in asker.stream(router.CHAT_STREAM, CHAT)]
     assert items == [ChatDelta(content="a"), ChatDelta(content="b"), FINAL]
+
+
+async def test_a_chunk_leaves_at_once_and_those_that_come_fast_after_it_together(
+    asker: Bus, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "GATHER_SECONDS", 60.0)
+    batches = asker.batches(router.CHAT_STREAM, CHAT.model_copy(update={"model": "fast"}))
+    assert await anext(batches) == [ChatDelta(content="a")]
+    seen.heard.set()
+    assert await anext(batches) == [*[ChatDelta(content="c")] * 20, ChatDelta(content="b")]
+    assert await anext(batches) == FINAL
 
 
 async def test_a_stream_that_breaks_ends_with_its_refusal(asker: Bus, seen: Seen) -> None:

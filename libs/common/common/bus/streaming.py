@@ -29,6 +29,8 @@ from contracts.topology import Header, cancel_subject
 
 _log = get_logger("bus")
 SILENCE_SECONDS = 7.0
+GATHER_SECONDS = 0.005
+"""Less than a person can see, and than an engine needs for a token of one answer."""
 
 
 class Reading(Generic[RequestT, ChunkT, FinalT]):
@@ -114,7 +116,9 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
 
 
 class Writing(Generic[RequestT, ChunkT, FinalT]):
-    """A stream at the end that answers it: what is added in one turn of the event loop leaves in one message."""
+    """A stream at the end that answers it. A chunk that comes after a pause leaves at once, and what comes faster than
+    every `GATHER_SECONDS` travels together: each message costs four processes more than all its chunks.
+    """
 
     def __init__(self, wire: Wire, stream: Stream[RequestT, ChunkT, FinalT], inbox: str, lost: str) -> None:
         self._wire = wire
@@ -123,6 +127,7 @@ class Writing(Generic[RequestT, ChunkT, FinalT]):
         self._lost = lost
         """Where the server says that nobody listens any more."""
         self._waiting: list[ChunkT] = []
+        self._next_at = 0.0
         self._sent = 0
         self._failure: Exception | None = None
         self._loop = asyncio.get_running_loop()
@@ -136,6 +141,7 @@ class Writing(Generic[RequestT, ChunkT, FinalT]):
         # What came before a failure is told before it; who cancelled wants nothing more.
         if error is None or isinstance(error, Exception):
             self._send_waiting()
+        self._waiting.clear()
 
     def add(self, item: ChunkT | list[ChunkT] | FinalT) -> None:
         """Sends chunks soon, or the final message now. Raises `Refused(TOO_LARGE)`, BusDown."""
@@ -152,7 +158,8 @@ class Writing(Generic[RequestT, ChunkT, FinalT]):
 
     def _add_chunks(self, chunks: list[ChunkT]) -> None:
         if not self._waiting:
-            self._loop.call_soon(self._send_soon)
+            # In the past: at the end of this turn of the loop.
+            self._loop.call_at(self._next_at, self._send_soon)
         self._waiting += chunks
 
     def _send_soon(self) -> None:
@@ -164,6 +171,7 @@ class Writing(Generic[RequestT, ChunkT, FinalT]):
     def _send_waiting(self) -> None:
         if self._waiting:
             waiting, self._waiting = self._waiting, []
+            self._next_at = self._loop.time() + GATHER_SECONDS
             self._send(waiting)
 
     def _send(self, chunks: list[ChunkT]) -> None:

@@ -33,7 +33,7 @@ _ANSWER_ONLY = frozenset({"refusal", "annotations", "audio", "function_call", "r
 
 
 def _without_answer_fields(message: Any) -> Any:
-    if not isinstance(message, dict):
+    if not isinstance(message, dict) or _ANSWER_ONLY.isdisjoint(message):
         return message
     return {name: value for name, value in message.items() if name not in _ANSWER_ONLY}
 
@@ -176,7 +176,7 @@ def completion(reply: ChatReply) -> Json:
         "created": reply.created,
         "model": reply.model,
         "choices": [_choice(index, choice) for index, choice in enumerate((reply, *reply.others))],
-        "usage": reply.usage.model_dump(),
+        "usage": dict(reply.usage),
         "system_fingerprint": fingerprint(reply),
     }
 

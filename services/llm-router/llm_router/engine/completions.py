@@ -72,10 +72,10 @@ class Completions:
 
     async def complete(self, question: Question) -> ChatReply:
         """The whole reply. Raises `EngineFailure`."""
-        async with Observation(question, self._recorder) as observation:
+        with Observation(question, self._recorder) as observation:
 
-            async def ask(engine: Engine, model: str) -> Answer:
-                return await formatted.complete(engine, question, model)
+            def ask(engine: Engine, model: str) -> Awaitable[Answer]:
+                return formatted.complete(engine, question, model)
 
             route, lease, answer = await self._begin(question, observation, ask)
             lease.succeeded()
@@ -87,7 +87,7 @@ class Completions:
 
     async def stream(self, question: Question) -> AsyncGenerator[Pieces | ChatReply, None]:
         """Pieces, then the whole reply. Closing it stops the engine. Raises `EngineFailure`, also half-way."""
-        async with Observation(question, self._recorder) as observation:
+        with Observation(question, self._recorder) as observation:
 
             async def ask(engine: Engine, model: str) -> tuple[Pieces | Answer, AsyncGenerator[Pieces | Answer, None]]:
                 items = formatted.stream(engine, question, model)
@@ -113,10 +113,10 @@ class Completions:
 
     async def embed(self, asked: Embed) -> Embeddings:
         """The vectors of the inputs. Raises `EngineFailure`."""
-        async with Observation(asked, self._recorder) as observation:
+        with Observation(asked, self._recorder) as observation:
 
-            async def ask(engine: Engine, model: str) -> Vectors:
-                return await engine.embed(asked, model)
+            def ask(engine: Engine, model: str) -> Awaitable[Vectors]:
+                return engine.embed(asked, model)
 
             route, lease, vectors = await self._begin(asked, observation, ask)
             lease.succeeded()

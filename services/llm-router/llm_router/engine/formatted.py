@@ -4,7 +4,7 @@ There the format is asked for in words, the answer is validated, and a wrong one
 engine that perhaps knows formats is asked in its own way first, and in words where nothing came of that.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import replace
 
 from contracts.router import Chat, ChatDelta, Choice, Usage
@@ -14,15 +14,15 @@ from llm_router.domain.structure import Structure, Unfit, corrected, format_not_
 from llm_router.engine.protocol import Engine, Pieces
 
 
-async def complete(engine: Engine, question: Question, model: str) -> Answer:
+def complete(engine: Engine, question: Question, model: str) -> Awaitable[Answer]:
     """As the engine's own, with the format kept. Raises `EngineFailure`: FORMAT when it is not, twice."""
     if not isinstance(question, Chat) or question.response_format is None or engine.keeps_format == "always":
-        return await engine.complete(question, model)
+        return engine.complete(question, model)
     if engine.keeps_format == "perhaps":
-        return await _perhaps_kept(engine, question, model)
+        return _perhaps_kept(engine, question, model)
     if (structure := structure_of(question)) is None:
-        return await engine.complete(question, model)
-    return await _in_words(engine, question, structure, model)
+        return engine.complete(question, model)
+    return _in_words(engine, question, structure, model)
 
 
 def stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[Pieces | Answer, None]:

@@ -119,10 +119,10 @@ class Observation:
     def _use(self, usage: Usage, counted_by: CountedBy) -> None:
         self._usage, self._counted_by, self._cost = usage, counted_by, self._price(usage)
 
-    async def __aenter__(self) -> "Observation":
+    def __enter__(self) -> "Observation":
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
         status, reason, message = _outcome(error, answered=self._answer is not None)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import orjson
 
-from contracts.router import Chat, Choice, Embed, FinishReason, Usage
+from contracts.router import Chat, ChatMessage, Choice, Embed, FinishReason, Usage
 from llm_router.domain.engines import Answer, ModelCard, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
 
@@ -46,7 +46,7 @@ def request_body(question: Question, model: str, *, stream: bool, hosted: bool =
     body: Json = dict(question.extra)
     body["model"] = model
     if isinstance(question, Chat):
-        body["messages"] = [message.model_dump(exclude_none=True) for message in question.messages]
+        body["messages"] = [_set_fields(message) for message in question.messages]
         if question.response_format is not None:
             body["response_format"] = question.response_format
     else:
@@ -63,6 +63,10 @@ def request_body(question: Question, model: str, *, stream: bool, hosted: bool =
     else:
         body.pop("stream_options", None)
     return orjson.dumps(body)
+
+
+def _set_fields(message: ChatMessage) -> Json:
+    return {name: value for name, value in message if value is not None}
 
 
 def embed_body(asked: Embed, model: str) -> bytes:
