@@ -19,8 +19,8 @@ _HARDLY_EVER = "0 0 29 2 *"
 """When schedules are due, but for the starts that are brought forward."""
 _LOOK_SECONDS = 0.6
 _TASK = "1. Research three engines.\n2. Compare their speed.\n3. Write a recommendation."
-_ATTEMPTS = {"retries": 3, "timeout": 60}
-"""Few: what the adversary does is not to cost an attempt."""
+_ATTEMPTS = {"retries": 3, "timeout": 30}
+"""Few, and short: what the adversary does is neither to cost an attempt nor to make one too long."""
 COMPLETED = frozenset({"completed"})
 _FAILED = frozenset({"failed"})
 _CANCELLED_OR_NOT = frozenset({"cancelled", "completed"})

@@ -44,7 +44,7 @@ def job(run_id: str) -> dict[str, Any]:
             "run_id": run_id,
             "nodes": [{"agent_name": name, "agent_class": AGENT, "config": config} for name in "abcd"],
             "edges": [{"from_agent": before, "to_agent": after} for before, after in _GRAPH],
-            "global_config": {"max_retries": 0, "step_timeout_seconds": 120},
+            "global_config": {"max_retries": 0, "step_timeout_seconds": 30},
         }
     }
 
