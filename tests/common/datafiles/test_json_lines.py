@@ -43,6 +43,8 @@ def _line(dice: random.Random, odd: float) -> str:
     columns = [dice.choice(_VALUES) if dice.random() < odd else dice.choice(_PLAIN[ord(name) % 2]) for name in names]
     colon, comma = dice.choice([(": ", ", ")] * 3 + [(":", ","), (" :", ","), (":  ", " , ")])
     inside = comma.join(f'"{name}"{colon}{value}' for name, value in zip(names, columns, strict=True))
+    if dice.random() < odd / 5:
+        return dice.choice(["[1]", "null", '"text"', ""])
     return dice.choice(["{%s}"] * 12 + ["{%s,}", " {%s} ", "{%s", "[%s]", "{%s}}"]) % inside
 
 

@@ -36,10 +36,15 @@ class Shape:
             place = "" if line is None else f" (line {line})"
             found = _JSON_NAMES[type(value)]
             raise invalid_dataset(f"Row {self._count}{place} is {found}, not an object", line=line)
-        self.check(value)
+        self._check(value)
         return value
 
-    def check(self, names: Iterable[str]) -> None:
+    def rows(self, names: Iterable[str], count: int) -> None:
+        """So many rows of those names are made elsewhere. Raises `Refused(DATASET_INVALID)` as for any others."""
+        self._count += count
+        self._check(names)
+
+    def _check(self, names: Iterable[str]) -> None:
         """Raises `Refused(DATASET_INVALID)` when all rows together have too many names, or ones no one could use."""
         if not self._names.keys() >= set(names):
             self._names.update(dict.fromkeys(names))
@@ -56,7 +61,7 @@ def read_json_lines(file: BinaryIO, limits: Limits) -> Iterator[Part]:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for lines, frame in in_order(pool, line_blocks(file, limits), partial(parse, limits=limits)):
             if frame is not None:
-                shape.check(frame.columns)
+                shape.rows(frame.columns, frame.height)
                 yield PlainRecords(frame, lines.start)
             else:
                 yield from _one_by_one(BytesIO(lines.data), limits, shape, number, lines.start)
