@@ -102,6 +102,19 @@ async def test_all_who_watch_see_who_did_what(gateway: Gateway, run: Run) -> Non
             assert (progress["type"], progress["data"]["status"]) == ("progress", "paused")
 
 
+async def test_while_an_agent_measures_it_is_told_how_far_the_job_is(
+    gateway: Gateway, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with socket(gateway, run) as opened:
+        await heard(opened, 1)
+        await run.log("step 1", step=1)
+        assert [message["type"] for message in await heard(opened, 1)] == ["metric"]
+        monkeypatch.setattr("gateway.handlers.watching_jobs._PROGRESS_SECONDS", 0.0)
+        await run.log("not measured")
+        await run.log("step 2", step=2)
+        assert [message["type"] for message in await heard(opened, 3)] == ["log", "metric", "progress"]
+
+
 async def test_commands_are_done_in_the_callers_name_and_acknowledged(gateway: Gateway, run: Run, peers: Peers) -> None:
     peers.answer(PAUSE_JOB, job(run.run_id, "paused"))
     peers.answer(CANCEL_JOB, JobCancelled(job_id=f"job_{run.run_id}", status="cancelled"))

@@ -5,6 +5,7 @@ to whoever did it says only that it is kept.
 """
 
 import asyncio
+import time
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from contracts.orchestrator import (
     RESUME_JOB,
     GetJob,
     Job,
+    LogRecord,
 )
 from gateway.deps import Deps
 from gateway.domain import job_events, keys
@@ -36,6 +38,8 @@ from gateway.watching import BROKEN, UNKNOWN, Closing
 
 _ENGINE = "Orchestrator"
 """Whose lines tell of the job's own state: it may have changed with each."""
+_PROGRESS_SECONDS = 10.0
+"""How long somebody is left with the progress of before while an agent measures how far it is."""
 _STEERED: dict[str, Rpc[GetJob, Any]] = {"pause": PAUSE_JOB, "resume": RESUME_JOB, "cancel": CANCEL_JOB}
 _DONE = Closing(1000, "The job has ended")
 
@@ -73,6 +77,7 @@ class _Watching:
         self.principal: Principal = principal
         self._route = route
         self._job = job
+        self._told_progress = 0.0
 
     async def send(self, after: int) -> Closing | None:
         """Sends what is there and what comes, to the job's end; None when the client is gone."""
@@ -82,21 +87,30 @@ class _Watching:
                 log = RunLog(bus, run_id, after, ended, self._deps.settings.heartbeat_seconds)
                 told_until = await bus.end_of(LOG_RECORDED)
                 job = await job_of(bus, run_id)
-                await self._tell(job_events.of_progress(job))
+                await self._tell_progress(job)
                 async with aclosing(log.entries(job)) as entries:
                     async for entry in entries:
                         if entry is None:
                             continue
                         await self._tell(job_events.of_entry(entry))
                         # What was in the log before the client came is in the progress that it was sent first.
-                        if entry.record.agent == _ENGINE and entry.sequence > told_until:
-                            await self._tell(job_events.of_progress(await job_of(bus, run_id)))
+                        if entry.sequence > told_until and self._moves(entry.record):
+                            await self._tell_progress(await job_of(bus, run_id))
                 await self._tell(job_events.of_end(await job_of(bus, run_id)))
         except (Refused, BusDown):
             return BROKEN
         except ConnectionError:
             return None
         return _DONE
+
+    def _moves(self, record: LogRecord) -> bool:
+        """Whether the job may be further with this than the client was told."""
+        is_due = time.monotonic() - self._told_progress >= _PROGRESS_SECONDS
+        return record.agent == _ENGINE or (record.level == "METRIC" and is_due)
+
+    async def _tell_progress(self, job: Job) -> None:
+        self._told_progress = time.monotonic()
+        await self._tell(job_events.of_progress(job))
 
     async def listen(self) -> None:
         """Does what the client asks, one after the other, until it leaves."""
