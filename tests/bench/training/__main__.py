@@ -53,7 +53,8 @@ PEERS: Mapping[str, Peer] = {
     "TRL, padding-free, bf16 weights": Peer({**_KEPT, "padding_free": True, "max_length": None}),
     "TRL, packed, bf16 weights": Peer({**_KEPT, "packing": True}, batch=0.25),
 }
-"""All but the defaults keep activations rather than compute them twice. On a GPU Liger's kernels are tried on top."""
+"""All but the defaults keep activations rather than compute them twice. On a GPU Liger's kernels are tried on top, and
+FlashAttention where its package is installed beside TRL."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--packing", action="store_true", help="batches of packed sequences, on both sides")
     parser.add_argument("--compile", action="store_true", help="torch.compile, on both sides")
     parser.add_argument("--rounds", type=int, default=2, help="of each measurement (default: 2)")
-    parser.add_argument("--only-best", choices=list(PEERS), help="of TRL's settings, only the defaults and these")
+    parser.add_argument(
+        "--only-best", choices=list(PEERS), metavar="NAME", help="of TRL's settings, only the defaults and these"
+    )
     options = parser.parse_args()
     if not torch.cuda.is_available():
         if SHAPES[options.shape].wants_gpu:
@@ -181,11 +184,15 @@ def _peers(options: argparse.Namespace) -> dict[str, Peer]:
     peers = {who: peer for who, peer in PEERS.items() if options.method != "full" or peer.dtype == "float32"}
     if options.only_best:
         peers = {who: peer for who, peer in peers.items() if who in ("TRL, defaults", options.only_best)}
+    if options.packing:  # which TRL refuses together with rows that are not cut
+        peers = {who: peer for who, peer in peers.items() if peer.settings.get("max_length", 0) is not None}
     if torch.cuda.is_available():
         peers |= {
             f"{who}, Liger": replace(peer, settings={**peer.settings, "use_liger_kernel": True})
             for who, peer in peers.items()
         }
+        flash = {who: peer for who, peer in peers.items() if {"padding_free", "packing"} & peer.settings.keys()}
+        peers |= {f"{who}, FlashAttention": replace(p, attention="flash_attention_2") for who, p in flash.items()}
     return peers
 
 

@@ -29,7 +29,11 @@ class RunPlan:
         self._units = pack(lengths, room) if config.packing else [(row,) for row in range(len(lengths))]
         self._sizes = [sum(lengths[row] for row in unit) for unit in self._units]
         self._longest = sorted(self._sizes, reverse=True)[: config.batch_size]
-        self.per_epoch = steps_per_epoch(-(-len(self._units) // config.batch_size), config)
+        self.tokens = sum(lengths)
+        """Of an epoch, without padding."""
+        self.micro_batches = -(-len(self._units) // config.batch_size)
+        """Of an epoch."""
+        self.per_epoch = steps_per_epoch(self.micro_batches, config)
         self.total = total_steps(self.per_epoch, config)
 
     @property

@@ -6,10 +6,15 @@ from typing import Any
 from torch import nn
 
 from contracts.pipeline import TrainingConfig, TrainingEstimate
+from trainer.domain.batches import RunPlan
 from trainer.engine.machine import Machine
 
-_EFFICIENCY = 0.35
-"""Of the rate of a single large matrix product, what training steps reach, the operators between them included."""
+_PRODUCTS = {("cpu", "float32"): 0.8, ("cpu", "bfloat16"): 0.4, ("cuda", "float32"): 0.7, ("cuda", "bfloat16"): 0.7}
+"""Of the rate of a single large matrix product, what those of a layer reach. Those of GPUs are not measured yet."""
+_PASSES = 24
+"""How often the bytes that a layer's activations take are read and written in a step by all that is no product."""
+_LAYER_SECONDS = {"cpu": 1.5e-3, "cuda": 0.5e-3}
+"""What a layer takes for a micro-batch, however small: its operations must be begun, one by one."""
 _LOGITS_HELD = 3 * 4 * (1 << 22)
 
 
@@ -30,22 +35,42 @@ def estimate_activations(architecture: Any, tokens: int, machine: Machine) -> Ac
     return Activations(layers * layer, layer + layers * tokens * hidden * size)
 
 
-def estimate(model: Any, config: TrainingConfig, activations: int, machine: Machine, tokens: int) -> TrainingEstimate:
-    """For a run of the loaded `model` over `tokens` in all, without padding.
+def estimate(
+    model: Any, architecture: Any, config: TrainingConfig, plan: RunPlan, machine: Machine, *, computed_twice: bool
+) -> TrainingEstimate:
+    """For a run of the loaded `model`.
 
     Its memory is what the process holds already and what comes on top; its time assumes a machine that does nothing
     else.
     """
+    activations = estimate_activations(architecture, plan.widest, machine)
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     # A gradient and two moments; in bfloat16 also a copy of what is stored in float32.
     learning = sum(weight.numel() for weight in trained) * (12 + (2 if machine.half else 0))
-    multiplied = sum(_weights(part) for part in model.modules() if isinstance(part, nn.Linear))
-    passes = 6 if config.method == "full" else 4
+    step = activations.computed_twice if computed_twice else activations.kept
     return TrainingEstimate(
-        memory_bytes=machine.memory_used() + learning + activations + _LOGITS_HELD,
+        memory_bytes=machine.memory_used() + learning + step + _LOGITS_HELD,
         available_bytes=machine.memory(),
-        seconds=tokens * passes * multiplied / (_EFFICIENCY * machine.matrix_rate()),
+        seconds=_seconds(model, architecture, config, plan, machine, computed_twice=computed_twice),
     )
+
+
+def _seconds(
+    model: Any, architecture: Any, config: TrainingConfig, plan: RunPlan, machine: Machine, *, computed_twice: bool
+) -> float:
+    """Products, passes over memory between them, and beginning all of these."""
+    epochs = plan.total / plan.per_epoch
+    multiplied = sum(_weights(part) for part in model.modules() if isinstance(part, nn.Linear))
+    # The model itself, what DPO compares with, and what is computed again; backward to the inputs, and to the weights.
+    forward = 1 + (config.objective == "dpo") + computed_twice
+    backward = 2 if config.method == "full" else 1
+    reached = _PRODUCTS[machine.device.type, machine.precision] * machine.matrix_rate()
+    products = 2 * (forward + backward) * multiplied / reached
+    passes = _PASSES * estimate_activations(architecture, 1, machine).kept / machine.pass_rate()
+    beginning = _LAYER_SECONDS[machine.device.type] * architecture.num_hidden_layers
+    more = (forward + 2) / 3
+    seconds: float = plan.tokens * (products + passes * more) + plan.micro_batches * beginning * more
+    return epochs * seconds
 
 
 def count_weights(model: Any) -> int:

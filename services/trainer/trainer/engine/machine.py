@@ -22,6 +22,9 @@ _SMALLEST_HALF_WIDTH = 512
 """Below this width a model's time goes to the operators between its matrix products, and bfloat16 only adds casts."""
 _PROBE = {"cpu": 1024, "cuda": 8192}
 """Rows and columns of the matrices that the machine is measured with."""
+_TRIES = 5
+_PASSED = {"cpu": 1 << 20, "cuda": 1 << 26}
+"""Elements of the vectors that it is measured with: about as many as those of a layer."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +87,22 @@ class Machine:
         width = _PROBE[self.device.type]
         left = torch.ones(width, width, dtype=self.dtype, device=self.device)
         best = float("inf")
-        for _ in range(5):
+        for _ in range(_TRIES):
             started = time.perf_counter()
             (left @ left)[0, 0].item()  # which waits for a GPU
             best = min(best, time.perf_counter() - started)
         return 2 * width**3 / best
+
+    def pass_rate(self) -> float:
+        """Bytes a second that an operation on each element by itself reads and writes, the best of some."""
+        values = torch.ones(_PASSED[self.device.type], dtype=self.dtype, device=self.device)
+        best = float("inf")
+        for _ in range(_TRIES):
+            started = time.perf_counter()
+            (values * values)[0].item()
+            best = min(best, time.perf_counter() - started)
+        moved: int = 2 * values.numel() * values.element_size()
+        return moved / best
 
 
 def device_count() -> int:

@@ -54,17 +54,11 @@ class Run:
         self._stored_dtype = architecture.dtype
         self.plan = RunPlan(task.lengths, config, padded=not objective.packs, room=room)
         self._fingerprint = fingerprint(config, task.examples)
-        activations = estimate_activations(architecture, self.plan.widest, machine)
-        self._computes_twice = self._should_compute_twice(activations.kept)
+        kept = estimate_activations(architecture, self.plan.widest, machine).kept
+        self._computes_twice = self._should_compute_twice(kept)
         if self._computes_twice:
             compute_twice(model)
-        self.estimate = estimate(
-            model,
-            config,
-            activations.computed_twice if self._computes_twice else activations.kept,
-            machine,
-            int(sum(task.lengths) * self.plan.total / self.plan.per_epoch),
-        )
+        self.estimate = estimate(model, architecture, config, self.plan, machine, computed_twice=self._computes_twice)
         self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         self._optimizer = make_optimizer(self._weights, config)
         self._best = Best(config, work_dir)
