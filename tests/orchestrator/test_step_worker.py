@@ -135,7 +135,11 @@ async def test_what_is_away_or_is_lost_half_way_costs_no_attempt(deps: Deps, wor
         Refused(RefusalCode.ENGINE_UNAVAILABLE, "The object store is away", {"type": "storage", "temporary": True}),
     ]
 
-    async def do(_: Deps, _claim: Claim) -> dict[str, Any]:
+    messages, told = [None, *(trouble.message for trouble in reversed(troubles))], []
+
+    async def do(deps: Deps, _claim: Claim) -> dict[str, Any]:
+        async with deps.database.connection() as connection:
+            told.append(await connection.fetchval("SELECT error ->> 'message' FROM steps"))
         if troubles:
             raise troubles.pop()
         return {}
@@ -147,6 +151,7 @@ async def test_what_is_away_or_is_lost_half_way_costs_no_attempt(deps: Deps, wor
             return (await statuses(deps))["r"] == "completed"
 
         await eventually(ended)
+    assert told == messages, "a step says why it waits"
     async with deps.database.connection() as connection:
         assert tuple(await connection.fetchrow("SELECT attempt, interruptions, fence FROM steps")) == (1, 1, 4)
 

@@ -2,7 +2,7 @@
 
 from contracts.base import RefusalCode
 from contracts.orchestrator import StepCancelled, StepFailed, StepReleased, StepStatus, StepSucceeded
-from orchestrator.domain.failures import LEASE_ENDED, STOPPED_UNASKED, deadline_passed, failure
+from orchestrator.domain.failures import LEASE_ENDED, STOPPED_UNASKED, Failure, deadline_passed, failure
 from orchestrator.domain.machine import Run, Step, Transition, fail, interrupt, release, succeed
 from orchestrator.domain.policy import Policy
 from orchestrator.domain.storable import mended
@@ -36,13 +36,17 @@ def expire(run: Run, step: Step, policy: Policy, chance: float) -> Transition:
 
 def break_off(run: Run, step: Step, message: str, policy: Policy, chance: float) -> Transition:
     """Whoever in this platform was asked for the held step was lost half-way."""
-    lost, pause = failure(RefusalCode.UNAVAILABLE, message, {}), policy.pause_after(step.interruptions + 1, chance)
-    return interrupt(run, step, lost, most=policy.interruptions, delay=pause)
+    pause = policy.pause_after(step.interruptions + 1, chance)
+    return interrupt(run, step, _unavailable(message), most=policy.interruptions, delay=pause)
 
 
-def postpone(run: Run, step: Step, policy: Policy, chance: float) -> Transition:
+def postpone(run: Run, step: Step, message: str, policy: Policy, chance: float) -> Transition:
     """What the held step needs is taken or away: it is ready again soon, and this attempt has not been one."""
-    return release(run, step, delay=policy.pause_after_silence(chance))
+    return release(run, step, policy.pause_after_silence(chance), _unavailable(message))
+
+
+def _unavailable(message: str) -> Failure:
+    return failure(RefusalCode.UNAVAILABLE, mended(message), {})
 
 
 def overrun(run: Run, step: Step, timeout_seconds: float) -> Transition:

@@ -47,6 +47,8 @@ class Postponed:
     into the line, and that is no attempt: or a burst that takes engines longer than they are waited for would fail, and
     so would all that runs while a router is away."""
 
+    message: str
+
 
 @dataclass(frozen=True)
 class CutOff:
@@ -221,7 +223,7 @@ class StepWorker:
         if isinstance(result, Ask):
             return machine.ask(run, step)
         if isinstance(result, Postponed):
-            return outcomes.postpone(run, step, self._deps.policy, self._deps.chance())
+            return outcomes.postpone(run, step, result.message, self._deps.policy, self._deps.chance())
         if isinstance(result, CutOff):
             return outcomes.break_off(run, step, result.message, self._deps.policy, self._deps.chance())
         if isinstance(result, Split):
@@ -255,6 +257,10 @@ class StepWorker:
     async def _do(self, claim: Claim) -> None:
         with hop(f"step {claim.kind}", headers={"traceparent": claim.traceparent} if claim.traceparent else {}):
             result = await self._result(claim)
+        if isinstance(result, Postponed):
+            # What is away or has no room is not to be asked at once by the next in line, who may be thousands.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(self._deps.policy.retry_base / 2)
         self._reports.append(_Report(claim, result))
         self._deps.steps_ready.set()
 
@@ -265,7 +271,7 @@ class StepWorker:
             return CutOff(broken_off.message)
         except Refused as refusal:
             if _is_no_attempt(refusal):
-                return Postponed()
+                return Postponed(refusal.message)
             temporary = bool(refusal.metadata.get("temporary", refusal.code in _LATER))
             return StepFailed(
                 code=refusal.code, message=refusal.message, metadata=refusal.metadata, retryable=temporary
