@@ -6,21 +6,24 @@ import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from rich.console import Console
 
 from llm_platform import Client, NotConfigured
 from llm_platform.cli.app import run
 from llm_platform.cli.exits import Exit
 from llm_platform.cli.following import Losses
-from llm_platform.cli.output import Output
+from llm_platform.cli.output import Output, console
 from llm_platform.schemas.answers import LogRecord
 
 
-def shown(*, width: int, is_terminal: bool = True) -> tuple[Output, Console]:
-    console = Console(width=width, force_terminal=is_terminal, color_system=None, record=True, quiet=False)
-    return Output(console, console, as_json=False), console
+def shown(monkeypatch: pytest.MonkeyPatch, *, width: int) -> Output:
+    """What writes to a terminal of that width; its `out` knows what was written."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    made = console(stderr=True)
+    made.width, made.record = width, True
+    return Output(made, made, as_json=False)
 
 
 def test_an_interrupted_command_says_so_by_its_exit_and_nothing_else() -> None:
@@ -56,37 +59,45 @@ def test_what_can_be_no_key_is_told_and_white_space_around_one_is_none_of_it() -
     Client("http://127.0.0.1:9", " llmp_x\n").close()
 
 
-def test_data_is_shown_as_it_is_and_does_not_steer_the_terminal() -> None:
-    output, console = shown(width=200)
+def test_data_is_shown_as_it_is_and_does_not_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = shown(monkeypatch, width=200)
     output.table([{"id": "[red]a[/b]", "name": ":smile: \x1b[31m"}], "id", "name")
     output.text("\x1b]0;title\x07[bold]")
-    told = console.export_text()
+    told = output.out.export_text()
     assert "[red]a[/b]" in told
     assert ":smile:" in told
     assert "[bold]" in told
     assert "\x1b" not in told
 
 
-def test_a_table_that_has_no_room_is_told_one_below_the_other_with_its_ids_whole() -> None:
+def test_a_table_that_has_no_room_is_told_one_below_the_other_with_its_ids_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     row = {"job_id": "job_" + "x" * 20, "status": "completed", "created_at": datetime(2026, 11, 21, tzinfo=UTC)}
-    wide, narrow = shown(width=80), shown(width=40)
-    for output, _ in (wide, narrow):
+    wide, narrow = (shown(monkeypatch, width=width) for width in (80, 40))
+    for output in (wide, narrow):
         output.table([row], *row)
-    assert len(wide[1].export_text().splitlines()) == 2
-    lines = narrow[1].export_text().splitlines()
+    assert len(wide.out.export_text().splitlines()) == 2
+    lines = narrow.out.export_text().splitlines()
     assert max(map(len, lines)) <= 40
-    assert any(row["job_id"] in line for line in lines)
+    assert any(str(row["job_id"]) in line for line in lines)
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
-def test_the_plot_of_the_loss_fits_the_terminal(width: int) -> None:
+def test_the_plot_of_the_loss_fits_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     losses = Losses()
     for step in range(1, 300):
-        fields = {"step": step, "total_steps": 300, "loss": 3 / step, "eval_loss": 1.5, "tokens_per_second": 1234.5}
+        fields: dict[str, Any] = {
+            "step": step,
+            "total_steps": 300,
+            "loss": 3 / step,
+            "eval_loss": 1.5,
+            "tokens_per_second": 1234.5,
+        }
         losses.take(LogRecord(run_id="r", timestamp=datetime.now(UTC), agent="a", level="METRIC", message="", **fields))
-    _, console = shown(width=width)
-    console.print(losses.drawn(width))
-    lines = console.export_text().splitlines()
+    output = shown(monkeypatch, width=width)
+    output.out.print(losses.drawn(width))
+    lines = output.out.export_text().splitlines()
     assert max(map(len, lines)) <= width
     assert "step 299 of 300" in "".join(lines[8:])
 

@@ -30,10 +30,10 @@ export class JobWatch implements AsyncIterable<JobMessage> {
   #line: Line | null = null;
 
   constructor(
-    readonly http: Http,
-    readonly jobs: Steering,
+    private readonly http: Http,
+    private readonly jobs: Steering,
     readonly jobId: string,
-    readonly options: { after?: number; signal?: AbortSignal },
+    private readonly options: { after?: number; signal?: AbortSignal },
   ) {}
 
   async *[Symbol.asyncIterator](): AsyncGenerator<JobMessage> {

@@ -28,9 +28,9 @@ const PIECE = 1024 * 1024;
  */
 export class Download implements AsyncIterable<Uint8Array<ArrayBuffer>> {
   constructor(
-    readonly http: Http,
-    readonly place: () => Promise<Place>,
-    readonly transfer: Transfer,
+    private readonly http: Http,
+    private readonly place: () => Promise<Place>,
+    private readonly transfer: Transfer,
   ) {}
 
   async blob(): Promise<Blob> {
