@@ -107,7 +107,15 @@ def test_a_run_learns_to_prefer_the_chosen_answers(
     base_model: Path, pairs: Path, tmp_path: Path, progress: Any
 ) -> None:
     config = TrainingConfig(
-        objective="dpo", learning_rate=5e-3, epochs=2, batch_size=8, logging_steps=1, dpo_beta=0.3, lora_dropout=0.1
+        objective="dpo",
+        learning_rate=5e-3,
+        epochs=2,
+        batch_size=8,
+        logging_steps=1,
+        dpo_beta=0.3,
+        lora_dropout=0.1,
+        eval_steps=2,
+        early_stopping_patience=20,
     )
     result = train(
         base_model,
@@ -124,7 +132,9 @@ def test_a_run_learns_to_prefer_the_chosen_answers(
     )
     assert progress.curve()[1] == pytest.approx(math.log(2), rel=0.05)  # an adapter begins as its base
     assert result.final_loss < 0.5 * result.first_loss
-    assert progress.curve("eval_loss")[result.steps] < 0.5 * math.log(2)
+    held_out = progress.curve("eval_loss")
+    assert held_out[result.steps] < 0.5 * math.log(2)
+    assert (result.eval_loss, result.best_step) == (min(held_out.values()), min(held_out, key=held_out.__getitem__))
     assert (tmp_path / "model" / "adapter_model.safetensors").exists()
     shutil.rmtree(tmp_path / "model")
 
