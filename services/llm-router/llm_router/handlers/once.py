@@ -63,11 +63,13 @@ async def stream(deps: Deps, question: Question, key: str) -> AsyncGenerator[Pie
 
 
 async def settle(deps: Deps) -> None:
-    """Waits a moment for what is still being kept, at the end of this process."""
+    """Waits a moment for what is still being made or kept, at the end of this process, and gives the rest back."""
     if deps.keeping:
         await asyncio.wait(set(deps.keeping), timeout=_PATIENCE_SECONDS)
-    for keeping in set(deps.keeping):
-        keeping.cancel()
+    if left := set(deps.keeping):
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=_PATIENCE_SECONDS)
 
 
 async def sweep(deps: Deps) -> None:
