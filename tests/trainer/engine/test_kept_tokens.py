@@ -36,11 +36,13 @@ def _keep(rows: Path, tokenizer: Any, answers: int) -> None:
     keep_tokens(rows, list(encoded(iter(both), tokenizer)), tokenizer, answers=answers)
 
 
-@pytest.mark.parametrize("most", [12, 100])
+@pytest.mark.parametrize("cut", [True, False])
 @pytest.mark.parametrize("config", [{}, {"train_on_inputs": True}, {"objective": "dpo"}], ids=str)
 def test_training_learns_from_kept_ids_what_it_would_from_rows(
-    config: dict[str, Any], most: int, rows: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+    config: dict[str, Any], cut: bool, rows: Path, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    prompts = [prompt for prompt, _ in encoded(read_rows(rows), tokenizer)]
+    most = max(prompts) + 1 if cut else 100
     settings = TrainingConfig.model_validate(config)
     expected = tasks.prepare_task(settings, tokenizer, rows, None, most).examples
     _keep(rows, tokenizer, answers=2)
