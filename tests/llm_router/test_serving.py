@@ -146,6 +146,21 @@ async def test_files_of_what_was_deleted_while_no_router_ran_go_with_the_next_st
     await until(lambda: list((tmp_path / "adapters").iterdir()) == [])
 
 
+async def test_a_model_that_is_undeployed_while_it_is_loaded_leaves_engines_and_disk_too(
+    open_house: Open, name: str
+) -> None:
+    house = await open_house(provider="vllm")
+    engine, model = house.upstreams[0], put(house, name)
+    engine.slow_load = 0.5
+    asking = asyncio.create_task(house.ask(model.model_id))
+    await until(lambda: bool(engine.loads))
+    await house.registry.serve(model, served=False)
+    await until(lambda: engine.unloads == [model.model_id])
+    await until(lambda: not (house.adapter_dir / model.model_id).exists())
+    assert model.model_id not in engine.names()
+    await asyncio.gather(asking, return_exceptions=True)  # whether it was fast enough does not matter
+
+
 async def test_an_answer_that_has_begun_is_ended_by_a_model_that_is_undeployed(open_house: Open, name: str) -> None:
     house = await open_house(provider="vllm")
     model = put(house, name)
