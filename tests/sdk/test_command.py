@@ -1,6 +1,5 @@
 """The command line without any platform: what is interrupted, what cannot be, and what data may do to a terminal."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -102,8 +101,15 @@ def test_the_plot_of_the_loss_fits_the_terminal(width: int, monkeypatch: pytest.
     assert "step 299 of 300" in "".join(lines[8:])
 
 
-def test_colours_are_left_out_where_they_are_not_wanted() -> None:
-    environment = {**os.environ, "NO_COLOR": "1", "FORCE_COLOR": "", "COLUMNS": "80"}
-    command = [sys.executable, "-m", "llm_platform", "jobs", "--help"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, "\x1b" in done.stdout) == (Exit.DONE, False)
+@pytest.mark.parametrize(("variables", "is_coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_colours_are_left_out_where_they_are_not_wanted(
+    variables: dict[str, str],
+    is_coloured: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in {"TERM": "xterm", "FORCE_COLOR": "1", **variables}.items():
+        monkeypatch.setenv(name, value)
+    console(stderr=False).print("told", style="red")
+    assert ("\x1b[31m" in capsys.readouterr().out) is is_coloured
