@@ -5,11 +5,19 @@ import random
 import signal
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 from tests.chaos.history import Hit
 from tests.chaos.house import House
 from tests.chaos.plan import Deed
 from tests.chaos.wiretap import Wiretap
+
+_AT_ONCE = 64
+"""So many deeds may be under way: while much is away most of them wait for it, and the next is not to wait for them."""
+
+ResultT = TypeVar("ResultT")
 
 _SIGNALS = {"kill": signal.SIGKILL, "quit": signal.SIGQUIT, "restart": signal.SIGINT}
 """SIGQUIT ends Postgres at once, SIGINT in order."""
@@ -23,9 +31,11 @@ class Adversary:
         self._tap = tap
         self._dice = random.Random(f"chaos/{seed}/deeds")
         self._tell = tell
+        self._threads = ThreadPoolExecutor(_AT_ONCE, "adversary")
 
-    async def carry_out(self, deeds: Sequence[Deed]) -> None:
-        """Returns when the last is over and everything runs. No deed waits for the mending of another."""
+    async def carry_out(self, deeds: Sequence[Deed]) -> list[str]:
+        """Returns when the last is over and everything runs; the names of what did not come back then. No deed waits
+        for the mending of another."""
         began = time.monotonic()
         try:
             async with asyncio.TaskGroup() as group:
@@ -34,7 +44,8 @@ class Adversary:
                     self._tell(deed)
                     group.create_task(self._do(deed))
         finally:
-            await asyncio.to_thread(self._house.continue_all)
+            await self._blocking(self._house.continue_all)
+        return [name for name in self._house.names if not await self._is_back(name)]
 
     async def _do(self, deed: Deed) -> None:
         at = time.time()
@@ -50,7 +61,7 @@ class Adversary:
         self._tell(Hit(deed.number, deed.kind, deed.target, at, time.time(), note))
 
     async def _stop(self, deed: Deed) -> str:
-        pids = await asyncio.to_thread(self._house.stop, deed.target)
+        pids = await self._blocking(self._house.stop, deed.target)
         try:
             await asyncio.sleep(deed.seconds)
         finally:
@@ -59,5 +70,16 @@ class Adversary:
 
     async def _end(self, deed: Deed) -> str:
         pid = self._house.signal(deed.target, _SIGNALS[deed.kind])
-        await asyncio.to_thread(self._house.wait_ready, deed.target, not_pid=pid)
-        return "it was down" if pid is None else f"process {pid}"
+        # What is hit again and again before it is ready may be away for as long as there are deeds.
+        back = "" if await self._is_back(deed.target, pid) else ", not back in time"
+        return ("it was down" if pid is None else f"process {pid}") + back
+
+    async def _is_back(self, name: str, not_pid: int | None = None) -> bool:
+        try:
+            await self._blocking(partial(self._house.wait_ready, name, not_pid=not_pid))
+        except TimeoutError:
+            return False
+        return True
+
+    async def _blocking(self, do: Callable[..., ResultT], *arguments: object) -> ResultT:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, do, *arguments)

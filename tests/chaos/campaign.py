@@ -118,13 +118,14 @@ async def campaign(house: House, settings: Settings, progress: Progress) -> Outc
             world = _World(client, workflows, history, settings, progress)
             callers = asyncio.create_task(world.run(stories))
             async with _schedules_in_a_hurry(house, workflows, history, settings.seed):
-                await Adversary(house, tap, settings.seed, tell).carry_out(deeds)
+                away = await Adversary(house, tap, settings.seed, tell).carry_out(deeds)
             progress.phase = "settling"
             await _ended(callers, settings.patience)
             await ledger.settle()
             await _told_to_the_end(client, history, settings)
         history.servings = list(engine.servings)
         await _billed(tap, ledger, history)
+        history.left["processes that did not come back"] = len(away)
     lines = house.log_lines
     history.crashes = [line for line in lines if _CRASHES.search(line)][:_MOST_CRASHES]
     history.noticed = Counter(found[0] for line in lines if (found := _NOTICED.search(line)) is not None)

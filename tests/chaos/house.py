@@ -51,7 +51,7 @@ _HURRY: Mapping[str, str] = {
     "PLATFORM_HEARTBEAT_SECONDS": "2",
 }
 _START_SECONDS = 120.0
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.1
 _SERVERS = ("nats", "postgres")
 
 

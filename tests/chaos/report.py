@@ -55,7 +55,7 @@ def _deeds(outcome: Outcome) -> Table:
     for hit in outcome.history.hits:
         hits.setdefault((hit.deed, hit.target), []).append(hit)
     for (deed, target), done in sorted(hits.items()):
-        down = sum(hit.note == "it was down" for hit in done)
+        down = sum(hit.note.startswith("it was down") for hit in done)
         longest = max(hit.ended - hit.began for hit in done)
         table.add_row(deed, target, str(len(done)), str(down), f"{longest:.1f}")
     return table
