@@ -1,5 +1,6 @@
 """Small models of the four architectures that GGUF is written of, each with a tokenizer of its family, trained here."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,7 @@ def _build(kind: str, tokenizer: PreTrainedTokenizerFast) -> Any:
 def _train(model: Any, tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> None:
     ids = [token for text in texts for token in (*tokenizer(text)["input_ids"], tokenizer.eos_token_id)]
     rows = torch.tensor(ids[: len(ids) // 64 * 64]).reshape(-1, 64)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.04 / math.sqrt(model.config.hidden_size))
     model.train()
     for step in range(_STEPS):
         batch = rows[(step * 8) % max(1, len(rows) - 8) :][:8]
