@@ -288,7 +288,7 @@ async def test_a_plan_can_be_cancelled_and_tells_its_end(caller: Bus, router: Ro
     assert (cancelled.status, cancelled.details.plan[1].status) == ("Cancelled", "cancelled")
 
     async def stopped() -> bool:
-        return (await get(caller, task)).details.plan[0].status == "cancelled"
+        return router.stopped == 1 and (await get(caller, task)).details.plan[0].status == "cancelled"
 
     await eventually(stopped)
     # From the first that is kept: those of other tests are among them.

@@ -1,15 +1,19 @@
 """Asks the router for completions on behalf of tasks, actions and workflows."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
+from datetime import UTC, datetime
 
 from common.bus import Bus
 from common.context import Call, Principal, calling
 from contracts import router
-from contracts.base import BrokenOff
+from contracts.base import BrokenOff, RefusalCode, Refused
 from contracts.router import DEFAULT_MODEL, Chat, ChatDelta, ChatMessage, ChatReply, TextCompletion
+from orchestrator.domain.records import Claim
 
+_MARGIN = 0.5
+"""Seconds before a step's deadline at which it gives up, so that it can say why."""
 ROUTE = "task"
 """The route that interactions of tasks are recorded under."""
 
@@ -41,10 +45,28 @@ def _asked(bus: Bus, question: Chat | TextCompletion) -> AsyncGenerator[ChatDelt
     return bus.stream(router.TEXT_STREAM, question)
 
 
-async def complete_once(bus: Bus, question: Chat, *, principal: dict[str, Any] | None, key: str, timeout: float) -> str:
-    """The text of the reply, within `timeout` seconds. Asked again under the same `key`, the router may answer with
-    what it answered before instead of making and charging it again. Raises the router's `Refused`."""
-    on_behalf = Principal.model_validate(principal) if principal is not None else None
-    with calling(Call(principal=on_behalf, idempotency_key=key)):
-        reply = await bus.ask(router.CHAT_COMPLETE, question, timeout=timeout)
-    return reply.content
+async def complete_for_step(
+    bus: Bus,
+    question: Chat | TextCompletion,
+    claim: Claim,
+    key: str,
+    *,
+    asked: str = "The llm-router",
+    heard: Callable[[], None] = lambda: None,
+) -> ChatReply:
+    """As `complete_stoppably`, on behalf of whoever started the run and before the step's deadline.
+
+    Asked again under the same `key` of the run, the router tells again what it told before. Raises the router's
+    `Refused`; TIMEOUT names who was `asked`.
+    """
+    principal = claim.options["principal"]
+    call = Call(
+        principal=None if principal is None else Principal.model_validate(principal),
+        idempotency_key=f"{claim.run_id}/{key}",
+    )
+    left = (claim.deadline - datetime.now(UTC)).total_seconds()
+    try:
+        async with asyncio.timeout(max(left - _MARGIN, _MARGIN)):
+            return await complete_stoppably(bus, question, call, heard)
+    except TimeoutError:
+        raise Refused(RefusalCode.TIMEOUT, f"{asked} did not answer in time") from None

@@ -3,14 +3,11 @@
 A payload that is done for each item of a list has its step split into as many as there are, and joins them at the end.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from common.context import Call, Principal
 from contracts.base import RefusalCode, Refused
 from contracts.workflows import ForEachSnapshot, PayloadSnapshot
 from orchestrator.deps import Deps
@@ -20,14 +17,12 @@ from orchestrator.domain.workflows.fanout import check_room, items, join, parts
 from orchestrator.domain.workflows.questions import question
 from orchestrator.domain.workflows.rendering import render, variables, with_defaults
 from orchestrator.domain.workflows.responses import Answer, is_skipped, joined, output, output_of_item, skipped
-from orchestrator.engine.completions import complete_stoppably
+from orchestrator.engine.completions import complete_for_step
 from orchestrator.engine.progress import Answering
 from orchestrator.engine.step_worker import Ask, Done, Split
 from orchestrator.store import steps, workflow_runs
 from orchestrator.store.workflow_runs import PinnedRun
 
-_MARGIN = 0.5
-"""Seconds before the step's deadline at which it gives up, so that it can say why."""
 _MOST_PINNED = 64
 
 _ASK_ANOTHER = frozenset(
@@ -151,15 +146,6 @@ class _Asking:
             return await self._ask(prompt, payload.fallback_port, f"{key}/fallback")
 
     async def _ask(self, prompt: str, port: int, key: str) -> Answer:
-        principal = self.claim.options["principal"]
-        call = Call(
-            principal=None if principal is None else Principal.model_validate(principal),
-            idempotency_key=f"{self.claim.run_id}/{key}",
-        )
-        left = (self.claim.deadline - datetime.now(UTC)).total_seconds()
-        try:
-            async with asyncio.timeout(max(left - _MARGIN, _MARGIN)):
-                reply = await complete_stoppably(self.deps.bus, question(self.payload, prompt, port), call, self.heard)
-        except TimeoutError:
-            raise Refused(RefusalCode.TIMEOUT, f"The instance on port {port} did not answer in time") from None
+        asked, instance = question(self.payload, prompt, port), f"The instance on port {port}"
+        reply = await complete_for_step(self.deps.bus, asked, self.claim, key, asked=instance, heard=self.heard)
         return Answer(prompt, port, reply)

@@ -1,15 +1,11 @@
 """Does one step of a task's plan: asks the router with what the earlier steps found out."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.deps import Deps
 from orchestrator.domain.records import Claim
 from orchestrator.domain.tasks import messages
-from orchestrator.engine.completions import chat, complete_once
-
-_MARGIN = 1.0
-"""Seconds before the step's deadline at which it gives up, so that it can say why."""
+from orchestrator.engine.completions import chat, complete_for_step
 
 
 async def do_task_step(deps: Deps, claim: Claim) -> dict[str, Any]:
@@ -17,11 +13,5 @@ async def do_task_step(deps: Deps, claim: Claim) -> dict[str, Any]:
     options, instruction = claim.options, claim.config["instruction"]
     # Inputs come nearest first; a reader wants them in the order in which they were made.
     asked = messages.of_step(options["system"], options["prompt"], instruction, claim.inputs[::-1])
-    text = await complete_once(
-        deps.bus,
-        chat(asked),
-        principal=options["principal"],
-        key=f"{claim.run_id}/{claim.name}",
-        timeout=max((claim.deadline - datetime.now(UTC)).total_seconds() - _MARGIN, _MARGIN),
-    )
-    return {"name": claim.name, "instruction": instruction, "text": text}
+    reply = await complete_for_step(deps.bus, chat(asked), claim, claim.name)
+    return {"name": claim.name, "instruction": instruction, "text": reply.content}
