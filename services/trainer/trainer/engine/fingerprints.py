@@ -2,13 +2,36 @@
 
 import hashlib
 import os
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from common import compression
 from common.objects import ObjectStore, S3Path
+from contracts import pipeline
 
-_ROOMS = ("agents", "domain", "engine")
-_LIBRARIES = ("gguf", "peft", "polars", "safetensors", "tokenizers", "torch", "transformers")
+_ROOMS = {
+    Path(__file__).parent.parent: ("agents/**/*.py", "domain/**/*.py", "engine/**/*.py"),
+    Path(compression.__file__).parent: ("compression.py", "datafiles/**/*.py"),
+    Path(pipeline.__file__).parent: ("**/*.py",),
+}
+LIBRARIES = (
+    "gguf",
+    "huggingface_hub",
+    "jinja2",
+    "numpy",
+    "orjson",
+    "peft",
+    "polars",
+    "pydantic",
+    "pydantic_core",
+    "safetensors",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "zstandard",
+)
+"""All that the agents' program imports."""
 
 
 async def fingerprint_objects(store: ObjectStore, path: str) -> str | None:
@@ -37,10 +60,18 @@ def fingerprint_model(models_dir: Path, reference: str) -> str:
 
 def fingerprint_code() -> str:
     """Of the agents' program, and of the libraries that what they make depends on."""
-    root = Path(__file__).parent.parent
-    files = sorted(file for room in _ROOMS for file in (root / room).rglob("*.py"))
-    lines = [f"{file.relative_to(root).as_posix()} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files]
-    return _digest([*lines, *(f"{name} {version(name)}" for name in _LIBRARIES)])
+    lines = [f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}" for name, file in program().items()]
+    return _digest([*lines, *(f"{name} {version(name)}" for name in LIBRARIES)])
+
+
+def program() -> Mapping[str, Path]:
+    """The files of the agents' program by name: the agents, what reads data sets, and what configures both."""
+    return {
+        f"{package.name}/{file.relative_to(package).as_posix()}": file
+        for package, rooms in _ROOMS.items()
+        for room in rooms
+        for file in sorted(package.glob(room))
+    }
 
 
 def _digest(lines: list[str]) -> str:
