@@ -83,3 +83,23 @@ def test_one_block_that_is_not_plain_leaves_the_others_quick(monkeypatch: pytest
     lines[700] = '{"a": }'
     told, _ = _read("\n".join(lines).encode())
     assert "Line 701 is not valid JSON" in told
+
+
+@pytest.mark.parametrize(
+    ("line", "is_table"),
+    [
+        (b'{"a": "%s"}' % (b"\\" * 64), True),
+        (b'{"a": "%s"}' % (b"\\" * 66), False),
+        (b'{"%s": 1}' % (b"n" * 8192), True),
+        (b'{"%s": 1}' % (b"n" * 8193), False),
+        (b"{%s}" % b",".join(b'"%d":1' % number for number in range(6)), True),
+        (b"{%s}" % b",".join(b'"%d":1' % number for number in range(7)), False),
+    ],
+    ids=["escaped", "escaped often", "long name", "too long a name", "wide", "too wide"],
+)
+def test_blocks_that_would_take_long_to_look_at_are_read_line_by_line(line: bytes, is_table: bool) -> None:
+    """Each backslash before a quote takes a step over the block, each column some: bytes must not cost seconds."""
+    frame = json_blocks.parse(json_blocks.Lines(line + b"\n", 0), LIMITS)
+    assert (frame is not None) is is_table
+    if frame is not None:
+        assert frame.to_dicts() == [orjson.loads(line)]

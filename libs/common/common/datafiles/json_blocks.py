@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from numpy.lib.stride_tricks import sliding_window_view
 
 from common.datafiles.blocks import Bytes, Places
 from common.datafiles.limits import Limits
@@ -21,6 +22,8 @@ _NEWLINE, _QUOTE, _BACKSLASH, _COLON, _COMMA, _SPACE, _OPEN, _CLOSE, _MINUS, _PO
 _DIGITS = b"0123456789"
 _WIDEST_NUMBER = 15
 """Digits of which every number is exact, whoever reads it."""
+_MOST_BACKSLASHES = 64
+"""One behind the other before a quote. Looking behind takes a step for each, and more than a few are nobody's text."""
 
 Table = npt.NDArray[np.int64]
 """A place, or a number of bytes, for each row and name."""
@@ -55,7 +58,7 @@ def parse(lines: Lines, limits: Limits) -> pl.DataFrame | None:
     begins = np.concatenate(([0], ends[:-1] + 1))
     if (ends - begins).max() >= limits.max_row_bytes or not _are_objects(lines.data, text, begins, ends):
         return None
-    keys = _keys(text, begins, ends)
+    keys = _keys(text, begins, ends, limits)
     schema = None if keys is None else _schema(text, keys, ends)
     if keys is None or schema is None:
         return None
@@ -96,20 +99,20 @@ class _Keys:
     """How many texts there are besides the names."""
 
 
-def _keys(text: Bytes, begins: Places, ends: Places) -> _Keys | None:
+def _keys(text: Bytes, begins: Places, ends: Places, limits: Limits) -> _Keys | None:
     quotes = _quotes(text)
-    if quotes.size % 2 or (np.searchsorted(quotes, ends) % 2).any():
+    if quotes is None or quotes.size % 2 or (np.searchsorted(quotes, ends) % 2).any():
         return None
     opens, closes = quotes[::2], quotes[1::2]
     is_key = text[closes + 1] == _COLON
     opens, closes = opens[is_key], closes[is_key]
     count = int(np.searchsorted(closes, ends[0]))
-    if count == 0 or closes.size != count * ends.size:
+    if not 0 < count <= limits.max_columns or closes.size != count * ends.size:
         return None
     opens, closes = opens.reshape(-1, count), closes.reshape(-1, count)
     if (opens[:, 0] != begins + 1).any() or (closes[:, -1] >= ends).any():
         return None
-    names = _same(text, opens, closes - opens)
+    names = _same(text, opens + 1, closes - opens - 1, limits)
     if names is None:
         return None
     values = closes + 2
@@ -117,29 +120,31 @@ def _keys(text: Bytes, begins: Places, ends: Places) -> _Keys | None:
     return _Keys(names, opens, values, quotes.size // 2 - is_key.sum())
 
 
-def _quotes(text: Bytes) -> Places:
-    """Where quotes are that open or close a text: those behind an even number of backslashes."""
+def _quotes(text: Bytes) -> Places | None:
+    """Where quotes are that open or close a text: those behind an even number of backslashes. None for too many."""
     quotes = np.flatnonzero(text == _QUOTE)
     escaped = np.zeros(quotes.size, dtype=bool)
     behind = np.flatnonzero(text[quotes - 1] == _BACKSLASH)
     steps = 1
     while behind.size:
+        if steps > _MOST_BACKSLASHES:
+            return None
         escaped[behind] ^= True
         steps += 1
         behind = behind[text[quotes[behind] - steps] == _BACKSLASH]
     return quotes[~escaped]
 
 
-def _same(text: Bytes, opens: Table, lengths: Table) -> list[str] | None:
-    """The names, if all rows have the same."""
-    if (lengths != lengths[0]).any():
+def _same(text: Bytes, begins: Table, lengths: Table, limits: Limits) -> list[str] | None:
+    """The names, if all rows have the same, within the limits."""
+    if (lengths != lengths[0]).any() or lengths[0].sum() > limits.max_column_names_bytes:
         return None
     names = []
-    for column, length in zip(opens.T, lengths[0].tolist(), strict=True):
-        name = text[column[0] + 1 : column[0] + length]
-        if any((text[column + 1 + place] != character).any() for place, character in enumerate(name)):
+    for column, length in zip(begins.T, lengths[0].tolist(), strict=True):
+        found = sliding_window_view(text, length)[column]
+        if (found != found[0]).any():
             return None
-        names.append(name.tobytes())
+        names.append(found[0].tobytes())
     if len(set(names)) < len(names) or any(_BACKSLASH in name for name in names):
         return None
     try:
