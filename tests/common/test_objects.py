@@ -1,6 +1,7 @@
 """The object store on a real S3 server."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import uuid
@@ -96,6 +97,17 @@ async def test_a_directory_goes_and_comes_back(store: ObjectStore, path: S3Path,
     assert (tmp_path / "out" / "deep" / "b").read_text() == "b"
     assert await store.remove_prefix(path) == 3
     assert await store.list(path) == []
+
+
+async def test_a_full_disk_is_not_taken_for_a_store_that_is_away(
+    store: ObjectStore, path: S3Path, tmp_path: Path
+) -> None:
+    await store.put_bytes(path, b"x")
+    (tmp_path / "file.partial").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as full:
+        await store.get_file(path, tmp_path / "file")
+    assert full.value.errno == errno.ENOSPC
+    assert not (tmp_path / "file").exists()
 
 
 async def test_what_is_not_there_is_told_so(store: ObjectStore, path: S3Path) -> None:

@@ -1,5 +1,7 @@
 """Refusals become document E's error codes, and only what another attempt can help is retried."""
 
+import errno
+
 import pytest
 
 from contracts.base import RefusalCode, Refused
@@ -42,6 +44,13 @@ def test_a_crash_tells_no_internals_and_may_be_retried() -> None:
     failure = crash_of(ValueError("secret path"))
     assert failure.retryable
     assert "ValueError" in failure.message
+    assert "secret" not in failure.message
+
+
+def test_a_full_disk_is_told_and_counts_as_an_attempt() -> None:
+    failure = crash_of(OSError(errno.ENOSPC, "No space left on device", "/secret/path"))
+    assert (failure.code, failure.retryable, failure.away) == ("STORAGE_ERROR", True, False)
+    assert "disk of the worker is full" in failure.message
     assert "secret" not in failure.message
 
 

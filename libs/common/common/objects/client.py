@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 import urllib3
@@ -31,25 +31,32 @@ _SHA256 = "sha256"
 
 @contextmanager
 def _storage_errors(path: S3Path) -> Iterator[None]:
-    """Tells apart what is not there, what the store refused, and a store that is away."""
+    """Tells apart what is not there, what the store refused, and a store that is away.
+
+    Other errors are those of the files of this machine, and stay what they are: the network's come as urllib3's own.
+    """
     try:
         yield
     except S3Error as error:
         if error.code in ("NoSuchKey", "NoSuchBucket", "NotFound", "NoSuchUpload"):
             raise Refused(RefusalCode.NOT_FOUND, f"There is no object {path}") from error
         raise Refused(RefusalCode.STORAGE_FAILED, f"The object store refused {path}: {error.code}") from error
-    except (MinioException, urllib3.exceptions.HTTPError, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+    except (MinioException, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
         raise Refused(
             RefusalCode.STORAGE_FAILED, "The object store is not available at the moment", {"temporary": True}
         ) from error
 
 
+def _chunks(path: S3Path, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
+    with _storage_errors(path):
+        yield from response.stream(_READ_SIZE)
+
+
 class Objects:
     """Synchronous access, for threads and worker processes. Safe to share between threads.
 
-    Raises `Refused`: NOT_FOUND, or STORAGE_FAILED with `metadata["temporary"]` when the store is away.
+    Raises `Refused`: NOT_FOUND, or STORAGE_FAILED with `metadata["temporary"]` when the store is away. Raises OSError
+    for files of this machine that cannot be read or written.
     """
 
     def __init__(self, endpoint: str, access_key: str, secret_key: str, region: str = "us-east-1") -> None:
@@ -113,11 +120,11 @@ class Objects:
             response = self._client.get_object(
                 bucket_name=path.bucket, object_name=path.key, offset=offset, length=length
             )
-            try:
-                yield cast(Iterator[bytes], response.stream(_READ_SIZE))
-            finally:
-                response.close()
-                response.release_conn()
+        try:
+            yield _chunks(path, response)
+        finally:
+            response.close()
+            response.release_conn()
 
     def get_bytes(self, path: S3Path) -> bytes:
         with self.reading(path) as chunks:

@@ -72,6 +72,9 @@ class AdapterFiles:
             raise EngineFailure(
                 kind, f"The files of {model.model_id} could not be fetched: {refused.message}"
             ) from None
+        except OSError as error:
+            message = f"The files of {model.model_id} could not be kept: {error.strerror}"
+            raise EngineFailure(FailureKind.STORAGE, message) from error
         except ValueError as error:
             raise EngineFailure(FailureKind.MODEL_LOAD, f"{model.model_id}: {error}") from None
         finally:

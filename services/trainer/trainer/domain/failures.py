@@ -1,5 +1,6 @@
 """Why a step failed, in document E's error codes."""
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -49,8 +50,17 @@ def _is_away(refused: Refused) -> bool:
     return refused.code in {RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT}
 
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
 def crash_of(error: BaseException) -> StepFailed:
-    """An error nobody expected. Its text may hold internals, so it goes to the service's log, and its type here."""
+    """An error nobody expected. Its text may hold internals, so it goes to the service's log, and its type here.
+
+    Only that a disk is full is told: whoever reads it can do something about that.
+    """
+    if isinstance(error, OSError) and error.errno in _FULL:
+        message = "The disk of the worker is full: there is no room for what this step reads and writes"
+        return StepFailed(code=ErrorCode.STORAGE, message=message, retryable=True)
     return StepFailed(
         code=ErrorCode.INTERNAL,
         message=f"An internal error occurred ({type(error).__name__}); it has been logged",
