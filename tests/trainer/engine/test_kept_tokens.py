@@ -55,6 +55,15 @@ def test_training_learns_from_kept_ids_what_it_would_from_rows(
     assert found.skipped == expected.skipped
 
 
+def test_equal_rows_are_kept_in_equal_bytes(rows: Path, tokenizer: Any) -> None:
+    """What training is made of is known again by its bytes."""
+    written = set()
+    for _ in range(8):
+        _keep(rows, tokenizer, answers=2)
+        written.add((rows.parent / "tokens" / "train.safetensors").read_bytes())
+    assert len(written) == 1
+
+
 def test_ids_of_another_tokenizer_or_of_too_few_answers_are_not_taken(rows: Path, base_model: Path) -> None:
     tokenizer = load_tokenizer(base_model)
     assert kept_tokens(rows, tokenizer, answers=1) is None

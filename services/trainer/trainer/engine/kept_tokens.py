@@ -6,6 +6,7 @@ prompt's. Nothing is cut, so that whoever reads it chooses the length.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from safetensors.numpy import save_file
 from trainer.engine.examples import Encoded
 
 FOLDER = "tokens"
+_ABOUT = "about"
+"""The key of what the file says about itself."""
 
 
 def place_of_tokens(rows: Path) -> Path:
@@ -32,7 +35,9 @@ def keep_tokens(rows: Path, encoded: Sequence[Encoded], tokenizer: Any, *, answe
         "starts": np.concatenate([[0], np.cumsum([len(ids) for _, ids in encoded], dtype=np.int64)]).astype(np.int64),
         "prompts": np.array([prompt for prompt, _ in encoded], dtype=np.int32),
     }
-    save_file(arrays, place, metadata={"tokenizer": _fingerprint(tokenizer), "answers": str(answers)})
+    about = {"tokenizer": _fingerprint(tokenizer), "answers": answers}
+    # One key: safetensors writes several in any order, and equal content has to be equal bytes to be known again.
+    save_file(arrays, place, metadata={_ABOUT: json.dumps(about, sort_keys=True)})
 
 
 def kept_tokens(rows: Path, tokenizer: Any, *, answers: int) -> Iterator[Encoded] | None:
@@ -40,8 +45,8 @@ def kept_tokens(rows: Path, tokenizer: Any, *, answers: int) -> Iterator[Encoded
     tokenizer's."""
     try:
         with safe_open(place_of_tokens(rows), framework="numpy") as file:
-            about = file.metadata() or {}
-            kept = int(about.get("answers", 0))
+            about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+            kept = about.get("answers", 0)
             if about.get("tokenizer") != _fingerprint(tokenizer) or kept < answers:
                 return None
             tokens, starts, prompts = (file.get_tensor(name) for name in ("tokens", "starts", "prompts"))
