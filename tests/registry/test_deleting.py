@@ -2,13 +2,13 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import pytest
 
 from common.bus import Bus, Handlers
-from common.objects import Objects, S3Path
+from common.objects import Objects, ObjectStore, S3Path
 from common.service import Service, running
 from common.settings import ServiceSettings
 from contracts.base import RefusalCode, Refused
@@ -23,9 +23,12 @@ from contracts.registry import (
     DeployModel,
     GetModel,
     LineageStep,
+    ModelFile,
     RegisterModel,
     SetAlias,
 )
+from registry.engine.storage import ObjectStorage
+from registry.freeing import Freed, Freeing
 from registry.main import build
 from registry.settings import Settings
 from tests.registry.conftest import Access, Export
@@ -126,6 +129,68 @@ async def test_rows_that_a_job_still_reads_stay_until_it_ends_or_has_made_a_mode
         while len(left(objects, second.run_id)) > 1:  # noqa: ASYNC110 - nothing tells when it is done
             await asyncio.sleep(0.05)
     assert "preparing/train" in left(objects, first.run_id), "a model was made of them meanwhile"
+
+
+class Dying(ObjectStorage):
+    """Its process dies when it has removed `after` files."""
+
+    after = 0
+
+    async def remove_files(self, files: Iterable[ModelFile]) -> None:
+        await super().remove_files(list(files)[: self.after])
+        raise Refused(RefusalCode.STORAGE_FAILED, "killed")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+async def test_what_a_killed_process_left_whole_stays_for_a_job_that_found_it_since(
+    after: int,
+    used: set[str],
+    export: Export,
+    trainer: Bus,
+    gateway: Bus,
+    service: Service,
+    objects: Objects,
+) -> None:
+    entry = export()
+    path = entry.exports["adapter"]
+    model = await trainer.ask(REGISTER_MODEL, entry)
+    used.add(path)
+    assert (await gateway.ask(DELETE_MODEL, DeleteModel(model_id=model.model_id))).pending
+    used.clear()
+    database = await service.database("registry")
+    storage = Dying(service.object_store())
+    storage.after = after
+    freeing = Freeing(database, storage, await service.bus())
+    with pytest.raises(Refused, match="killed"):
+        await freeing.free([path])
+    used.add(path)
+    freed = await Freeing(database, ObjectStorage(service.object_store()), await service.bus()).free([path])
+    again = trainer.ask(REGISTER_MODEL, entry.model_copy(update={"idempotency_key": uuid.uuid4().hex}))
+    if after:  # of no use to anybody
+        assert (freed.size > 0, freed.waits) == (True, False)
+        assert left(objects, entry.run_id) == {"adapter-of-another/file"}
+        assert await code_of(again) is RefusalCode.INVALID
+    else:
+        assert freed == Freed(0, waits=True)
+        assert (await again).exports == entry.exports
+        used.clear()
+        assert await freeing.free([path]) == Freed(0, waits=False), "a model has it again"
+        assert len(left(objects, entry.run_id)) == 4
+
+
+async def test_paths_are_left_as_they_are_while_the_store_is_away(
+    used: set[str], export: Export, trainer: Bus, gateway: Bus, service: Service
+) -> None:
+    entry = export()
+    model = await trainer.ask(REGISTER_MODEL, entry)
+    used.update(entry.exports.values())
+    await gateway.ask(DELETE_MODEL, DeleteModel(model_id=model.model_id))
+    used.clear()
+    away = Objects("http://127.0.0.1:9", "key", "secret")
+    freeing = Freeing(await service.database("registry"), ObjectStorage(ObjectStore(away)), await service.bus())
+    assert await code_of(freeing.free([*entry.exports.values()])) is RefusalCode.STORAGE_FAILED
+    again = await trainer.ask(REGISTER_MODEL, entry.model_copy(update={"idempotency_key": uuid.uuid4().hex}))
+    assert again.exports == entry.exports
 
 
 async def test_a_version_is_not_given_twice_and_a_deleted_model_not_registered_again(

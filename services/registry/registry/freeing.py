@@ -4,19 +4,22 @@ What is to go is noted in the transaction that deletes, so it goes however often
 of replicas may do it at once.
 """
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.bus import Bus
 from common.database import Database
 from common.telemetry import Counter, get_logger
-from contracts.base import Refused
+from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import FIND_PATHS_IN_USE, FindPathsInUse
 from contracts.topology import ARTIFACTS_BUCKET
 from registry.engine.storage import Storage
 from registry.store import freeing, serving
 
 _log = get_logger("freeing")
+_FEW = 10
+"""Paths that are asked for at once: what jobs read is gone through for each question, and while paths are removed a job
+may find one of those that are left, and reuse it."""
 _FREED = Counter("registry_freed_bytes_total", "Bytes of the object store freed by deleting models")
 
 
@@ -36,39 +39,58 @@ class Freeing:
         self._storage = storage
         self._bus = bus
 
-    async def free(self, paths: Collection[str]) -> Freed:
+    async def free(self, paths: Sequence[str]) -> Freed:
         """Removes what lies below the paths. What jobs that go on still read, since they reuse an earlier result, waits
-
         for their end. Raises `Refused`: STORAGE_FAILED when the store is away, UNAVAILABLE or TIMEOUT when nobody says
         what jobs read.
         """
-        used = await self._used(paths)
-        async with self._database.transaction() as connection:
-            # In turn with registrations: one that has seen the files is refused until they are gone.
-            await serving.wait_turn(connection)
-            begun = await freeing.begin(connection, paths, used)
-        size = 0
-        for path in begun:
-            size += await self._storage.remove_all(path)
-            async with self._database.transaction() as connection:
-                await serving.wait_turn(connection)
-                await freeing.freed(connection, path)
-            _log.info("path_freed", path=path)
-        _FREED.inc(size)
-        return Freed(size, waits=bool(used))
+        freed = [await self._free_few(few) for few in _groups(paths)]
+        return Freed(sum(few.size for few in freed), waits=any(few.waits for few in freed))
 
     async def free_waiting(self) -> None:
-        """What earlier deletions left. Stops at the first failure; the next call goes on."""
+        """What earlier deletions left. Where it fails the rest waits for the next call; nobody's silence about some
+        paths keeps the others."""
         async with self._database.connection() as connection:
             paths = await freeing.waiting(connection)
-        try:
-            await self.free(paths)
-        except Refused as refused:
-            _log.warning("freeing_waits", paths=len(paths), error=refused.message)
+        for few in _groups(paths):
+            try:
+                await self._free_few(few)
+            except Refused as refused:
+                _log.warning("freeing_waits", paths=len(few), error=refused.message)
+                if refused.code is not RefusalCode.TIMEOUT:
+                    return
 
-    async def _used(self, paths: Collection[str]) -> list[str]:
+    async def _free_few(self, paths: Sequence[str]) -> Freed:
+        used = await self._used(paths)
+        sizes = [await self._remove(path, used=path in used) for path in paths]
+        return Freed(sum(size or 0 for size in sizes), waits=None in sizes)
+
+    async def _used(self, paths: Sequence[str]) -> list[str]:
         """Data sets are no job's: each has a copy of its own."""
         artifacts = [path for path in paths if path.startswith(f"s3://{ARTIFACTS_BUCKET}/")]
         if not artifacts:
             return []
         return (await self._bus.ask(FIND_PATHS_IN_USE, FindPathsInUse(paths=artifacts))).paths
+
+    async def _remove(self, path: str, *, used: bool) -> int | None:
+        """How many bytes they were; None when they wait for jobs."""
+        # Looked at first, so that a store that is away leaves the path as it is.
+        files = await self._storage.files_of(path)
+        async with self._database.transaction() as connection:
+            # In turn with registrations: one that has seen the files is refused until they are gone.
+            await serving.wait_turn(connection)
+            begun = await freeing.begin(connection, path, files=len(files), used=used)
+        if not begun:
+            return None if begun is False else 0
+        await self._storage.remove_files(files)
+        async with self._database.transaction() as connection:
+            await serving.wait_turn(connection)
+            await freeing.freed(connection, path)
+        size = sum(file.size for file in files)
+        _FREED.inc(size)
+        _log.info("path_freed", path=path)
+        return size
+
+
+def _groups(paths: Sequence[str]) -> list[Sequence[str]]:
+    return [paths[start : start + _FEW] for start in range(0, len(paths), _FEW)]

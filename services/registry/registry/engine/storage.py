@@ -1,5 +1,6 @@
 """The object store as the registry uses it: files of exports, and uploads that no one entered."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -15,8 +16,8 @@ class Storage(Protocol):
     async def files_of(self, export: str) -> list[ModelFile]:
         """The files of an export, which is one object or a folder of them; none when there is nothing."""
 
-    async def remove_all(self, export: str) -> int:
-        """Removes the files of an export; how many bytes they were. Those that are gone are fine."""
+    async def remove_files(self, files: Iterable[ModelFile]) -> None:
+        """Those that are gone are fine."""
 
     async def uploads(self) -> list[Upload]:
         """Everything that was ever uploaded as a data set and is still there."""
@@ -38,11 +39,9 @@ class ObjectStorage:
         path = S3Path.parse(export.rstrip("/"))
         return [_file(info, path) for info in await self._objects.list(path) if _belongs(info, path)]
 
-    async def remove_all(self, export: str) -> int:
-        files = await self.files_of(export)
+    async def remove_files(self, files: Iterable[ModelFile]) -> None:
         for file in files:
             await self._objects.remove(S3Path(file.bucket, file.key))
-        return sum(file.size for file in files)
 
     async def uploads(self) -> list[Upload]:
         found = await self._objects.list(S3Path(DATASETS_BUCKET, UPLOAD_PREFIX))

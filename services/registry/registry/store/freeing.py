@@ -43,15 +43,19 @@ async def waiting(connection: Connection) -> list[str]:
     return [row["path"] for row in rows]
 
 
-async def begin(connection: Connection, paths: Collection[str], used: Collection[str]) -> list[str]:
-    """Those of the paths that may be removed from now on: they are to be, and nobody uses them or it has begun."""
-    rows = await connection.fetch(
-        "UPDATE freeing SET begun = true WHERE path = ANY($1::text[]) AND (begun OR path <> ALL($2::text[]))"
-        " RETURNING path",
-        list(paths),
-        list(used),
+async def begin(connection: Connection, path: str, *, files: int, used: bool) -> bool | None:
+    """Whether what is at the path, so many files now, may be removed from now on; None when it is not to be any more.
+
+    What somebody uses may not, unless some of it has gone already: then it is of no use to them.
+    """
+    begun: bool | None = await connection.fetchval(
+        "UPDATE freeing SET files = coalesce(files, $2), begun = NOT $3 OR coalesce(files, $2) > $2"
+        " WHERE path = $1 RETURNING begun",
+        path,
+        files,
+        used,
     )
-    return [row["path"] for row in rows]
+    return begun
 
 
 async def freed(connection: Connection, path: str) -> None:
