@@ -223,6 +223,7 @@ class Script:
     claims: list[contract.ClaimStep] = field(default_factory=list)
     to_free: list[contract.EndedStep] = field(default_factory=list)
     refuse: Refused | None = None
+    records: bool = True
     _told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def claim(self, request: contract.ClaimStep) -> ClaimedStep | None:
@@ -276,7 +277,7 @@ async def beat(script: Script, request: contract.BeatSteps) -> contract.BeatRepl
 @HANDLERS.on(contract.FINISH_STEP)
 async def finish(script: Script, request: FinishStep) -> contract.FinishReply:
     script.finish(request)
-    return contract.FinishReply(recorded=True)
+    return contract.FinishReply(recorded=script.records)
 
 
 @HANDLERS.on(contract.FREE_STEPS)

@@ -443,6 +443,19 @@ async def test_an_unchanged_step_is_answered_without_being_run(
     assert "nothing has changed" in reused
 
 
+async def test_a_result_that_was_not_recorded_answers_no_other_step(
+    start: Any, script: Any, make_step: MakeStep, put_dataset: Any
+) -> None:
+    """The job was cancelled as its step ended, and what that made is removed."""
+    config = {"file_path": put_dataset(f"a\n{secrets.token_hex(8)}\n")}
+    answered = []
+    async with start():
+        for script.records in (False, True, True):
+            script.ready.append(step := make_step("DatasetAgent", config))
+            answered.append((await script.outcome(step)).cached)
+    assert answered == [False, False, True]
+
+
 async def test_a_result_whose_objects_are_gone_or_changed_is_made_again(
     make_step: MakeStep, objects: Objects, database: Database, put_dataset: Any, tmp_path: Path
 ) -> None:

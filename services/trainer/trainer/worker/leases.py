@@ -29,7 +29,8 @@ class Interruption(StrEnum):
 class Lease:
     """A held step. It is interrupted at most by its cancellation or the end of this process, and then by its loss.
 
-    `steering` is what its child is to be told; `adjusted` the number of the last adjustment among it.
+    `steering` is what its child is to be told; `adjusted` the number of the last adjustment among it. `content_key` is
+    set while work is done whose result may answer other steps of the same content.
     """
 
     def __init__(self, step: ClaimedStep) -> None:
@@ -38,6 +39,7 @@ class Lease:
         self.paused = asyncio.Event()
         self.steering: Steering = Steering()
         self.adjusted = max((one.number for one in step.adjustments), default=0)
+        self.content_key: str | None = None
         self._why: Interruption | None = None
         self._interrupted = asyncio.Event()
 

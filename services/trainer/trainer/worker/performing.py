@@ -11,7 +11,14 @@ from common.bus import Bus
 from common.telemetry import get_logger
 from contracts.base import Refused
 from contracts.orchestrator import ClaimedStep, StepSucceeded
-from contracts.pipeline import AgentConfig, ComparisonConfig, DatasetConfig, RegistrationConfig, RegistrationOutput
+from contracts.pipeline import (
+    AgentConfig,
+    AgentOutput,
+    ComparisonConfig,
+    DatasetConfig,
+    RegistrationConfig,
+    RegistrationOutput,
+)
 from contracts.registry import GET_DATASET, GET_MODEL, REGISTER_MODEL, Dataset, GetDataset, GetModel, Model
 from trainer.domain.configuration import effective_config
 from trainer.domain.failures import crash_of, failure_of, lost_worker
@@ -68,11 +75,15 @@ class Performer:
                 models_dir=self.models_dir,
                 directory=directory,
             )
-            result = await child.run(order, log.record, lease.steering)
+            lease.content_key = key
+            return await child.run(order, log.record, lease.steering)
+
+    async def keep(self, lease: Lease, output: AgentOutput) -> None:
+        """Has the step's result answer others of the same content. Only once it is recorded: what is made for a step
+        that is cancelled before that is removed."""
         # What people changed meanwhile is not in the key.
-        if key and not lease.adjusted and isinstance(result, StepSucceeded):
-            await self.results.keep(key, result.output)
-        return result
+        if lease.content_key is not None and not lease.adjusted:
+            await self.results.keep(lease.content_key, output)
 
     async def _dataset(self, config: DatasetConfig) -> Dataset | None:
         if config.dataset_id is None:

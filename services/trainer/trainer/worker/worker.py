@@ -163,11 +163,14 @@ class Worker:
             case StepSucceeded():
                 pass
         await self.run_log.drained(_LOG_SECONDS)
-        if await self._finish(lease, result):
-            await self._tidy(lease.step, result)
+        recorded = await self._finish(lease, result)
+        if isinstance(recorded, StepSucceeded):
+            await self.performer.keep(lease, recorded.output)
+        if recorded is not None:
+            await self._tidy(lease.step, recorded)
 
-    async def _finish(self, lease: Lease, result: Result) -> bool:
-        """Tells the result until it is heard or the lease is lost; whether it was recorded.
+    async def _finish(self, lease: Lease, result: Result) -> Result | None:
+        """Tells the result until it is heard or the lease is lost; what was recorded, None where nothing was.
 
         Meanwhile the heartbeats go on, so a broken connection costs time, never a result.
         """
@@ -175,18 +178,18 @@ class Worker:
         pause = _SHORTEST_PAUSE
         while not lease.lost.is_set():
             try:
-                return (await self.bus.ask(FINISH_STEP, request)).recorded
+                return request.result if (await self.bus.ask(FINISH_STEP, request)).recorded else None
             except Refused as refused:
                 _log.warning("finish_failed", step_id=lease.step.step_id, error=refused.message)
                 if refused.code not in _UNANSWERED:
                     if isinstance(request.result, StepFailed):
-                        return False
+                        return None
                     request = request.model_copy(update={"result": _untellable(refused)})
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await lease.lost.wait()
             pause = min(pause * 2, _LONGEST_PAUSE)
-        return False
+        return None
 
     async def _tidy(self, step: ClaimedStep, result: Result) -> None:
         """Removes what no attempt will want again. A failed one may be gone on from in another job.
