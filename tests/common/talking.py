@@ -64,6 +64,8 @@ def handlers() -> Handlers[Seen]:
     async def chat(seen: Seen, request: Chat) -> AsyncIterator[ChatDelta | ChatReply]:
         seen.started.set()
         try:
+            if request.model == "thoughtful":
+                await seen.heard.wait()
             yield ChatDelta(content="a")
             if request.model == "slow":
                 await asyncio.sleep(60)

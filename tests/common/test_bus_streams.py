@@ -1,14 +1,17 @@
 """Streamed answers between two services on a real NATS server."""
 
 import asyncio
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from common.bus import Bus, streaming
+from common.bus import Bus, serving, streaming
 from common.bus.frames import encode, encode_chunks
 from common.bus.protocol import Message
+from common.context import Call, calling
 from common.settings import ServiceSettings
 from contracts import router
 from contracts.base import Empty, RefusalCode, Refused
@@ -57,6 +60,26 @@ async def test_a_caller_that_dies_without_a_word_stops_the_work(
     wire._keeping.cancel()
     wire._link._transport.abort()
     await asyncio.wait_for(seen.released.wait(), 5)
+
+
+async def test_the_first_chunk_may_take_until_the_deadline_and_later_ones_only_so_long(
+    asker: Bus, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "PING_SECONDS", 0.05)
+    impatient = replace(router.CHAT_STREAM, timeout=0.2)
+    stream = asker.stream(impatient, CHAT.model_copy(update={"model": "thoughtful"}))
+    asyncio.get_running_loop().call_later(0.5, seen.heard.set)
+    assert await anext(stream) == ChatDelta(content="a")
+    await stream.aclose()
+    seen.heard.clear()
+    with calling(Call(deadline=time.time() + 0.5)):
+        late = asker.stream(router.CHAT_STREAM, CHAT.model_copy(update={"model": "thoughtful"}))
+        silent = asker.stream(impatient, CHAT.model_copy(update={"model": "slow"}))
+        assert await anext(silent) == ChatDelta(content="a")
+        for stream in (silent, late):
+            with pytest.raises(Refused) as refused:
+                await anext(stream)
+            assert refused.value.code is RefusalCode.TIMEOUT
 
 
 async def test_nobody_there_ends_a_stream_as_unavailable(asker: Bus) -> None:

@@ -136,7 +136,7 @@ class Rpc(Generic[RequestT, ReplyT]):
 class Stream(Generic[RequestT, ChunkT, FinalT]):
     """A question whose answer arrives in chunks and ends with one final message.
 
-    `timeout` bounds the gap between two chunks.
+    `start_timeout` bounds the wait for the first chunk and `timeout` the gap between two, in seconds.
     """
 
     subject: str
@@ -145,6 +145,7 @@ class Stream(Generic[RequestT, ChunkT, FinalT]):
     final: type[FinalT]
     refusals: tuple[RefusalCode, ...] = ()
     timeout: float = 120.0
+    start_timeout: float = 600.0
 
     @property
     def owner(self) -> str:

@@ -27,8 +27,8 @@ class RouterSettings(ServiceSettings):
     )
 
     engine_connect_timeout: float = Field(default=3.0, gt=0, description="To connect to an engine")
-    engine_request_timeout: float = Field(default=590.0, gt=0, description="For an answer that is not streamed")
-    engine_silence_timeout: float = Field(default=120.0, gt=0, description="Without a byte of a streamed answer")
+    engine_request_timeout: float = Field(default=590.0, gt=0, description="For an answer, or the first token of one")
+    engine_silence_timeout: float = Field(default=120.0, gt=0, description="Without a byte, once an answer streams")
     model_load_timeout: float = Field(default=60.0, gt=0, description="For an engine to load an adapter")
     engine_check_interval: float = Field(default=5.0, gt=0, description="Between health checks, which discover models")
     engine_check_timeout: float = Field(default=3.0, gt=0, description="For an engine to list its models")

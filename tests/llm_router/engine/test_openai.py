@@ -153,6 +153,19 @@ async def test_a_broken_stream_never_looks_finished(
     assert items == [ChatDelta(content="One")]
 
 
+async def test_an_engine_may_think_of_its_first_token_for_longer_than_it_may_be_silent_later(
+    engine: OpenAIEngine, upstream: Upstream
+) -> None:
+    async def think(_upstream: Upstream, request: web.Request, _body: faults.Json) -> web.StreamResponse:
+        response = await faults.open_stream(request)
+        await asyncio.sleep(2 * TIMEOUTS.silence)
+        await response.write(frame({"content": "One"}, "stop") + b"data: [DONE]\n\n")
+        return response
+
+    upstream.faults.append(think)
+    assert (await streamed(engine))[0] == ChatDelta(content="One")
+
+
 async def test_an_end_without_done_is_an_end_if_the_engine_said_why(engine: OpenAIEngine, upstream: Upstream) -> None:
     upstream.faults.append(faults.raw_stream(frame({"content": "One"}), frame({}, "stop")))
     assert (await streamed(engine))[-1].content == "One"

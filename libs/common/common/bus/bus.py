@@ -143,9 +143,11 @@ class Bus:
         self, stream: Stream[RequestT, ChunkT, FinalT], request: RequestT, *, patience: float = 3.0
     ) -> AsyncGenerator[list[ChunkT] | FinalT, None]:
         """As `stream`, with the chunks that came together in one list: what passes them on need write only once."""
-        deadline = time.time() + self._bounded(stream.timeout)
+        patience_to_start = self._bounded(stream.start_timeout)
+        deadline = time.time() + patience_to_start
         data = self._fitting(encode(request))
-        with Reading(self._wire, stream, f"{inbox_prefix(self._service)}.{uuid.uuid4().hex}") as reading:
+        inbox = f"{inbox_prefix(self._service)}.{uuid.uuid4().hex}"
+        with Reading(self._wire, stream, inbox, patience_to_start) as reading:
             with hop(f"stream {stream.subject}", SpanKind.CLIENT):
                 headers = inject(current().headers(deadline))
             reading.ask(data, headers)

@@ -34,9 +34,12 @@ GATHER_SECONDS = 0.005
 
 
 class Reading(Generic[RequestT, ChunkT, FinalT]):
-    """A stream at the end that asked for it, whose answers arrive at `inbox`. Leaving it early stops the work."""
+    """A stream at the end that asked for it, whose answers arrive at `inbox`. Leaving it early stops the work.
 
-    def __init__(self, wire: Wire, stream: Stream[RequestT, ChunkT, FinalT], inbox: str) -> None:
+    Its first content may take `patience` seconds, and from then on the contract's `timeout` bounds each gap.
+    """
+
+    def __init__(self, wire: Wire, stream: Stream[RequestT, ChunkT, FinalT], inbox: str, patience: float) -> None:
         self.ended = False
         self._wire = wire
         self._stream = stream
@@ -45,7 +48,8 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
         self._waiting: asyncio.Future[None] | None = None
         self._chunks = 0
         self._loop = asyncio.get_running_loop()
-        self._heard = self._last_content = self._loop.time()
+        self._heard = self._loop.time()
+        self._content_by = self._heard + patience
 
     def __enter__(self) -> Self:
         # A subscription of its own: once it is gone the server says so to whoever still sends to it.
@@ -101,10 +105,10 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
             while self._frames and not self._frames[0].headers:
                 chunks += decode_chunks(self._stream.chunk, self._frames.popleft().data)
             self._chunks += len(chunks)
-            self._last_content = self._loop.time()
+            self._content_by = self._loop.time() + self._stream.timeout
             return chunks
         if kind == Frame.PING:
-            if self._loop.time() - self._last_content > self._stream.timeout:
+            if self._loop.time() > self._content_by:
                 raise Refused(RefusalCode.TIMEOUT, f"The {self._stream.owner} sent nothing for too long")
             return None
         self.ended = True

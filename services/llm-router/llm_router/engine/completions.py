@@ -38,7 +38,7 @@ _MARGIN = 0.1
 
 @dataclass(frozen=True)
 class Patience:
-    """`request` seconds for an answer that is not streamed; `attempts` before the first token."""
+    """`request` seconds for an answer, or for the first token of one that streams; `attempts` before that token."""
 
     request: float = 590.0
     attempts: int = 3

@@ -73,7 +73,8 @@ class EngineHttp:
     async def call(self, method: str, path: str, body: bytes = b"", *, silence: float) -> AsyncIterator[Connection]:
         """A successful response, whose body is to be read. What ends the block early closes the connection.
 
-        `silence` bounds the time without a byte, in seconds. Raises `EngineFailure`.
+        `silence` bounds the time without a byte once the body has begun, in seconds; before that the caller bounds it.
+        Raises `EngineFailure`.
         """
         with _FAILURES:
             connection = self._kept_connection() or await self._new_connection()

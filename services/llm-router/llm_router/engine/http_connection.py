@@ -52,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._unread = 0
         self._bodiless = 0
         self._paused = False
+        self._has_body = False
         self._heard_at = 0.0
 
     @property
@@ -61,7 +62,6 @@ class Connection(asyncio.Protocol):
 
     def send(self, request: bytes) -> None:
         self._forget()
-        self._heard_at = self._loop.time()
         self._transport.write(request)
 
     async def begin(self) -> None:
@@ -94,20 +94,23 @@ class Connection(asyncio.Protocol):
 
     @contextmanager
     def bounded(self, total: float | None, silence: float | None) -> Iterator[None]:
-        """Ends the answer after `total` seconds, and after `silence` seconds without a byte, by TimeoutError."""
+        """Ends the answer by TimeoutError: after `total` seconds, and once its body has begun after `silence` seconds
+        without a byte. Until then it is being thought of, which may take longer.
+        """
         deadline = math.inf if total is None else self._loop.time() + total
         patience = math.inf if silence is None else silence
         timer: asyncio.TimerHandle
 
         def look() -> None:
             nonlocal timer
-            end = min(deadline, self._heard_at + patience)
-            if end <= self._loop.time():
+            now = self._loop.time()
+            end = min(deadline, (self._heard_at if self._has_body else now) + patience)
+            if end <= now:
                 self._fail(TimeoutError())
             else:
                 timer = self._loop.call_at(end, look)
 
-        timer = self._loop.call_at(min(deadline, self._heard_at + patience), look)
+        timer = self._loop.call_at(min(deadline, self._loop.time() + patience), look)
         try:
             yield
         finally:
@@ -184,6 +187,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._bodiless = 0
+        self._has_body = True
         self._parts.append(body)
         self._unread += len(body)
         if self._unread > _MOST_UNREAD and not self._paused:

@@ -14,7 +14,7 @@ Pieces = list[ChatDelta]
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Seconds: to connect, without a byte of a stream, to list models, to load an adapter."""
+    """Seconds: to connect, without a byte of a stream that has begun, to list models, to load an adapter."""
 
     connect: float = 3.0
     silence: float = 120.0
