@@ -1,11 +1,14 @@
 """Completions with an idempotency key: made once, told again, and never mixed up."""
 
 import asyncio
+import gc
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from common.context import Call, Principal, calling
 from common.database import Connection
@@ -20,6 +23,9 @@ from contracts.router import (
     TextCompletion,
 )
 from contracts.router import TestPrompt as PromptToTest
+from llm_router.domain.failures import EngineFailure
+from llm_router.handlers import once
+from llm_router.store import kept
 from tests.llm_router import upstream as faults
 from tests.llm_router.conftest import House, Open, chat, soon, until
 
@@ -131,6 +137,79 @@ async def test_a_completion_goes_on_when_its_caller_leaves_who_may_ask_for_it_ag
     upstream.let_go.set()
     assert (await again).content == "One two three"
     assert len(upstream.requests) == 2
+
+
+async def fail_late(upstream: faults.Upstream, request: web.Request, body: faults.Json) -> web.StreamResponse | None:
+    await faults.hang(upstream, request, body)
+    return await faults.status(400)(upstream, request, body)
+
+
+async def leave(asking: "asyncio.Task[ChatReply]") -> None:
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
+async def test_who_leaves_while_another_makes_it_waits_no_more_and_asks_nothing(
+    open_house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[uuid.UUID] = []
+    claim = kept.claim
+
+    async def noted(*arguments: Any, **options: Any) -> bool:
+        tries.append(arguments[-1])
+        return await claim(*arguments, **options)
+
+    monkeypatch.setattr(kept, "claim", noted)
+    house = await open_house()
+    upstream = house.upstreams[0]
+    upstream.faults.append(fail_late)
+    key = new_key()
+    making = asyncio.create_task(ask(house, key))
+    await upstream.reached.wait()
+    leaving = asyncio.create_task(ask(house, key))
+    await until(lambda: len(set(tries)) == 2)
+    await leave(leaving)
+    staying = asyncio.create_task(ask(house, key))
+    # On the same connection the leaving is heard before this one.
+    await until(lambda: len(set(tries)) == 3)
+    left, last = tries[1], tries[-1]
+    del tries[:]
+    await until(lambda: tries.count(last) == 3)
+    assert left not in tries
+    upstream.let_go.set()
+    with pytest.raises(Refused):
+        await making
+    assert (await staying).content == "One two three"
+    assert len(upstream.requests) == 2
+
+
+async def test_only_so_many_completions_go_on_without_their_callers_whose_failures_disturb_nobody(
+    open_house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(once, "_MOST_ABANDONED", 1)
+    reported: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _loop, context: reported.append(context.get("exception")))
+    house = await open_house()
+    upstream = house.upstreams[0]
+    keys = [new_key(), new_key()]
+    upstream.faults += [fail_late, fail_late]
+    for key in keys:
+        assert not upstream.left.is_set()
+        upstream.reached.clear()
+        asking = asyncio.create_task(ask(house, key))
+        await upstream.reached.wait()
+        await leave(asking)
+    await upstream.left.wait()
+    upstream.let_go.set()
+
+    async def all_given_back() -> bool:
+        return not await house.rows("SELECT FROM kept_completions WHERE key = ANY($1)", keys)
+
+    await soon(all_given_back)
+    gc.collect()
+    loop.set_exception_handler(None)
+    assert not [error for error in reported if isinstance(error, EngineFailure)]
 
 
 async def test_a_stream_that_was_left_can_be_asked_for_again(open_house: Open) -> None:

@@ -52,6 +52,8 @@ class Deps:
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     keeping: set["asyncio.Task[Any]"] = field(default_factory=set)
     """Completions that are being made or kept, whether anybody waits for them or not."""
+    abandoned: set["asyncio.Task[Any]"] = field(default_factory=set)
+    """Those of them that are being made though their callers have left."""
 
 
 HANDLERS = Handlers[Deps]()

@@ -2,8 +2,8 @@
 
 Without a key none of this is touched. A failure is not kept: the same key may be tried again, with another question
 too. While one replica makes a completion, others that are asked for it wait; should it die, its lease runs out and
-one of them takes over. Once an engine has answered, the completion is kept whatever happens but the death of this
-process: whether the caller leaves, or the database is away for a while.
+one of them takes over. Who only waits for a key stops with its caller. Once an engine has answered, the completion is
+kept whatever happens but the death of this process: whether the caller leaves, or the database is away for a while.
 """
 
 import asyncio
@@ -12,6 +12,8 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Self
 
 from common.context import current
 from common.telemetry import get_logger
@@ -28,38 +30,41 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _PATIENCE_SECONDS = 2.0
 """How long a caller waits for what it already has to be kept."""
 _SWEEP_SECONDS = 600.0
+_MOST_ABANDONED = 64
+"""Completions at once that are made though their callers have left; who leaves one more stops it."""
 
 
 async def complete(deps: Deps, question: Question, key: str) -> ChatReply:
     """The completion of the key, made now if need be, also for a caller that leaves meanwhile: it will ask again, and
     shall neither wait nor pay twice. Raises `Refused`: CONFLICT for a key of another question."""
-    making = asyncio.create_task(_complete(deps, question, key))
-    deps.keeping.add(making)
-    making.add_done_callback(deps.keeping.discard)
-    return await asyncio.shield(making)
-
-
-async def _complete(deps: Deps, question: Question, key: str) -> ChatReply:
-    async with _claimed(deps, question, key) as claim:
-        if isinstance(claim, ChatReply):
-            return claim
-        reply = await deps.completions.complete(question)
-        await claim.keep(reply)
+    claim = _Claim.of(deps, key)
+    if (reply := await _reply_or_claim(claim, question)) is not None:
         return reply
+    making = asyncio.create_task(_make(claim, question))
+    deps.keeping.add(making)
+    making.add_done_callback(partial(_made, deps))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        if len(deps.abandoned) >= _MOST_ABANDONED:
+            making.cancel()
+        elif not making.done():
+            deps.abandoned.add(making)
+        raise
 
 
 async def stream(deps: Deps, question: Question, key: str) -> AsyncGenerator[Pieces | ChatReply, None]:
     """As `complete`, but leaving stops it. One that was made before comes in one piece for each choice."""
-    async with _claimed(deps, question, key) as claim:
-        if isinstance(claim, ChatReply):
-            yield [_as_delta(index, choice) for index, choice in enumerate((claim, *claim.others))]
-            yield claim
-            return
-        async with aclosing(deps.completions.stream(question)) as items:
-            async for item in items:
-                if isinstance(item, ChatReply):
-                    await claim.keep(item)
-                yield item
+    claim = _Claim.of(deps, key)
+    if (reply := await _reply_or_claim(claim, question)) is not None:
+        yield [_as_delta(index, choice) for index, choice in enumerate((reply, *reply.others))]
+        yield reply
+        return
+    async with _held(claim), aclosing(deps.completions.stream(question)) as items:
+        async for item in items:
+            if isinstance(item, ChatReply):
+                await claim.keep(item)
+            yield item
 
 
 async def settle(deps: Deps) -> None:
@@ -90,6 +95,11 @@ class _Claim:
     key: str
     holder: uuid.UUID = field(default_factory=uuid.uuid4)
     is_answered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @classmethod
+    def of(cls, deps: Deps, key: str) -> Self:
+        """That of who asks now."""
+        return cls(deps, current().owner, key)
 
     async def keep(self, reply: ChatReply) -> None:
         """Returns once it is kept. The caller of one that cannot be at the moment gets it, and it is kept later."""
@@ -130,16 +140,11 @@ class _Claim:
 
 
 @asynccontextmanager
-async def _claimed(deps: Deps, question: Question, key: str) -> AsyncIterator[_Claim | ChatReply]:
-    """The completion of the key, or the right to make it, which is given back if the block does not keep one."""
-    principal = current().principal
-    claim = _Claim(deps, principal.id if principal is not None else "", key)
-    if (reply := await _reply_or_claim(claim, question)) is not None:
-        yield reply
-        return
+async def _held(claim: _Claim) -> AsyncIterator[None]:
+    """Around the making of what was claimed: the claim is given back if the block does not keep a completion."""
     renewing = asyncio.create_task(claim.renew())
     try:
-        yield claim
+        yield
     except BaseException:
         # Also when the caller has left; a lease that cannot be given back runs out.
         await claim.abandon()
@@ -148,8 +153,34 @@ async def _claimed(deps: Deps, question: Question, key: str) -> AsyncIterator[_C
         renewing.cancel()
 
 
+async def _make(claim: _Claim, question: Question) -> ChatReply:
+    async with _held(claim):
+        reply = await claim.deps.completions.complete(question)
+        await claim.keep(reply)
+        return reply
+
+
+def _made(deps: Deps, making: "asyncio.Task[ChatReply]") -> None:
+    is_abandoned = making in deps.abandoned
+    deps.keeping.discard(making)
+    deps.abandoned.discard(making)
+    # Asked for in any case: where the caller has left nobody else does, which asyncio takes for a mistake.
+    error = None if making.cancelled() else making.exception()
+    if is_abandoned and error is not None and not isinstance(error, Refused):
+        _log.error("completion_crashed", exc_info=error)
+
+
 async def _reply_or_claim(claim: _Claim, question: Question) -> ChatReply | None:
     """The finished completion; None once it is ours to make. Waits while somebody else makes it."""
+    try:
+        return await _found_or_claimed(claim, question)
+    except asyncio.CancelledError:
+        # The caller may have left in the very moment in which it became ours.
+        await claim.abandon()
+        raise
+
+
+async def _found_or_claimed(claim: _Claim, question: Question) -> ChatReply | None:
     fingerprint = _fingerprint(question)
     while True:
         async with claim.deps.database.connection() as connection:
