@@ -80,11 +80,10 @@ async def append_upload(deps: Deps, route: Route, request: web.Request) -> web.S
     if request.content_type != tus.CONTENT_TYPE:
         raise invalid_fields([("Content-Type", f"must be {tus.CONTENT_TYPE}")])
     offset = tus.number(request.headers, "Upload-Offset")
-    await _mine(deps, request)
+    upload = await _mine(deps, request)
     async with deps.database.connection() as connection:
-        upload = await uploads.claim(connection, request.match_info["upload_id"])
-    if upload is None:
-        raise _unknown(request)
+        claimed = await uploads.claim(connection, upload.dataset_id)
+    upload = claimed or await _mine(deps, request)
     if offset != upload.offset or upload.status != "receiving":
         message = f"{upload.offset} bytes are there: go on behind them"
         raise Refused(RefusalCode.CONFLICT, message, {"offset": upload.offset})

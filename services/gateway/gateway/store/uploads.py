@@ -44,10 +44,12 @@ async def find(connection: Connection, dataset_id: str) -> Upload | None:
 
 
 async def claim(connection: Connection, dataset_id: str) -> Upload | None:
-    """The upload, under a new fence: whoever sent bytes of it before is overtaken."""
+    """The upload, under a new fence: whoever sent bytes of it before is overtaken. None where no more bytes are wanted:
+    one that is whole is left as it is, so that whoever asks does not put off its being entered."""
     row = await connection.fetchrow(
         "UPDATE uploads SET fence = fence + 1, changed_at = clock_timestamp()"
-        f" WHERE dataset_id = $1 AND expires_at > clock_timestamp() RETURNING {_COLUMNS}",
+        " WHERE dataset_id = $1 AND status = 'receiving' AND expires_at > clock_timestamp()"
+        f" RETURNING {_COLUMNS}",
         dataset_id,
     )
     return None if row is None else _upload(row)
