@@ -247,6 +247,26 @@ def test_a_download_goes_on_at_the_byte_where_it_broke_off(tmp_path: Path) -> No
     assert (asked["Range"], asked["If-Range"]) == ("bytes=6-", '"a"')
 
 
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_download_of_which_all_has_come_but_its_end_is_whole(has_length: bool, tmp_path: Path) -> None:
+    head = {name: value for name, value in WHOLE.items() if has_length or name != "content-length"}
+    world = World(
+        open=[Answer(200, head), Answer(416, {"content-range": "bytes */10"}, b"no more")], read=[b"0123456789", LOST]
+    )
+    _, fetched = world.run(fetch(Request("GET", "/x"), tmp_path, Retries(), None))
+    assert (fetched.path.read_bytes(), fetched.media) == (b"0123456789", "application/x-tar")
+    assert len(world.of(Open)) == (1 if has_length else 2), "what is known to be whole is not asked for again"
+
+
+def test_a_download_that_has_become_shorter_is_refused(tmp_path: Path) -> None:
+    world = World(
+        open=[Answer(200, WHOLE), Answer(416, {"content-range": "bytes */3"}, b"no more")], read=[b"012345", LOST]
+    )
+    with pytest.raises(errors.ApiError, match="no more"):
+        world.run(fetch(Request("GET", "/x"), tmp_path, Retries(), None))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_download_of_something_else_begins_anew(tmp_path: Path) -> None:
     world = World(
         open=[Answer(200, WHOLE), Answer(200, {**WHOLE, "content-length": "3"})], read=[b"012345", LOST, b"abc", b""]
@@ -326,10 +346,23 @@ def test_of_an_upload_whose_last_answer_was_lost_the_outcome_is_asked(
     told: bytes, expected: str, tmp_path: Path
 ) -> None:
     (tmp_path / "rows.csv").write_bytes(b"0123456789")
-    state = b'{"upload_id": "u1", "offset": 10, %s}'
-    world = World(send=[Answer(201, {}, b'{"upload_id": "u1", "offset": 0}'), LOST, Answer(200, {}, state % told)])
+    state = b'{"upload_id": "u1", "offset": %d, "status": "%s", %s}'
+    stored = Answer(200, {}, state % (10, b"stored", b'"dataset_id": null'))
+    # The registry was away longer than anybody would come back for.
+    looks = [Answer(200, {}, state % (0, b"receiving", b'"error": null')), Answer(503, {}), *[stored] * 30]
+    world = World(send=[*looks, Answer(200, {}, state % (10, b"entered", told))])
     try:
         outcome = world.run(send(Source(tmp_path / "rows.csv", "rows.csv"), {}, Retries()))[1]
     except errors.InvalidRequest as error:
         outcome = error.message
     assert outcome == expected
+    assert [effect.request.method for effect in world.of(Send)] == ["POST", "PATCH"] + ["GET"] * 31
+
+
+def test_an_upload_that_is_never_entered_is_given_up(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_bytes(b"0123456789")
+    state = Answer(201, {}, b'{"upload_id": "u1", "offset": 10, "status": "stored"}')
+    world = World(send=[state, LOST, *[state] * 1000])
+    with pytest.raises(errors.TimedOut, match=r"Entering rows\.csv goes on"):
+        world.run(send(Source(tmp_path / "rows.csv", "rows.csv"), {}, Retries()))
+    assert sum(sleep.seconds for sleep in world.of(Sleep)) > 2 * (180 + 30), "longer than two sweeps are apart"

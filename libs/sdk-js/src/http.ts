@@ -28,6 +28,8 @@ export interface Asked {
   signal?: AbortSignal | undefined;
   /** The platform does it once, however often it comes under one idempotency key. */
   once?: boolean | undefined;
+  /** A status that is an answer though it refuses. */
+  also?: number;
 }
 
 const TEMPORARY = new Set([408, 425, 429, 502, 503, 504]);
@@ -122,7 +124,7 @@ export class Http {
     for (let attempt = 0; ; attempt++) {
       await this.#sign(method, headers);
       const outcome = await this.#attempt(url, { method, headers, body }, signal);
-      if (outcome instanceof Response && outcome.ok) return outcome;
+      if (outcome instanceof Response && (outcome.ok || outcome.status === asked.also)) return outcome;
       const repeatable = asked.once || REPEATABLE.has(method);
       if (outcome instanceof ConnectionFailed) {
         if (attempt >= this.maxRetries || !repeatable) throw outcome;
@@ -237,7 +239,7 @@ export function unique(): string {
 }
 
 /** What comes in time. Throws `TimedOut` after so many seconds. */
-async function within<T>(seconds: number, what: Promise<T>): Promise<T> {
+export async function within<T>(seconds: number, what: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new TimedOut(`Nothing was heard for ${seconds} seconds`)), Math.min(seconds * 1000, 2 ** 31 - 1));

@@ -26,14 +26,17 @@ interface Requests {
   get(url: string, options: object): Stream & { end(): void };
 }
 
-/** Opens one with these headers. Throws `ApiError` where it is refused, `ConnectionFailed` where nobody answers. */
-export async function dialInNode(url: string, headers: Record<string, string>): Promise<Line> {
+/**
+ * Opens one with these headers. Throws `ApiError` where it is refused, `ConnectionFailed` where nobody answers, or the
+ * signal ends it.
+ */
+export async function dialInNode(url: string, headers: Record<string, string>, signal: AbortSignal): Promise<Line> {
   const name = url.startsWith("https") ? "node:https" : "node:http";
   const { get } = (await import(/* @vite-ignore */ name)) as Requests;
   const key = btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16))));
   const handshake = { Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": key };
   return new Promise((resolve, reject) => {
-    const request = get(url, { headers: { ...headers, ...handshake } });
+    const request = get(url, { headers: { ...headers, ...handshake }, signal });
     request.on("upgrade", (_: unknown, stream: Stream, head: Uint8Array) => resolve(listen(stream, head)));
     request.on("response", (answered: Answered) => void refused(answered).then(reject));
     request.on("error", (error: Error) => reject(new ConnectionFailed(`The WebSocket cannot be opened: ${error.message}`)));

@@ -2,7 +2,7 @@
 
 import { ConnectionFailed, EventsLost, refused, Unauthenticated } from "./errors.js";
 import { passes, patience } from "./following.js";
-import { pause, unique, type Http } from "./http.js";
+import { pause, unique, within, type Http } from "./http.js";
 
 /** How the other side closed it. */
 export interface Closed {
@@ -45,7 +45,8 @@ export async function* watch<T extends Told>(
     let line: Line | null = null;
     const leave = () => line?.close();
     try {
-      line = await dial(http, path, last === undefined ? query : { ...query, last_event_id: String(last) });
+      line = await dial(http, path, last === undefined ? query : { ...query, last_event_id: String(last) }, ending);
+      if (ending?.aborted) return;
       ending?.addEventListener("abort", leave);
       onLine?.(line);
       for (;;) {
@@ -75,25 +76,47 @@ function reason(code: number, text: string): Error {
   return new ConnectionFailed(`The connection was closed: ${code} ${text}`.trim());
 }
 
-async function dial(http: Http, path: string, query: Readonly<Record<string, string>>): Promise<Line> {
-  if (typeof WebSocket === "undefined") {
-    const { dialInNode } = await import("./nodeSocket.js");
-    return dialInNode(`${http.root}${path}?${new URLSearchParams(query)}`, http.authorization);
+/** Leaves nothing open where it is ended, or where nobody answers in time. */
+async function dial(http: Http, path: string, query: Readonly<Record<string, string>>, ending?: AbortSignal): Promise<Line> {
+  const late = new AbortController();
+  const signal = ending ? AbortSignal.any([ending, late.signal]) : late.signal;
+  try {
+    if (typeof WebSocket === "undefined") {
+      const { dialInNode } = await import("./nodeSocket.js");
+      return await within(http.timeout, dialInNode(`${http.root}${path}?${new URLSearchParams(query)}`, http.authorization, signal));
+    }
+    // A browser's WebSocket sends no headers.
+    const { ticket } = await http.json<{ ticket: string }>("POST", "/api/v1/tickets", "IssuedTicket", { signal });
+    const url = `${http.root.replace(/^http/, "ws")}${path}?${new URLSearchParams({ ...query, ticket })}`;
+    return await within(http.timeout, dialInBrowser(url, signal));
+  } catch (error) {
+    late.abort();
+    throw error;
   }
-  // A browser's WebSocket sends no headers.
-  const { ticket } = await http.post<{ ticket: string }>("/api/v1/tickets", "IssuedTicket");
-  const url = `${http.root.replace(/^http/, "ws")}${path}?${new URLSearchParams({ ...query, ticket })}`;
+}
+
+function dialInBrowser(url: string, signal: AbortSignal): Promise<Line> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(url);
     const line = new Line(
       () => socket.close(),
       (text) => socket.send(text),
     );
-    socket.onopen = () => resolve(line);
+    const fail = () => reject(new ConnectionFailed("The WebSocket cannot be opened"));
+    const leave = () => {
+      line.close();
+      fail();
+    };
+    signal.addEventListener("abort", leave);
+    socket.onopen = () => {
+      signal.removeEventListener("abort", leave);
+      resolve(line);
+    };
     socket.onmessage = (event: MessageEvent<string>) => line.put(event.data);
+    socket.onerror = fail;
     socket.onclose = ({ code, reason: text }) => {
       line.end({ code, reason: text });
-      reject(new ConnectionFailed("The WebSocket cannot be opened"));
+      fail();
     };
   });
 }

@@ -21,6 +21,7 @@ export interface Place {
 }
 
 const PIECE = 1024 * 1024;
+const NOTHING_THERE = 416;
 
 /**
  * A file as it comes: `for await` has its bytes, `blob()` all of them. Node writes it by
@@ -47,7 +48,12 @@ export class Download implements AsyncIterable<Uint8Array<ArrayBuffer>> {
     for (let lost = 0; ; lost++) {
       try {
         const headers: Record<string, string> = { Accept: "*/*", ...(size && { Range: `bytes=${size}-`, "If-Range": tag }) };
-        const response = await this.http.send("GET", path, { query, headers, signal });
+        const response = await this.http.send("GET", path, { query, headers, signal, also: size && NOTHING_THERE });
+        if (size && response.headers.get("content-range") === `bytes */${size}`) {
+          // All had come, and only its end was not seen.
+          await response.body?.cancel();
+          break;
+        }
         if (size && response.status !== 206) throw new StreamBroken("What is sent has changed meanwhile: begin anew");
         if (!size) total = length(response);
         tag = response.headers.get("etag") ?? "";
@@ -63,7 +69,9 @@ export class Download implements AsyncIterable<Uint8Array<ArrayBuffer>> {
         }
         break;
       } catch (error) {
-        if (!passes(error) || lost >= patience(this.http) || (size && !tag)) throw error;
+        if (!passes(error)) throw error;
+        if (size === total) break;
+        if (lost >= patience(this.http) || (size && !tag)) throw error;
       }
       await pause(lost, null, this.http.ending(signal));
     }

@@ -4,6 +4,7 @@ import { ApiError, Conflict, InvalidRequest } from "./errors.js";
 import { passes, patience } from "./following.js";
 import { at, pause, type Http } from "./http.js";
 import type { Transfer } from "./transfers.js";
+import { waitFor } from "./waiting.js";
 
 const BASE = "/api/v1/datasets/uploads";
 const VERSION = { "Tus-Resumable": "1.0.0" };
@@ -11,10 +12,13 @@ const MEDIA = "application/offset+octet-stream";
 
 const LEAST = 1024 * 1024;
 const MOST = 64 * LEAST;
+/** Seconds; a platform takes up what its dead left within four minutes, and again four minutes later. */
+const ENTERED_IN = 600;
 
 interface State {
   uploadId: string;
   offset: number;
+  status: string;
   datasetId: string | null;
   error: string | null;
 }
@@ -50,7 +54,9 @@ export async function sendLarge(
       if (!(passes(error) || error instanceof Conflict) || lost >= patience(http)) throw error;
     }
     await pause(lost, null, http.ending(signal));
-    const state = await http.json<State>("GET", path, "", { signal });
+    const look = () => http.json<State>("GET", path, "", { signal });
+    // One that is whole nobody can add to: the platform goes on with it.
+    const state = await waitFor(http, look, ({ status }) => status !== "stored", { timeout: ENTERED_IN, signal });
     if (state.datasetId) return state.datasetId;
     if (state.error) throw new InvalidRequest(400, "DATASET_ERROR", state.error);
     lost = state.offset > offset ? 0 : lost + 1;

@@ -69,7 +69,16 @@ def test_a_strict_project_finds_its_types(node: Node, module: str, resolution: s
     node.run(PACKAGE / "node_modules/typescript/bin/tsc")
 
 
-# Connections that are cut in the middle
+# Connections that are cut in the middle, or never open
+
+
+def test_files_of_which_only_the_end_is_missing_are_whole(node: Node) -> None:
+    node.run("ends.mjs")
+
+
+@pytest.mark.parametrize("flag", ["--no-experimental-websocket", "--experimental-websocket"])
+def test_a_socket_that_does_not_open_is_given_up(flag: str, node: Node) -> None:
+    node.run(flag, "handshakes.mjs")
 
 
 def test_a_log_that_is_cut_comes_whole(node: Node, cutter: Cutter, sdk: Client, lines: list[str]) -> None:

@@ -45,7 +45,7 @@ class Body:
 @dataclass(frozen=True)
 class Request:
     """A request below the platform's own address. `path` is escaped already. `once` says that the platform does it once
-    however often it comes under the same idempotency key."""
+    however often it comes under the same idempotency key; `also` is a status that is an answer though it refuses."""
 
     method: str
     path: str
@@ -53,6 +53,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body | None = None
     once: bool = False
+    also: int | None = None
 
 
 @dataclass(frozen=True)

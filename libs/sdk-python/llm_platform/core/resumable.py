@@ -9,6 +9,7 @@ from llm_platform.core.following import patient
 from llm_platform.core.requests import at, read
 from llm_platform.core.retrying import Retries, exchange
 from llm_platform.core.transfers import PIECE, Source
+from llm_platform.core.waiting import wait_for
 from llm_platform.errors import ApiError, Conflict, ConnectionFailed, InvalidRequest, RateLimited, ServerFailed
 from llm_platform.schemas.record import Record
 
@@ -17,11 +18,16 @@ _VERSION = {"Tus-Resumable": "1.0.0"}
 _MEDIA = "application/offset+octet-stream"
 _PASSING = (ConnectionFailed, Conflict, RateLimited, ServerFailed)
 """After which it is worth asking how much is there. A conflict: it is more, or less, than was thought."""
+_STORED = "stored"
+_LOOK_EVERY = 2.0
+_ENTERED_IN = 600.0
+"""Seconds; a platform takes up what its dead left within four minutes, and again four minutes later."""
 
 
 class _State(Record):
     upload_id: str
     offset: int
+    status: str
     dataset_id: str | None = None
     error: str | None = None
 
@@ -44,13 +50,25 @@ def send(source: Source, fields: dict[str, str], retries: Retries) -> Steps[str]
             if lost >= retries.most:
                 raise
         yield from Sleep(retries.pause(lost))
-        state = read((yield from exchange(Request("GET", path), retries)).body, _State)
+        state = yield from _outcome(path, source, retries)
         if state.dataset_id is not None:
             return state.dataset_id
         if state.error is not None:
             raise InvalidRequest(400, "DATASET_ERROR", state.error)
         lost = 0 if state.offset > offset else lost + 1
         offset = state.offset
+
+
+def _outcome(path: str, source: Source, retries: Retries) -> Steps[_State]:
+    """What has become of it: of one that is whole once the platform has entered it, to which nobody can add."""
+
+    def look() -> Steps[_State]:
+        return read((yield from exchange(Request("GET", path), retries)).body, _State)
+
+    def is_told(state: _State) -> bool:
+        return state.status != _STORED
+
+    return (yield from wait_for(look, is_told, f"Entering {source.name}", every=_LOOK_EVERY, timeout=_ENTERED_IN))
 
 
 def digest_of(source: Source) -> Steps[str]:

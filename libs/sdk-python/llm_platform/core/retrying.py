@@ -56,7 +56,7 @@ def _persist(request: Request, retries: Retries, silence: float | None) -> Steps
                 raise
             wanted = None
         else:
-            if answer.status < 400:
+            if answer.status < 400 or answer.status == request.also:
                 return answer
             wanted = seconds(answer.headers.get("retry-after"))
             if attempt == retries.most or not _is_temporary(request, answer, wanted):

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from llm_platform.core.effects import Answer, Body, Do, Read, Request, Sleep, Steps
 from llm_platform.core.following import patient
 from llm_platform.core.retrying import Retries, opening
-from llm_platform.errors import ChecksumMismatch, ConnectionFailed, UnexpectedAnswer
+from llm_platform.errors import ChecksumMismatch, ConnectionFailed, UnexpectedAnswer, refusal
 
 Progress = Callable[[int, int | None], None]
 """Told the bytes that are through, and how many there are in all, None if nobody knows."""
@@ -25,6 +25,7 @@ FileName = str | os.PathLike[str]
 
 PIECE = 256 * 1024
 _SILENCE = 120.0
+_NOTHING_THERE = 416
 
 
 @dataclass
@@ -96,21 +97,31 @@ def fetch(request: Request, folder: Path, retries: Retries, progress: Progress |
         while True:
             before = partial.size
             try:
-                answer = yield from opening(replace(request, headers=partial.wanted()), retries, _SILENCE)
-                yield from Do(lambda: partial.begin(answer))  # noqa: B023 - done at once
-                while data := (yield from Read()):
-                    yield from Do(lambda: partial.add(data))
+                yield from _take(partial, request, retries)
             except ConnectionFailed:
                 lost = 0 if partial.size > before else lost + 1
-                if not partial.tag or lost > retries.most or not retries.most:
-                    raise
-                yield from Sleep(retries.pause(lost))
-                continue
+                if not partial.is_complete:
+                    if not partial.tag or lost > retries.most or not retries.most:
+                        raise
+                    yield from Sleep(retries.pause(lost))
+                    continue
             return partial.whole()
     except BaseException:
         with suppress(OSError):
             partial.path.unlink()
         raise
+
+
+def _take(partial: "_Partial", request: Request, retries: Retries) -> Steps[None]:
+    """Takes what is missing. It is nothing where all had come, and only its end was not seen."""
+    answer = yield from opening(partial.wanted(request), retries, _SILENCE)
+    if answer.status == _NOTHING_THERE:
+        if answer.headers.get("content-range") != f"bytes */{partial.size}":
+            raise refusal(answer.status, answer.headers, answer.body)
+        return
+    yield from Do(lambda: partial.begin(answer))
+    while data := (yield from Read()):
+        yield from Do(lambda: partial.add(data))
 
 
 class _Partial:
@@ -126,9 +137,17 @@ class _Partial:
         self._digest = ""
         self._progress = progress
 
-    def wanted(self) -> dict[str, str]:
-        part = {"Range": f"bytes={self.size}-", "If-Range": self.tag} if self.size and self.tag else {}
-        return {"Accept": "*/*", "Accept-Encoding": "identity", **part}
+    @property
+    def is_complete(self) -> bool:
+        """Whether it is known that nothing is missing."""
+        return self.size == self._total
+
+    def wanted(self, request: Request) -> Request:
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
+        if not (self.size and self.tag):
+            return replace(request, headers=headers)
+        part = {"Range": f"bytes={self.size}-", "If-Range": self.tag}
+        return replace(request, headers=headers | part, also=_NOTHING_THERE)
 
     def begin(self, answer: Answer) -> None:
         """Goes on, or starts anew where what is sent is the whole: it may be something else by now."""

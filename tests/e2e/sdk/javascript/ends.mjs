@@ -1,0 +1,52 @@
+// Downloads of which all has come but their end, and an upload that the platform enters long after its last byte.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { ChecksumMismatch, LLMPlatformClient, StreamBroken } from "@llm-platform/sdk";
+
+const WHOLE = "0123456789";
+const json = (body, status = 200) => Response.json(body, { status });
+const client = (fetch) => new LLMPlatformClient({ baseUrl: "http://platform", apiKey: "a key", fetch });
+
+/** What a download comes to, and what was asked for: it breaks off after its last byte. */
+async function downloaded(headers, total) {
+  const asked = [];
+  const download = client(async (_, init) => {
+    asked.push(init.headers.get("range"));
+    if (asked.length > 1) return new Response("no more", { status: 416, headers: { "Content-Range": `bytes */${total}` } });
+    let isSent = false;
+    const pull = (sending) => {
+      if (isSent) return sending.error(new Error("lost"));
+      isSent = true;
+      sending.enqueue(new TextEncoder().encode(WHOLE));
+    };
+    return new Response(new ReadableStream({ pull }), { headers: { ETag: '"a"', ...headers } });
+  }).jobs.downloadArtifact("job_1", "notes.txt");
+  return [await (await download.blob()).text(), asked];
+}
+
+async function uploaded() {
+  const rows = new Blob(["a".repeat(1024 * 1024)]);
+  const sha256 = createHash("sha256").update("a".repeat(rows.size)).digest("hex");
+  const methods = [];
+  let looks = 0;
+  const { datasets } = client(async (url, { method }) => {
+    if (!url.includes("/uploads")) return json({ dataset_id: "ds_1", sha256 });
+    methods.push(method);
+    if (method === "POST") return json({ upload_id: "u1", offset: 0, status: "receiving" }, 201);
+    if (method === "PATCH") return json({ error: "UNAVAILABLE", message: "The registry is away", metadata: {} }, 503);
+    const isEntered = ++looks > 1;
+    return json({ upload_id: "u1", offset: rows.size, status: isEntered ? "entered" : "stored", dataset_id: isEntered ? "ds_1" : null });
+  });
+  const { datasetId } = await datasets.upload(rows, { filename: "rows.csv", onProgress: () => {} });
+  return [datasetId, methods];
+}
+
+const cases = {
+  "known to be whole": async () => assert.deepEqual(await downloaded({ "Content-Length": "10" }, 10), [WHOLE, [null]]),
+  "told to be whole": async () => assert.deepEqual(await downloaded({}, 10), [WHOLE, [null, "bytes=10-"]]),
+  shorter: () => assert.rejects(downloaded({}, 7), StreamBroken),
+  changed: () => assert.rejects(downloaded({ "Content-Length": "10", "Repr-Digest": "sha-256=:AAAA:" }, 10), ChecksumMismatch),
+  "entered late": async () => assert.deepEqual(await uploaded(), ["ds_1", ["POST", "PATCH", "GET", "GET"]]),
+};
+const failed = (await Promise.all(Object.entries(cases).map(([name, run]) => run().then(() => [], (error) => [name, error])))).flat();
+assert.deepEqual(failed, []);
