@@ -139,6 +139,8 @@ async def test_execute_action_and_get_its_run(caller: Caller) -> None:
 
 async def test_list_prompts(caller: Caller) -> None:
     answer = await caller.get(f"{LLM}/prompts")
+    # Prompts of other tests may have no variables.
+    answer["data"]["prompts"] = [prompt for prompt in answer["data"]["prompts"] if prompt["variables"]]
     conforms(answer, PROMPTS)
     names = ("id", "name", "content", "variables")
     assert only(names, answer["data"]["prompts"][0]) == only(names, PROMPTS["data"]["prompts"][0])
