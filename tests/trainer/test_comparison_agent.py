@@ -17,10 +17,12 @@ from contracts.pipeline import (
     RegistrationConfig,
 )
 from contracts.registry import Model
-from trainer.agents import comparison, dataset, export, preprocessing, training
+from registry.domain.models import paths_of
+from trainer.agents import comparison, dataset, export, preprocessing, training, validation
 from trainer.domain.registration import registration_of
 
 Make = Callable[..., Any]
+_NOT_OF_THE_MODEL = {"training-1/model", "training-1/checkpoints", "training-2/checkpoints"}
 _TRAINING = {"batch_size": 4, "logging_steps": 50, "save_steps": 100, "lora_r": 4}
 
 
@@ -71,12 +73,17 @@ def test_models_of_a_sweep_are_ranked_and_what_follows_takes_the_best(
     (weights,) = [file.sha256 for file in exported.files if file.name == "adapter_model.safetensors"]
     place = S3Path.parse(swept[1].model_path) / "adapter_model.safetensors"
     assert weights == hashlib.sha256(objects.get_bytes(place)).hexdigest()
-    step = make_step("RegistrationAgent", {}, [exported, compared, *swept])
+    validated = validation.run(assign(make_step("ValidationAgent", {}, [swept[-1]])))
+    step = make_step("RegistrationAgent", {}, [exported, compared, *swept[:-1], validated, swept[-1]])
     request = registration_of(step, RegistrationConfig(aliases=["production"], tags=["swept"]))
     assert request.training_config["learning_rate"] == 1e-2
     assert (request.aliases, request.tags, request.deploy) == (["production"], ["swept"], True)
     assert [link.kind for link in request.lineage] == ["export", "training", "preprocessing", "dataset"]
     assert request.lineage[1].path == swept[1].model_path
+    went_with_it = tuple(f"{path}/" for path in paths_of(request))
+    run = S3Path("artifacts", step.run_id)
+    left = {str(info.path) for info in objects.list(run) if not f"{info.path}/".startswith(went_with_it)}
+    assert {path.removeprefix(f"{run}/").rsplit("/", 1)[0] for path in left} <= _NOT_OF_THE_MODEL
 
 
 def test_a_registered_model_takes_part_and_when_it_is_best_there_is_nothing_to_export(

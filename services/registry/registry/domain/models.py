@@ -1,11 +1,16 @@
 """Models: when two registrations are the same, where exports lie, and what may be done with a model."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import ExportFormat, GgufType
 from contracts.registry import Model, ModelFile, RegisterModel
 from contracts.topology import ARTIFACTS_BUCKET
+
+_ONE_BESIDE = ("eval_path", "tokens_path", "statistics_path")
+_SOME_BESIDE = ("validation_paths", "comparison_paths")
+"""Details of a lineage that name what lies beside its steps."""
 
 
 def check_entry(entry: RegisterModel) -> None:
@@ -34,11 +39,13 @@ def check_entry(entry: RegisterModel) -> None:
 def paths_of(entry: RegisterModel) -> set[str]:
     """Where what belongs to the model lies: its exports, and what its training left and its rows went through."""
     folder = f"s3://{ARTIFACTS_BUCKET}/"
-    told = {step.path for step in entry.lineage}
-    told |= {step.details.get(name) for step in entry.lineage for name in ("eval_path", "tokens_path")}
+    told: list[Any] = [*entry.exports.values()]
+    for step in entry.lineage:
+        told += [step.path, *(step.details.get(name) for name in _ONE_BESIDE)]
+        told += [path for name in _SOME_BESIDE for path in step.details.get(name, ())]
     return {
         path.rstrip("/")
-        for path in {*entry.exports.values(), *told}
+        for path in told
         if isinstance(path, str) and path.startswith(folder) and path.rstrip("/") != folder.rstrip("/")
     }
 

@@ -14,6 +14,7 @@ from contracts.pipeline import DatasetOutput, PreprocessingConfig, Preprocessing
 from trainer.agents.assignment import Assignment
 from trainer.domain.cleaning import clean
 from trainer.domain.configuration import config_of
+from trainer.domain.content import STATISTICS
 from trainer.domain.conversations import Conversation, Row, fields_of, read_row
 from trainer.domain.duplicates import contaminated, near_duplicates
 from trainer.domain.inputs import need
@@ -146,7 +147,7 @@ def _hand_on(
         "train": _token_statistics(training, config.max_seq_length),
         "eval": _token_statistics(evaluation, config.max_seq_length),
     }
-    work.objects.put_bytes(work.place("statistics.json"), orjson.dumps(statistics, option=orjson.OPT_INDENT_2))
+    work.objects.put_bytes(work.place(STATISTICS), orjson.dumps(statistics, option=orjson.OPT_INDENT_2))
     reasons = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in dropped.items() if count)
     work.progress.log("INFO", f"Dropped {dropped.total()} rows" + (f": {reasons}" if reasons else ""))
     train_tokens, eval_tokens = (

@@ -18,6 +18,9 @@ from contracts.pipeline import (
     ValidationOutput,
 )
 
+STATISTICS = "statistics.json"
+"""Beside prepared rows: what was dropped, and how long those are that were not."""
+
 _CIRCUMSTANCES = frozenset({"dataset_id", "seconds", "resumed_from_step"})
 """Fields of an output that say how it came about, not what it is."""
 

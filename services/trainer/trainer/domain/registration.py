@@ -5,14 +5,17 @@ from typing import Any
 
 from contracts.orchestrator import ClaimedStep
 from contracts.pipeline import (
+    ComparisonOutput,
     DatasetOutput,
     EvaluationOutput,
     ExportOutput,
     PreprocessingOutput,
     RegistrationConfig,
     TrainingOutput,
+    ValidationOutput,
 )
 from contracts.registry import LineageStep, RegisterModel
+from trainer.domain.content import STATISTICS
 from trainer.domain.inputs import find, need
 
 
@@ -52,26 +55,40 @@ def _history_of(training: TrainingOutput) -> dict[str, Any]:
 
 
 def lineage_of(step: ClaimedStep, exported: ExportOutput, training: TrainingOutput) -> list[LineageStep]:
-    """From what was exported back to the data, each with where it lies and what tells it apart."""
+    """From what was exported back to the data, each with where it lies and what tells it apart.
+
+    All that holds text of the data is named, since what is named here goes with the model.
+    """
     steps = [LineageStep(kind="export", name=name, path=path) for name, path in exported.exports.items()]
     if (evaluation := find(step, EvaluationOutput)) is not None:
         details = {"rows": evaluation.rows, "metrics": dict(evaluation.metrics)}
         steps.append(LineageStep(kind="evaluation", name=evaluation.kind, path=evaluation.report_path, details=details))
     trained: dict[str, Any] = {"method": training.method, "base_model": training.base_model, "steps": training.steps}
     trained |= {"tokens": training.tokens, "seconds": training.seconds}
+    trained |= _reports(step, ComparisonOutput, "comparison_paths")
     steps.append(LineageStep(kind="training", name=training.kind, path=training.model_path, details=trained))
     if (rows := find(step, PreprocessingOutput)) is not None:
         prepared: dict[str, Any] = {
             "template": rows.template,
             "eval_path": rows.eval_path,
             "tokens_path": rows.tokens_path,
+            "statistics_path": f"{rows.train_path.rpartition('/')[0]}/{STATISTICS}",
         }
         prepared |= {"train_rows": rows.train_rows, "eval_rows": rows.eval_rows, "dropped_rows": rows.dropped_rows}
         steps.append(LineageStep(kind="preprocessing", name=rows.kind, path=rows.train_path, details=prepared))
     if (data := find(step, DatasetOutput)) is not None:
-        read = {"dataset_id": data.dataset_id, "rows": data.rows, "sha256": data.sha256, "format": data.format}
+        read: dict[str, Any] = {"dataset_id": data.dataset_id, "rows": data.rows}
+        read |= {"sha256": data.sha256, "format": data.format}
+        read |= _reports(step, ValidationOutput, "validation_paths")
         steps.append(LineageStep(kind="dataset", name=data.kind, path=data.s3_path, details=read))
     return steps
+
+
+def _reports(
+    step: ClaimedStep, kind: type[ComparisonOutput] | type[ValidationOutput], name: str
+) -> dict[str, list[str]]:
+    paths = [output.report_path for output in step.inputs if isinstance(output, kind)]
+    return {name: paths} if paths else {}
 
 
 def metrics_of(training: TrainingOutput, evaluation: EvaluationOutput | None) -> dict[str, float]:
