@@ -3,8 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from common.bus import Bus
-from common.database import Database
+from common.database import Connection, Database
 from common.service import Service
 from contracts.base import RefusalCode
 from contracts.orchestrator import (
@@ -18,13 +20,17 @@ from contracts.orchestrator import (
     LogLevel,
     LogPage,
     LogRecord,
+    SubmitJob,
 )
+from orchestrator.deps import Deps
 from orchestrator.domain.logs import fitting, kept
 from orchestrator.engine.log_keeper import LogKeeper
+from orchestrator.handlers.jobs import submit_job
+from orchestrator.handlers.logs import get_logs
 from orchestrator.store import logs
 
 from .asking import refused
-from .conftest import Jobs, Worker, eventually
+from .conftest import Jobs, Worker, definition, eventually
 
 OF_R = GetLogs(run_id="r")
 
@@ -168,11 +174,36 @@ async def test_measurements_are_thinned_out_and_count_once_by_step(
 
 
 async def test_a_line_that_postgres_would_not_take_does_not_hold_up_the_others(database: Database) -> None:
-    entries = [LogEntry(sequence=1, record=line("r", "a\0b")), LogEntry(sequence=2, record=line("r", "c"))]
+    odd = line("r", "b", loss=1.0).model_copy(update={"agent_name": "a", "step": 10**400, "total_steps": -(2**63)})
+    lines = [line("r", "a\0b"), odd, line("r", "c")]
     async with database.connection() as connection:
-        await logs.insert(connection, entries)
-        messages = [entry.record.message for entry in await logs.page(connection, OF_R, 2)]
-    assert messages == ["a\N{REPLACEMENT CHARACTER}b", "c"]
+        await logs.insert(connection, [LogEntry(sequence=n, record=kept(one)) for n, one in enumerate(lines, start=1)])
+        records = [entry.record for entry in await logs.page(connection, OF_R, 3)]
+        assert await logs.how_far(connection, [("r", "a")]) == {}
+    assert [(record.message, record.step) for record in records] == [
+        ("a\N{REPLACEMENT CHARACTER}b", None),
+        ("b", None),
+        ("c", None),
+    ]
+
+
+async def test_a_line_that_comes_while_a_page_is_read_hides_no_other(
+    deps: Deps, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = (await submit_job(deps, SubmitJob(pipeline_config=definition(["a"])))).run_id
+    counted = logs.count
+
+    async def count_and_write(connection: Connection, asked: GetLogs) -> int:
+        total = await counted(connection, asked)
+        async with database.connection() as another:
+            await logs.insert(another, [LogEntry(sequence=3, record=line(run_id, "late"))])
+        return total
+
+    async with database.connection() as connection:
+        await logs.insert(connection, [LogEntry(sequence=n, record=line(run_id, str(n))) for n in (1, 2)])
+    monkeypatch.setattr(logs, "count", count_and_write)
+    page = await get_logs(deps, GetLogs(run_id=run_id, order="desc"))
+    assert ([entry.record.message for entry in page.entries], page.total, page.has_more) == (["2", "1"], 2, False)
 
 
 async def test_old_lines_are_deleted(database: Database, worker_bus: Bus) -> None:

@@ -120,9 +120,21 @@ def test_gguf_is_exported_in_the_types_that_there_are() -> None:
     formats = ["adapter", "gguf"]
     asked = node("ExportAgent", formats=formats, quantization=["F16", "q8_0"])
     assert planned(DATASET, PREPROCESSING, TRAINING, asked).steps[-1].config["quantization"] == ["F16", "Q8_0"]
-    refused = refusal(DATASET, PREPROCESSING, TRAINING, node("ExportAgent", formats=formats, quantization="Q6_K"))
+    refused = refusal(DATASET, PREPROCESSING, TRAINING, node("ExportAgent", formats=formats, quantization="Q2_K"))
     assert refused.code is RefusalCode.INVALID
     assert refused.metadata["errors"][0]["field"] == "quantization.0"
+
+
+def test_what_was_taken_once_but_may_not_be_asked_for_is_refused_when_it_is_submitted() -> None:
+    refused = refusal(DATASET, PREPROCESSING, node("TrainingAgent", max_steps=3_000_000_000, save_steps=10**9 + 1))
+    assert [error["field"] for error in refused.metadata["errors"]] == ["max_steps", "save_steps"]
+    for reference in ("https://huggingface.co/gpt2", "../models/gpt2"):
+        for refused in (
+            refusal(DATASET, base_model=reference),
+            refusal(DATASET, node("PreprocessingAgent", base_model=reference)),
+        ):
+            (error,) = refused.metadata["errors"]
+            assert (refused.code, error["field"].rpartition(".")[2]) == (RefusalCode.INVALID, "base_model")
 
 
 def test_defaults_of_the_job_fill_what_its_agents_leave_open() -> None:

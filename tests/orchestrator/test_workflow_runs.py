@@ -171,6 +171,21 @@ async def test_when_an_instance_cannot_answer_its_fallback_is_asked(caller: Bus,
     assert (response.content, response.metadata.port) == ("hello", 5002)
 
 
+async def test_an_instance_that_fails_is_not_asked_for_ever_while_its_fallback_is_busy(
+    caller: Bus, router: Router
+) -> None:
+    async def fail_or_be_busy(_: str) -> str:
+        if router.asked[-1][0].model == "port:5001":
+            raise Refused(RefusalCode.ENGINE_FAILED, "Broken")
+        raise Refused(RefusalCode.ENGINE_UNAVAILABLE, "Busy", {"type": "overloaded", "temporary": True})
+
+    router.answer = fail_or_be_busy
+    payload = {"name": "a", "says": "hello", "fallback_port": 5002, "retries": 1}
+    run = await ended(caller, await start(caller, await workflow(caller, payload)))
+    assert (run.status, run.error) == ("failed", "a: Broken")
+    assert [chat.model for chat, _ in router.asked] == ["port:5001", "port:5002"] * 2
+
+
 async def test_a_run_that_failed_is_repeated_from_where_it_failed(caller: Bus, router: Router) -> None:
     async def fail_at_the_second(content: str) -> str:
         if content == "two" and "two" not in router.contents[:-1]:

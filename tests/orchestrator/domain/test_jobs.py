@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from contracts.base import RefusalCode, Refused
-from contracts.pipeline import PipelineConfig
-from orchestrator.domain.jobs import JobRecord, JobStep, check_same, progress, status
+from contracts.pipeline import PipelineConfig, TrainingConfig, TrainingOutput
+from orchestrator.domain.jobs import JobRecord, JobStep, check_same, job, progress, status
 from orchestrator.domain.records import Submission
 
 MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -43,6 +43,27 @@ def test_another_job_or_a_run_of_another_kind_under_its_id_is_a_conflict(kept: d
     with pytest.raises(Refused) as refusal:
         check_same(record(kept), submission({"nodes": [NODE]}, owner))
     assert refusal.value.code is RefusalCode.CONFLICT
+
+
+def test_a_job_that_an_earlier_version_took_is_shown_though_nobody_may_ask_for_it_now() -> None:
+    config = {"base_model": "https://huggingface.co/gpt2", "max_steps": 3_000_000_000}
+    trained = TrainingOutput(
+        base_model=config["base_model"],
+        method="lora",
+        config=TrainingConfig.model_validate(config),
+        model_path="s3://b/k",
+        steps=1,
+        epochs=1,
+        first_loss=1,
+        final_loss=1,
+        tokens=1,
+        seconds=1,
+        resumed_from_step=0,
+    )
+    node = {"agent_name": "t", "agent_class": "TrainingAgent", "config": config}
+    definition = {"nodes": [node], "global_config": {"base_model": "../models/gpt2"}}
+    done = step("t", kind="TrainingAgent", output=trained.model_dump(mode="json"))
+    assert job(record(definition, done, status="completed")).result == {"t": trained}
 
 
 def test_what_was_there_from_the_start_is_no_beginning() -> None:

@@ -7,7 +7,7 @@ from pydantic import Field
 from contracts.base import Empty, Event, EventBody, Message, RefusalCode, Rpc, Timestamp
 from contracts.orchestrator.names import JobStatus, StepStatus
 from contracts.pages import Page, PageRequest
-from contracts.pipeline import AgentOutput, Edge, GlobalConfig, ModelReference, Name, PipelineConfig
+from contracts.pipeline import AgentOutput, Edge, GlobalConfig, Name, PipelineConfig, SubmittedModel
 from contracts.pipeline.jobs import SweptField, SweptValues
 
 TemplateName = Literal["finetune", "sweep", "evaluate", "export", "prepare", "validate"]
@@ -26,7 +26,7 @@ class SubmitJob(Message):
     run_id: Name | None = None
     dataset_id: str | None = Field(default=None, max_length=64)
     file_path: str | None = Field(default=None, max_length=1024)
-    base_model: ModelReference | None = None
+    base_model: SubmittedModel | None = None
     model_name: Name | None = None
     models: list[Annotated[str, Field(min_length=1, max_length=200)]] = Field(default=[], max_length=50)
     configs: Configs = {}

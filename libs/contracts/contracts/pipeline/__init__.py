@@ -33,6 +33,7 @@ from contracts.pipeline.models import (
 )
 from contracts.pipeline.names import (
     LATEST,
+    NO_PLACE_ELSEWHERE,
     SUFFIXES,
     AliasName,
     DatasetFormat,
@@ -41,12 +42,16 @@ from contracts.pipeline.names import (
     GgufType,
     ModelReference,
     Name,
+    SubmittedModel,
     TagName,
     Template,
     TrainingMethod,
+    lies_elsewhere,
 )
 from contracts.pipeline.refusals import FILE, invalid_dataset
 from contracts.pipeline.training import (
+    COUNTS_OF_STEPS,
+    MOST_STEPS,
     LearningRateChange,
     Precision,
     TrainingConfig,
@@ -56,8 +61,11 @@ from contracts.pipeline.training import (
 
 __all__ = [
     "AGENT_CONFIGS",
+    "COUNTS_OF_STEPS",
     "FILE",
     "LATEST",
+    "MOST_STEPS",
+    "NO_PLACE_ELSEWHERE",
     "SUFFIXES",
     "AgentConfig",
     "AgentOutput",
@@ -94,6 +102,7 @@ __all__ = [
     "RegistrationOutput",
     "RuleFinding",
     "Sample",
+    "SubmittedModel",
     "TagName",
     "Template",
     "TrainingConfig",
@@ -103,4 +112,5 @@ __all__ = [
     "ValidationConfig",
     "ValidationOutput",
     "invalid_dataset",
+    "lies_elsewhere",
 ]

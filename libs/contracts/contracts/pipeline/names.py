@@ -51,14 +51,26 @@ AliasName = Annotated[
 TagName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/ -]*$")]
 
 
+ModelReference = Annotated[str, Field(min_length=1, max_length=300)]
+"""A Hugging Face id, a name under the models directory, or a path inside it. It may be of a job that an earlier version
+took and that is kept for ever, so what is new is checked where it comes in: see `SubmittedModel`."""
+
+NO_PLACE_ELSEWHERE = "must be a Hugging Face id, or a name or a path in the models directory"
+
+
+def lies_elsewhere(reference: str) -> bool:
+    """Whether it can be no `ModelReference` that somebody asks for now: an address, or a path that leads out."""
+    return "://" in reference or ".." in reference.split("/")
+
+
 def _no_place_elsewhere(reference: str) -> str:
-    if "://" in reference or ".." in reference.split("/"):
-        raise ValueError("must be a Hugging Face id, or a name or a path in the models directory")
+    if lies_elsewhere(reference):
+        raise ValueError(NO_PLACE_ELSEWHERE)
     return reference
 
 
-ModelReference = Annotated[str, Field(min_length=1, max_length=300), AfterValidator(_no_place_elsewhere)]
-"""A Hugging Face id, a name under the models directory, or a path inside it."""
+SubmittedModel = Annotated[ModelReference, AfterValidator(_no_place_elsewhere)]
+"""A `ModelReference` in a question, which nobody keeps in this form."""
 
 
 class ErrorCode(StrEnum):

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
+from pydantic.config import JsonDict
 
 from contracts.base import Message, Timestamp
 from contracts.pipeline.dialects import translate
@@ -10,6 +11,12 @@ from contracts.pipeline.names import ModelReference, TrainingMethod
 
 Schedule = Literal["linear", "cosine", "constant", "inverse_sqrt"]
 Precision = Literal["auto", "bfloat16", "float32"]
+
+MOST_STEPS = 1_000_000_000
+"""Optimizer steps that may be asked for."""
+_STEPS: JsonDict = {"maximum": MOST_STEPS}
+"""Told to callers, and checked when a job is submitted: what is kept for ever may be from before there was a bound."""
+COUNTS_OF_STEPS = ("max_steps", "warmup_steps", "logging_steps", "eval_steps", "save_steps")
 
 _OF_ADAPTERS = ("lora_r", "lora_alpha", "lora_dropout", "target_modules")
 
@@ -43,7 +50,7 @@ class TrainingConfig(Message):
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     target_modules: list[str] | Literal["all-linear"] = "all-linear"
     epochs: float = Field(default=3, gt=0, le=1000)
-    max_steps: int | None = Field(default=None, ge=1)
+    max_steps: int | None = Field(default=None, ge=1, json_schema_extra=_STEPS)
     batch_size: int = Field(default=4, ge=1, le=1024)
     gradient_accumulation_steps: int = Field(default=1, ge=1, le=1024)
     packing: bool = False
@@ -51,7 +58,7 @@ class TrainingConfig(Message):
     learning_rate: float = Field(default=2e-4, gt=0, lt=1)
     lr_scheduler_type: Schedule = "cosine"
     warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
-    warmup_steps: int | None = Field(default=None, ge=0)
+    warmup_steps: int | None = Field(default=None, ge=0, json_schema_extra=_STEPS)
     min_lr_ratio: float = Field(default=0.0, ge=0, lt=1)
     optimizer: Literal["adamw"] = "adamw"
     adam_beta1: float = Field(default=0.9, ge=0, lt=1)
@@ -64,12 +71,12 @@ class TrainingConfig(Message):
     activation_checkpointing: bool | None = None
     torch_compile: bool = False
     use_liger_kernel: bool | None = None
-    logging_steps: int = Field(default=10, ge=1)
-    eval_steps: int | None = Field(default=None, ge=1)
+    logging_steps: int = Field(default=10, ge=1, json_schema_extra=_STEPS)
+    eval_steps: int | None = Field(default=None, ge=1, json_schema_extra=_STEPS)
     early_stopping_patience: int | None = Field(default=None, ge=1, le=1000)
     early_stopping_threshold: float = Field(default=0.0, ge=0)
     keep_best: bool = False
-    save_steps: int = Field(default=50, ge=1)
+    save_steps: int = Field(default=50, ge=1, json_schema_extra=_STEPS)
     seed: int = 42
 
     @model_validator(mode="before")

@@ -7,7 +7,7 @@ from pydantic import Field
 from contracts.base import Message, RefusalCode, Rpc, Timestamp
 from contracts.orchestrator import JobOfDataset
 from contracts.pages import Page, PageRequest
-from contracts.pipeline import DatasetFormat, ModelReference
+from contracts.pipeline import DatasetFormat, SubmittedModel
 
 
 class RegisterDataset(Message):
@@ -111,7 +111,7 @@ class CountTokens(Message):
     """By the tokenizer of `base_model`; of the text column, unless another is named."""
 
     dataset_id: str
-    base_model: ModelReference
+    base_model: SubmittedModel
     column: str | None = None
 
 

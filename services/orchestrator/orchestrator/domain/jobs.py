@@ -46,7 +46,7 @@ class HowFar:
     @property
     def share(self) -> float:
         """What is done of it, from 0 to 1."""
-        return min(self.step / self.total, 1.0) if self.total > 0 else 0.0
+        return min(max(self.step / self.total, 0.0), 1.0) if self.total > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:

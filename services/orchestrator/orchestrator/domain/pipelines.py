@@ -20,6 +20,7 @@ from contracts.pipeline import (
     PreprocessingConfig,
     TrainingConfig,
 )
+from orchestrator.domain.admission import check_defaults, unfit
 from orchestrator.domain.graph import graph
 from orchestrator.domain.storable import unstorable
 from orchestrator.domain.sweeps import expanded
@@ -79,6 +80,7 @@ def plan(definition: PipelineConfig, kept: Mapping[str, dict[str, Any]] = Mappin
     """
     if errors := list(unstorable(definition.model_dump(), "pipeline_config")):
         raise Refused(RefusalCode.INVALID, "Input validation failed", {"errors": errors})
+    check_defaults(definition.global_config)
     whole = expanded(definition)
     nodes = whole.nodes
     _check_classes(nodes)
@@ -147,9 +149,12 @@ def _configs(nodes: Sequence[Node], defaults: GlobalConfig, ancestors: Sequence[
 
 def _checked(node: Node) -> AgentConfig:
     try:
-        return AGENT_CONFIGS[node.agent_class].model_validate(node.config)
+        config = AGENT_CONFIGS[node.agent_class].model_validate(node.config)
     except ValidationError as error:
         raise _unfit_config(node, _field_errors(error)) from None
+    if errors := list(unfit(config)):
+        raise _unfit_config(node, errors)
+    return config
 
 
 def _with_defaults(node: Node, config: AgentConfig, defaults: GlobalConfig) -> AgentConfig:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.base import RefusalCode, Refused
+from contracts.base import BrokenOff, RefusalCode, Refused
 from contracts.workflows import ForEachSnapshot, PayloadSnapshot
 from orchestrator.deps import Deps
 from orchestrator.domain.records import Claim
@@ -19,7 +19,7 @@ from orchestrator.domain.workflows.rendering import render, variables, with_defa
 from orchestrator.domain.workflows.responses import Answer, is_skipped, joined, output, output_of_item, skipped
 from orchestrator.engine.completions import complete_for_step
 from orchestrator.engine.progress import Answering
-from orchestrator.engine.step_worker import Ask, Done, Split
+from orchestrator.engine.step_worker import Ask, Done, Split, is_no_attempt
 from orchestrator.store import steps, workflow_runs
 from orchestrator.store.workflow_runs import PinnedRun
 
@@ -143,9 +143,22 @@ class _Asking:
         except Refused as refusal:
             if payload.fallback_port is None or refusal.code not in _ASK_ANOTHER:
                 raise
-            return await self._ask(prompt, payload.fallback_port, f"{key}/fallback")
+            try:
+                return await self._ask(prompt, payload.fallback_port, f"{key}/fallback")
+            except Refused as second:
+                if not _was_an_attempt(refusal, second):
+                    raise
+                # Worth another one: the fallback may be free by then.
+                raise Refused(refusal.code, refusal.message, {**refusal.metadata, "temporary": True}) from second
 
     async def _ask(self, prompt: str, port: int, key: str) -> Answer:
         asked, instance = question(self.payload, prompt, port), f"The instance on port {port}"
         reply = await complete_for_step(self.deps.bus, asked, self.claim, key, asked=instance, heard=self.heard)
         return Answer(prompt, port, reply)
+
+
+def _was_an_attempt(first: Refused, second: Refused) -> bool:
+    """Whether an engine failed with `first` and its fallback, with `second`, could not even be asked: if that were no
+    attempt, the engine would be asked for ever. A port that nobody serves costs nothing to ask again."""
+    could_ask = isinstance(second, BrokenOff) or not is_no_attempt(second)
+    return not could_ask and not is_no_attempt(first) and first.code is not RefusalCode.NOT_FOUND

@@ -270,7 +270,7 @@ class StepWorker:
         except BrokenOff as broken_off:
             return CutOff(broken_off.message)
         except Refused as refusal:
-            if _is_no_attempt(refusal):
+            if is_no_attempt(refusal):
                 return Postponed(refusal.message)
             temporary = bool(refusal.metadata.get("temporary", refusal.code in _LATER))
             return StepFailed(
@@ -300,7 +300,7 @@ class StepWorker:
                     held[1].cancel()
 
 
-def _is_no_attempt(refusal: Refused) -> bool:
+def is_no_attempt(refusal: Refused) -> bool:
     """Whether no engine has been asked: none was free, or what stands between is away."""
     if (kind := refusal.metadata.get("type")) == _BUSY:
         return "engine" not in refusal.metadata

@@ -80,9 +80,11 @@ async def _steer(deps: Deps, job_id: str, action: JobAction, decide: Callable[[R
             await _tell(connection, run, action)
             await record(connection, transition, deps.policy)
         changed = await known(connection, job_id)
-        trainings = await logs.how_far(connection, job.training_now([changed]))
     if transition is not None:
         settled(deps, transition)
+    # What is done stays done, whatever there is in the log.
+    async with deps.database.connection() as connection:
+        trainings = await logs.how_far(connection, job.training_now([changed]))
     return job.job(changed, with_result=False, trainings=trainings)
 
 

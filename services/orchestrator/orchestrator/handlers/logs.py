@@ -13,8 +13,10 @@ async def get_logs(deps: Deps, request: GetLogs) -> LogPage:
     async with deps.database.connection() as connection:
         if not await runs.exists(connection, request.run_id):
             raise Refused(RefusalCode.NOT_FOUND, "There is no such run", {"run_id": request.run_id})
-        total = await logs.count(connection, request)
-        found = await logs.page(connection, request, total)
+        # A line that comes in between would be in one of them and not in the other.
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            total = await logs.count(connection, request)
+            found = await logs.page(connection, request, total)
     entries = list(fitting(found[: request.limit]))
     return LogPage(run_id=request.run_id, entries=entries, total=total, has_more=len(entries) < len(found))
 

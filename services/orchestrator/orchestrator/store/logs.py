@@ -39,7 +39,7 @@ _METRICS = """
         SELECT DISTINCT ON (agent, kind, step)
             coalesce(record ->> 'agent_name', record ->> 'agent') AS agent,
             record ? 'eval_loss' AS kind,
-            (record ->> 'step')::bigint AS step,
+            (record ->> 'step')::float8 AS step,
             sequence
         FROM logs
         WHERE run_id = $1 AND record ->> 'level' = 'METRIC' AND record ? 'step'
@@ -57,7 +57,8 @@ _METRICS = """
 
 
 # Whoever asks often asks about few agents: each is looked up from the end of the log. The pace is the median of what
-# the last steps took, which neither a pause nor the time between two attempts disturbs.
+# the last steps took, which neither a pause nor the time between two attempts disturbs. A line is anybody's text: as
+# floats its numbers may be of any size.
 _HOW_FAR = """
     SELECT training.run_id, training.name, said.step, said.total, said.pace
     FROM unnest($1::text[], $2::text[]) AS training (run_id, name), LATERAL (
@@ -69,7 +70,7 @@ _HOW_FAR = """
             SELECT sequence, step, total, step - lag(step) OVER log AS steps,
                 extract(epoch FROM at - lag(at) OVER log)::float8 AS seconds
             FROM (
-                SELECT sequence, (record ->> 'step')::integer AS step, (record ->> 'total_steps')::integer AS total,
+                SELECT sequence, (record ->> 'step')::float8 AS step, (record ->> 'total_steps')::float8 AS total,
                     (record ->> 'timestamp')::timestamptz AS at
                 FROM logs
                 WHERE run_id = training.run_id AND record ->> 'level' = 'METRIC'
@@ -123,7 +124,7 @@ async def how_far(connection: Connection, training: Sequence[tuple[str, str]]) -
     if not training:
         return {}
     rows = await connection.fetch(_HOW_FAR, *map(list, zip(*training, strict=True)))
-    return {(row["run_id"], row["name"]): HowFar(row["step"], row["total"], row["pace"]) for row in rows}
+    return {(row["run_id"], row["name"]): HowFar(int(row["step"]), int(row["total"]), row["pace"]) for row in rows}
 
 
 async def delete_older(connection: Connection, *, seconds: float, limit: int) -> int:

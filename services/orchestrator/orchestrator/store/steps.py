@@ -56,8 +56,9 @@ _BEAT = """
         ORDER BY steps.id FOR UPDATE OF steps SKIP LOCKED
     ),
     held AS (
-        -- Whoever beats after the deadline is not silent but slow: its lease has ended with that.
-        UPDATE steps SET lease_until = CASE WHEN now < deadline THEN now + make_interval(secs => $3) ELSE deadline END
+        -- Whoever beats after the deadline is not silent but slow: its lease ends with that, as no other lease does.
+        UPDATE steps
+        SET lease_until = CASE WHEN now < deadline THEN now + make_interval(secs => $3) ELSE '-infinity' END
         FROM locked, runs, (SELECT clock_timestamp() AS now) AS clock
         WHERE steps.id = locked.id AND runs.id = steps.run
         RETURNING steps.id, CASE WHEN runs.status = 'active' THEN 'held' ELSE 'cancel' END AS verdict
@@ -77,7 +78,7 @@ _EXPIRED = """
 """
 
 _EXPIRY = """
-    SELECT CASE WHEN lease_until = deadline THEN 'deadline' ELSE 'lease' END AS reason, timeout_seconds
+    SELECT CASE WHEN lease_until = '-infinity' THEN 'deadline' ELSE 'lease' END AS reason, timeout_seconds
     FROM steps WHERE id = $1 AND lease_until <= clock_timestamp()
 """
 
