@@ -224,11 +224,16 @@ def test_a_run_whose_held_out_loss_stops_falling_ends_with_the_best_weights(
     objective = Objective(trained, Machine(torch.device("cpu"), half=False))
     measured = objective.measure(objective.collate(held_out, tuple(range(len(held_out)))))
     assert measured.loss / measured.tokens == pytest.approx(curve[best], rel=1e-4)
-    # A run that was killed on the way ends the same.
+    # A run that was killed on the way ends the same, and tells what was asked for before its best step.
+    same = [StepAdjustment(number=number, learning_rate=config.learning_rate, by="ada") for number in (1, 2)]
+    checkpoints = Folder(tmp_path / "checkpoints", until=(result.steps - 1) // 4 * 4)
     with pytest.raises(Killed):
-        run(config, rows_eval=rows_eval, checkpoints=Folder(tmp_path / "checkpoints", until=result.steps // 4 * 4))
-    again = run(config, rows_eval=rows_eval, output_dir=tmp_path / "again")
+        run(config, rows_eval=rows_eval, checkpoints=checkpoints, steering=Wishes(adjust_at={1: same[0]}))
+    late = Wishes(adjust_at={0: same[1]})
+    again = run(config, rows_eval=rows_eval, output_dir=tmp_path / "again", steering=late)
     assert (again.steps, again.best_step) == (result.steps, result.best_step)
+    assert again.resumed_from_step > best
+    assert [change.step for change in again.learning_rate_changes] == [2]
     before, after = _weights(tmp_path / "model"), _weights(tmp_path / "again")
     for name, weight in before.items():
         torch.testing.assert_close(after[name], weight, rtol=1e-4, atol=1e-6)

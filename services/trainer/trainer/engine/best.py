@@ -22,6 +22,10 @@ class Best:
         self._threshold = config.early_stopping_threshold
         self._file = directory / _FILE
 
+    @property
+    def is_kept(self) -> bool:
+        return self._file.exists()
+
     def judge(self, loss: float, standing: Standing, weights: dict[str, Parameter]) -> None:
         """Notes a measurement in `standing`, and keeps the weights when it is the best so far."""
         # Patience asks for more than the best by a hair, which is still worth keeping.
@@ -37,7 +41,7 @@ class Best:
         return self._patience is not None and standing.worse >= self._patience
 
     def put_into(self, checkpoint: Path) -> None:
-        if self._file.exists():
+        if self.is_kept:
             os.link(self._file, checkpoint / _FILE)
 
     def take_from(self, checkpoint: Path) -> None:
@@ -47,7 +51,7 @@ class Best:
 
     def restore(self, weights: dict[str, Parameter]) -> bool:
         """Puts the best weights back; False when none are kept."""
-        if not self._file.exists():
+        if not self.is_kept:
             return False
         for name, stored in load_file(self._file).items():
             weights[name].data.copy_(stored)

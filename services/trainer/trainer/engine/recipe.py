@@ -87,5 +87,5 @@ def train(
         stopped_early=standing.step < run.plan.total,
         peak_memory_bytes=machine.peak_memory(),
         estimate=run.estimate,
-        learning_rate_changes=standing.rate_changes,
+        learning_rate_changes=run.kept_changes,
     )

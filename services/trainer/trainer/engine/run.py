@@ -75,6 +75,13 @@ class Run:
 
     _last_measured: float | None = None
 
+    @property
+    def kept_changes(self) -> list[LearningRateChange]:
+        """What the learning rate was changed to on the way to the weights that `save` writes."""
+        standing = self.standing
+        last = standing.best_step if self._best.is_kept else standing.step
+        return [change for change in standing.rate_changes if change.step <= last]
+
     def resume(self, checkpoints: CheckpointStore) -> int:
         """Takes up the newest checkpoint of this run; its step, 0 when there is none."""
         directory = _emptied(self._work_dir / "resumed")
