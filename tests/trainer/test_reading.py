@@ -159,6 +159,7 @@ def test_rows_may_have_different_fields(tmp_path: Path) -> None:
         ("[{}, {}]", "json", "no rows"),
         ('{"a": 1', "json", "Line 1"),
         ('"text"', "json", "not an array of rows|not JSON"),
+        ('{"a": ' + "[" * 900 + "]" * 900 + "}", "jsonl", "nested too deeply"),
         ("PAR1 but nothing else", "parquet", "not valid Parquet"),
         ("\n \n", "txt", "white space"),
     ],

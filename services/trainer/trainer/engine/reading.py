@@ -166,4 +166,7 @@ def _text_column(column: pl.Series) -> pl.Series:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return orjson.dumps(value, default=str).decode()
+    try:
+        return orjson.dumps(value, default=str).decode()
+    except orjson.JSONEncodeError:
+        raise invalid_dataset("A row is nested too deeply") from None
