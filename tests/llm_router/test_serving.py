@@ -13,6 +13,7 @@ from contracts.base import RefusalCode
 from contracts.registry import ServableModel
 from contracts.router import CHAT_STREAM
 from llm_router.domain.engines import DeclaredEngine
+from llm_router.engine import serving
 from tests.llm_router import upstream as faults
 from tests.llm_router.conftest import House, Open, Registry, chat, soon, until
 from tests.llm_router.upstream import running
@@ -159,6 +160,53 @@ async def test_a_model_that_is_undeployed_while_it_is_loaded_leaves_engines_and_
     await until(lambda: not (house.adapter_dir / model.model_id).exists())
     assert model.model_id not in engine.names()
     await asyncio.gather(asking, return_exceptions=True)  # whether it was fast enough does not matter
+
+
+async def test_an_adapter_that_does_not_leave_its_engine_is_taken_off_again_and_keeps_its_files_until_then(
+    open_house: Open, name: str
+) -> None:
+    house = await open_house(provider="vllm", engine_check_timeout=20)
+    engine, model = house.upstreams[0], put(house, name)
+    assert await asked(house, model.model_id) == model.model_id
+    engine.unload_answers.append((500, "busy"))
+    engine.silent = True
+    await house.registry.serve(model, served=False)
+    await until(lambda: len(engine.unloads) == 1)
+    await asyncio.sleep(1.5 * serving._LOOK_SECONDS)
+    assert (house.adapter_dir / model.model_id).is_dir()
+    engine.let_go.set()
+    await until(lambda: not (house.adapter_dir / model.model_id).exists())
+    assert model.model_id not in engine.names()
+
+
+async def test_an_engine_that_is_down_keeps_no_files_and_lets_go_of_a_model_when_it_is_back(
+    open_house: Open, name: str
+) -> None:
+    house = await open_house(provider="vllm")
+    engine, model = house.upstreams[0], put(house, name)
+    assert await asked(house, model.model_id) == model.model_id
+    await engine.stop()
+    await house.registry.serve(model, served=False)
+    await until(lambda: not (house.adapter_dir / model.model_id).exists())
+    await engine.start(engine.port)
+    await until(lambda: model.model_id not in engine.names())
+
+
+async def test_an_engine_that_was_not_heard_yet_lets_go_of_what_was_undeployed_before_the_start(
+    open_house: Open, known: Registry, tmp_path: Path, name: str
+) -> None:
+    model = known.put(name, base_model="m", adapter="s3://artifacts/gone")
+    await known.serve(model, served=False)
+    files = tmp_path / "adapters" / model.model_id
+    files.mkdir(parents=True)
+    async with running(models=[{"id": "m"}, {"id": model.model_id, "parent": "m"}], silent=True) as engine:
+        spec = {"name": "e", "provider_type": "vllm", "api_base": engine.url}
+        await open_house(0, declared=[DeclaredEngine.model_validate(spec)])
+        await until(lambda: known.asked > 0)
+        engine.silent = False
+        engine.let_go.set()
+        await until(lambda: model.model_id not in engine.names())
+        await until(lambda: not files.exists())
 
 
 async def test_an_answer_that_has_begun_is_ended_by_a_model_that_is_undeployed(open_house: Open, name: str) -> None:

@@ -28,6 +28,7 @@ class Upstream:
     loads: list[Json] = field(default_factory=list)
     unloads: list[str] = field(default_factory=list)
     load_answers: deque[tuple[int, str]] = field(default_factory=deque)
+    unload_answers: deque[tuple[int, str]] = field(default_factory=deque)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a client goes away before its answer has ended."""
     reached: asyncio.Event = field(default_factory=asyncio.Event)
@@ -125,6 +126,8 @@ class Upstream:
     async def _unload(self, request: web.Request) -> web.Response:
         name = orjson.loads(await request.read())["lora_name"]
         self.unloads.append(name)
+        if self.unload_answers:
+            return error(*self.unload_answers.popleft())
         if name not in self.names():
             return error(404, f"The lora adapter '{name}' cannot be found.")
         self.models = [model for model in self.models if model["id"] != name]

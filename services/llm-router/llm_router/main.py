@@ -84,6 +84,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.spawn("engines", pool.run)
     service.spawn("configuration", partial(configuration.follow, deps))
     service.spawn("serving", partial(models.follow_serving, deps))
+    service.spawn("withdrawn", serving.let_go)
     service.spawn("numbering", partial(models.keep_numbering, deps))
     service.spawn("kept_completions", partial(once.sweep, deps))
     service.spawn("recorder", recorder.run)

@@ -44,15 +44,14 @@ class Adapters:
         await self._once(("load", member.name, model.model_id), self._load(member, model))
 
     async def unload_idle(self, member: Member, model_id: str) -> None:
-        """Takes the adapter off the engine, unless a request is being answered by it."""
-        if member.adapters.idle([model_id]):
-            await self._once(("unload", member.name, model_id), self._unload(member, model_id))
+        """Takes the adapter off the engine, unless a request is being answered by it or this is on its way."""
+        key = ("unload", member.name, model_id)
+        if key not in self._running and member.adapters.idle([model_id]):
+            await self._once(key, self._unload(member, model_id))
 
-    async def settled(self, model_id: str) -> None:
-        """Returns once every load of the adapter that was on its way has ended."""
-        loads = [task for key, task in self._running.items() if (key[0], key[-1]) == ("load", model_id)]
-        if loads:
-            await asyncio.wait(loads)
+    def is_moving(self, model_id: str) -> bool:
+        """Whether the adapter is on its way onto an engine or off one."""
+        return any(key[0] in ("load", "unload") and key[-1] == model_id for key in self._running)
 
     async def remove_files(self, model_id: str) -> None:
         """Frees the disk of an adapter that nobody may ask any more."""

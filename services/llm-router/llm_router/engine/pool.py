@@ -1,6 +1,7 @@
 """The engines of this replica: who is up, who is busy, who waits for one, and what each lists."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -51,6 +52,8 @@ class Member:
     outstanding: int = 0
     turn: int = 0
     missed: int = 0
+    heard_at: float = -math.inf
+    """When the health check began that it answered last."""
     retired: bool = False
     adapters: AdapterUse = field(default_factory=AdapterUse)
     unanswered: "set[Lease]" = field(default_factory=set)
@@ -61,6 +64,11 @@ class Member:
         self.name, self.concurrency = self.spec.name, self.spec.concurrency
         self.priority, self.weight = self.spec.priority, self.spec.weight
         OUTSTANDING.labels(self.name).set_function(lambda: self.outstanding)
+
+    @property
+    def is_down(self) -> bool:
+        """Whether its health checks say so."""
+        return self.missed >= _CHECKS_MISSED
 
     def usable(self, now: float) -> bool:
         return self.up and not self.retired and self.breaker.allows(now)
@@ -194,6 +202,12 @@ class EnginePool:
     def is_up(self, name: str) -> bool:
         member = self._members.get(name)
         return member is not None and member.up
+
+    def heard_at(self) -> float:
+        """The moment, of the monotonic clock, since which every engine that takes adapters and is not down was asked
+        what it holds, and has answered."""
+        asked = [member for member in self._members.values() if member.spec.takes_adapters and not member.is_down]
+        return min((member.heard_at for member in asked), default=math.inf)
 
     def has_alternative(self, route: Route, avoid: Collection[str]) -> bool:
         """Whether an engine that was not avoided could take the route now."""
@@ -382,28 +396,33 @@ class EnginePool:
             await asyncio.sleep(_RECHECK_SECONDS)
 
     async def _check(self, member: Member) -> None:
+        began = time.monotonic()
         try:
             cards = await member.engine.models()
         except EngineFailure as failure:
-            self._missed(member, failure)
+            self._missed(member, failure, began)
             return
         if member.retired:
             return
-        member.missed = 0
         self._catalogue.put_engine(member.spec, cards)
+        self._heard(member, began)
+
+    def _heard(self, member: Member, began: float) -> None:
+        member.missed, member.heard_at = 0, began
         self._set_up(member, True)
 
-    def _missed(self, member: Member, failure: EngineFailure) -> None:
+    def _missed(self, member: Member, failure: EngineFailure, began: float) -> None:
         if failure.kind is FailureKind.TIMEOUT or isinstance(failure.__cause__, TimeoutError):
             member.missed += 1
-            if member.missed >= _CHECKS_MISSED:
+            if member.is_down:
                 self._set_up(member, False)
                 self._hand_over(member)
         elif failure.kind in (FailureKind.CONNECTION, FailureKind.OVERLOADED):
+            member.missed = _CHECKS_MISSED
             self._set_up(member, False)
         else:
             # It answers, it only does not list its models, as some providers do not without a right token.
-            self._set_up(member, True)
+            self._heard(member, began)
 
     def _hand_over(self, member: Member) -> None:
         """An engine that hangs, or whose machine is gone, breaks no connection: others get what it did not answer."""

@@ -1,6 +1,7 @@
 """Keeps up with the registry: which trained models are served, and where aliases lead."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -18,8 +19,8 @@ _PATIENCE = 0.5
 _TIMEOUT = 3.0
 _AGAIN_SECONDS = 2.0
 """Between two attempts to load what an alias shall lead to."""
-_UNLOAD_SECONDS = 0.5
-"""Between two looks at whether an adapter that is served no more has become idle."""
+_LOOK_SECONDS = 0.5
+"""Between two looks at whether an engine lists something that is served no more."""
 
 
 class Serving:
@@ -42,6 +43,8 @@ class Serving:
         """How many times the registry was asked since the start."""
         self._moving: dict[tuple[str, str], str] = {}
         """Where aliases shall lead once the model is loaded."""
+        self._leaving: dict[str, float] = {}
+        """What is served no more and perhaps still on the disk, and since when no engine may have listed it."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def catch_up(self) -> None:
@@ -61,6 +64,17 @@ class Serving:
                     self._apply_alias(alias)
                 self.revision, more = page.revision, page.has_more
             self._is_whole = True
+
+    async def let_go(self) -> None:
+        """Takes what is served no more off every engine, once what is being answered by it has ended, and then off the
+        disk. Until cancelled.
+
+        An engine that is down is not waited for: what it still holds is taken off when it is back.
+        """
+        while True:
+            self._unload_withdrawn()
+            self._remove_unloaded()
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -102,7 +116,7 @@ class Serving:
         if was_served:
             _log.info("model_withdrawn", model_id=model_id)
         # Also one that was withdrawn while this replica was away: its files may be here.
-        self._spawn(self._let_go(model_id))
+        self._leaving[model_id] = time.monotonic()
 
     def _apply_alias(self, told: ServableAlias) -> None:
         key, target = (told.model_name, told.alias), told.model_id
@@ -147,15 +161,24 @@ class Serving:
         if not self._catalogue.holds(member.name, model_id):
             await self._adapters.load(member, route.adapter)
 
-    async def _let_go(self, model_id: str) -> None:
-        """Takes the adapter off every engine, once what is being answered by it has ended, and then off the disk."""
-        await self._adapters.settled(model_id)
-        while self._catalogue.trained(model_id) is None and model_id in self._catalogue.loaded_adapters():
-            for spec in self._pool.specs():
-                member = self._pool.member(spec.name)
-                if member is not None and self._catalogue.holds(member.name, model_id):
-                    await self._adapters.unload_idle(member, model_id)
-            await asyncio.sleep(_UNLOAD_SECONDS)
+    def _unload_withdrawn(self) -> None:
+        now = time.monotonic()
+        for member in [member for member in self._pool.members() if member.up and member.spec.takes_adapters]:
+            for model_id in self._catalogue.adapters(member.name):
+                if self._catalogue.trained(model_id) is None:
+                    self._leaving[model_id] = now
+                    self._spawn(self._adapters.unload_idle(member, model_id))
+
+    def _remove_unloaded(self) -> None:
+        now, heard_at = time.monotonic(), self._pool.heard_at()
+        for model_id, since in list(self._leaving.items()):
+            if self._adapters.is_moving(model_id):
+                self._leaving[model_id] = now
+            elif since < heard_at:
+                del self._leaving[model_id]
+                self._spawn(self._remove_files(model_id))
+
+    async def _remove_files(self, model_id: str) -> None:
         if self._catalogue.trained(model_id) is None:
             await self._adapters.remove_files(model_id)
 
