@@ -32,7 +32,7 @@ from contracts.orchestrator import (
     SubmitJob,
 )
 from contracts.pipeline import AGENT_CONFIGS, DatasetOutput, PipelineConfig
-from contracts.registry import Dataset, DatasetAnalysis, GetDataset
+from contracts.registry import Dataset, DatasetAnalysis, GetDataset, GetModel, Model
 from embedded.endpoints import Endpoints
 from orchestrator.deps import Deps
 from orchestrator.main import build
@@ -124,7 +124,7 @@ async def service(replica: Callable[[], AbstractAsyncContextManager[Service]]) -
 
 @pytest.fixture
 async def datasets(access_of: SettingsOf) -> AsyncIterator[set[str]]:
-    """A registry that knows the data sets of this set."""
+    """A registry that knows the data sets and models of this set."""
     known: set[str] = set()
     table = Handlers[set[str]]()
 
@@ -145,6 +145,24 @@ async def datasets(access_of: SettingsOf) -> AsyncIterator[set[str]]:
             rows=1,
             columns=["a"],
             analysis=analysis,
+            created_at=datetime.now(UTC),
+        )
+
+    @table.on(registry.GET_MODEL)
+    async def get_model(known: set[str], request: GetModel) -> Model:
+        if request.model_id not in known:
+            raise Refused(RefusalCode.NOT_FOUND, "There is no such model", {"model_id": request.model_id})
+        return Model(
+            model_id="model_1",
+            run_id="run",
+            model_name="name",
+            description="",
+            base_model="tiny",
+            dataset_id=None,
+            training_config={},
+            metrics={},
+            exports={},
+            chat_template=None,
             created_at=datetime.now(UTC),
         )
 

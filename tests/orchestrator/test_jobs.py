@@ -16,11 +16,13 @@ from common.tracing import tracer
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import (
     CANCEL_JOB,
+    FIND_JOBS_COMPARING,
     FIND_PATHS_IN_USE,
     GET_JOB,
     JOB_ENDED,
     SUBMIT_JOB,
     ClaimedStep,
+    FindJobsComparing,
     FindPathsInUse,
     GetJob,
     Job,
@@ -70,6 +72,10 @@ async def paths_in_use(bus: Bus) -> list[str]:
     return (await bus.ask(FIND_PATHS_IN_USE, FindPathsInUse(paths=["s3://b/k", "s3://b/other"]))).paths
 
 
+async def comparing(bus: Bus, *models: str) -> list[str]:
+    return (await bus.ask(FIND_JOBS_COMPARING, FindJobsComparing(models=[*models]))).job_ids
+
+
 def statuses(job: Job) -> dict[str, str]:
     return {step.agent_name: step.status for step in job.steps}
 
@@ -103,6 +109,26 @@ async def test_a_linear_job_runs_agent_by_agent(caller: Bus, jobs: Jobs, worker:
     assert done.started_at
     assert done.completed_at
     assert done.created_at <= done.started_at <= done.completed_at
+
+
+async def test_jobs_that_have_yet_to_compare_a_model_are_found_by_the_names_that_they_use(
+    caller: Bus, worker: Worker, datasets: set[str]
+) -> None:
+    datasets.update({"prod@3", "prod@latest"})
+    nodes = [
+        {"agent_name": "data", "agent_class": "DatasetAgent", "config": {"file_path": "s3://datasets/a.csv"}},
+        {"agent_name": "rows", "agent_class": "PreprocessingAgent", "config": {"base_model": "prod@1"}},
+        {"agent_name": "ranking", "agent_class": "ComparisonAgent", "config": {"models": ["prod@3", "prod@latest"]}},
+    ]
+    edges = [{"from_agent": "data", "to_agent": "rows"}, {"from_agent": "rows", "to_agent": "ranking"}]
+    config = PipelineConfig.model_validate({"run_id": "compares", "nodes": nodes, "edges": edges})
+    accepted = await caller.ask(SUBMIT_JOB, SubmitJob(pipeline_config=config))
+    await worker.succeed(await worker.take())
+    assert await comparing(caller, "prod@30", "prod", "prod@1", "ranking") == []
+    assert await comparing(caller, "prod", "prod@3") == ["job_compares"]
+    assert await comparing(caller, "prod@latest") == ["job_compares"]
+    await cancel(caller, accepted)
+    assert await comparing(caller, "prod@3") == []
 
 
 async def test_the_branches_of_a_diamond_run_side_by_side(caller: Bus, jobs: Jobs, worker: Worker) -> None:

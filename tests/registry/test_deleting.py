@@ -12,7 +12,14 @@ from common.objects import Objects, ObjectStore, S3Path
 from common.service import Service, running
 from common.settings import ServiceSettings
 from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import FIND_PATHS_IN_USE, FindPathsInUse, PathsInUse
+from contracts.orchestrator import (
+    FIND_JOBS_COMPARING,
+    FIND_PATHS_IN_USE,
+    FindJobsComparing,
+    FindPathsInUse,
+    JobsComparing,
+    PathsInUse,
+)
 from contracts.registry import (
     DELETE_MODEL,
     DEPLOY_MODEL,
@@ -43,9 +50,14 @@ async def _find(used: set[str], request: FindPathsInUse) -> PathsInUse:
     return PathsInUse(paths=[path for path in request.paths if path in used])
 
 
+@_JOBS.on(FIND_JOBS_COMPARING)
+async def _find_comparing(used: set[str], request: FindJobsComparing) -> JobsComparing:
+    return JobsComparing(job_ids=["job_that_compares"] if used & set(request.models) else [])
+
+
 @pytest.fixture(autouse=True)
 async def used(access: Access) -> AsyncIterator[set[str]]:
-    """The paths that jobs which go on read: a test adds to them."""
+    """The paths that jobs which go on read, and the models that they name: a test adds to them."""
     bus = await Bus.connect(ServiceSettings(**access("orchestrator")), "orchestrator")
     paths: set[str] = set()
     await bus.serve(_JOBS, paths)
@@ -215,6 +227,21 @@ async def test_a_model_in_use_is_deleted_only_by_force(export: Export, trainer: 
         assert (await gateway.ask(GET_MODEL, GetModel(model_id=model.model_id))).model_id == model.model_id
         forced = await gateway.ask(DELETE_MODEL, DeleteModel(model_id=model.model_id, force=True))
         assert forced.freed_bytes > 0
+
+
+async def test_a_model_that_a_job_has_yet_to_compare_is_deleted_only_by_force(
+    used: set[str], export: Export, trainer: Bus, gateway: Bus
+) -> None:
+    name = f"named-{uuid.uuid4().hex[:8]}"
+    old, new = [await trainer.ask(REGISTER_MODEL, export(model_name=name)) for _ in range(2)]
+    question = DeleteModel(model_id=f"{name}@2")
+    for named in (name, f"{name}@latest", f"{name}@2", new.model_id):
+        used.add(named)
+        assert await code_of(gateway.ask(DELETE_MODEL, question)) is RefusalCode.CONFLICT
+        used.remove(named)
+    used |= {name, f"{name}@2"}
+    assert (await gateway.ask(DELETE_MODEL, DeleteModel(model_id=old.model_id))).freed_bytes > 0
+    assert (await gateway.ask(DELETE_MODEL, question.model_copy(update={"force": True}))).freed_bytes > 0
 
 
 async def test_what_could_not_be_freed_is_freed_by_the_next_sweep(

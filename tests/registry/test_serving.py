@@ -193,7 +193,7 @@ async def test_a_router_that_comes_late_is_told_all_page_by_page(
     monkeypatch.setattr("registry.store.serving._PAGE", 3)
     made = await versions(export, trainer, 7)
     await gateway.ask(SET_ALIAS, SetAlias(model_id=made[0].model_id, alias="production"))
-    await gateway.ask(DELETE_MODEL, DeleteModel(model_id=made[1].model_id))
+    await gateway.ask(DELETE_MODEL, DeleteModel(model_id=made[1].model_id, force=True))
     after, more = 0, True
     told: dict[str, bool] = {}
     aliases: dict[str, str | None] = {}

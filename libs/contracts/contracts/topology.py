@@ -176,6 +176,7 @@ ACCESS = (
             orchestrator.GET_LOGS.subject,
             orchestrator.FIND_JOBS_OF_DATASET.subject,
             orchestrator.FIND_PATHS_IN_USE.subject,
+            orchestrator.FIND_JOBS_COMPARING.subject,
         ),
         publishes=("events.registry.>",),
         buckets=(DATASETS_BUCKET, ARTIFACTS_BUCKET),

@@ -190,6 +190,18 @@ class PathsInUse(Message):
     paths: list[str]
 
 
+class FindJobsComparing(Message):
+    """Which jobs that go on have yet to compare a model that they name by one of these?"""
+
+    models: list[str]
+
+
+class JobsComparing(Message):
+    """100 at most."""
+
+    job_ids: list[str]
+
+
 class TemplateAgent(Message):
     agent_name: str
     agent_class: str
@@ -224,6 +236,7 @@ GET_JOB_OUTPUTS = Rpc("orchestrator.v1.jobs.outputs", GetJob, JobOutputs, refusa
 LIST_JOBS = Rpc("orchestrator.v1.jobs.list", ListJobs, JobPage)
 FIND_JOBS_OF_DATASET = Rpc("orchestrator.v1.jobs.of_dataset", FindJobsOfDataset, JobsOfDataset)
 FIND_PATHS_IN_USE = Rpc("orchestrator.v1.jobs.using", FindPathsInUse, PathsInUse)
+FIND_JOBS_COMPARING = Rpc("orchestrator.v1.jobs.comparing", FindJobsComparing, JobsComparing)
 LIST_JOB_TEMPLATES = Rpc("orchestrator.v1.jobs.templates", Empty, JobTemplates)
 RETRY_JOB = Rpc(
     "orchestrator.v1.jobs.retry",

@@ -173,7 +173,7 @@ class UpdateModel(Message):
 
 
 class DeleteModel(Message):
-    """`force` also deletes a model that is served or has an alias."""
+    """`force` also deletes a model that is served, has an alias, or is to be compared by a job that goes on."""
 
     model_id: str
     force: bool = False

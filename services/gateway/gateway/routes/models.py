@@ -71,8 +71,8 @@ MODELS = (
         tag=Tag.MODELS,
         summary="Delete a model and free what it held",
         description=(
-            "A model that was deployed or has an alias is deleted with `force` only. What another model shares stays"
-            " until that goes too."
+            "A model that was deployed, has an alias or is to be compared by a job that goes on is deleted with"
+            " `force` only. What another model shares stays until that goes too."
         ),
     ),
     Route(

@@ -11,6 +11,7 @@ from common.tracing import inject
 from contracts import orchestrator, registry
 from contracts.base import Empty, RefusalCode, Refused
 from contracts.orchestrator import (
+    FindJobsComparing,
     FindJobsOfDataset,
     FindPathsInUse,
     GetJob,
@@ -19,6 +20,7 @@ from contracts.orchestrator import (
     JobOfDataset,
     JobOutputs,
     JobPage,
+    JobsComparing,
     JobsOfDataset,
     JobTemplates,
     ListJobs,
@@ -164,6 +166,13 @@ async def find_jobs_of_dataset(deps: Deps, request: FindJobsOfDataset) -> JobsOf
 async def find_paths_in_use(deps: Deps, request: FindPathsInUse) -> PathsInUse:
     async with deps.database.connection() as connection:
         return PathsInUse(paths=await jobs.paths_in_use(connection, request.paths))
+
+
+@HANDLERS.on(orchestrator.FIND_JOBS_COMPARING)
+async def find_jobs_comparing(deps: Deps, request: FindJobsComparing) -> JobsComparing:
+    async with deps.database.connection() as connection:
+        found = await jobs.comparing(connection, request.models)
+    return JobsComparing(job_ids=[job.job_id_of(run_id) for run_id in found])
 
 
 async def _known(deps: Deps, job_id: str) -> JobRecord:

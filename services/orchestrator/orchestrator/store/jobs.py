@@ -76,6 +76,16 @@ _IN_USE = """
     SELECT path FROM unnest($2::text[]) AS path WHERE EXISTS (SELECT FROM told WHERE strpos(text, path) > 0)
 """
 
+_COMPARING = """
+    SELECT run_id FROM runs
+    WHERE kind = $1 AND status = 'active' AND EXISTS (
+        SELECT FROM steps
+        WHERE steps.run = runs.id AND steps.kind = 'ComparisonAgent' AND steps.status <> 'completed'
+            AND steps.config -> 'models' ?| $2::text[]
+    )
+    ORDER BY id LIMIT 100
+"""
+
 
 async def find(connection: Connection, submission: Submission) -> JobRecord | None:
     """The job that `submission` repeats: that of the owner's key, else that of the run id."""
@@ -118,6 +128,11 @@ async def of_dataset(connection: Connection, dataset_id: str) -> list[tuple[str,
 async def paths_in_use(connection: Connection, paths: Sequence[str]) -> list[str]:
     """Those that steps of jobs that go on are told to read, or have put out for others."""
     return [row["path"] for row in await connection.fetch(_IN_USE, KIND, paths)]
+
+
+async def comparing(connection: Connection, models: Sequence[str]) -> list[str]:
+    """The runs that go on and have yet to compare a model which they name so."""
+    return [row["run_id"] for row in await connection.fetch(_COMPARING, KIND, models)]
 
 
 async def run_ids_like(connection: Connection, root: str) -> list[str]:

@@ -1,10 +1,10 @@
 """Models: when two registrations are the same, where exports lie, and what may be done with a model."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from contracts.base import RefusalCode, Refused
-from contracts.pipeline import ExportFormat, GgufType
+from contracts.pipeline import LATEST, ExportFormat, GgufType
 from contracts.registry import Model, ModelFile, RegisterModel
 from contracts.topology import ARTIFACTS_BUCKET
 
@@ -99,6 +99,21 @@ def names_of(model: Model, newest: str | None) -> list[str]:
     names = [model.model_id, f"{model.model_name}@{model.version}"]
     names += [f"{model.model_name}@{alias}" for alias in model.aliases]
     return [*names, model.model_name] if newest == model.model_id else names
+
+
+def references_of(model: Model, newest: str) -> list[str]:
+    """All that jobs may name the model by; `newest` is the id of the newest of its name."""
+    names = names_of(model, newest)
+    return [*names, f"{model.model_name}@{LATEST}"] if newest == model.model_id else names
+
+
+def check_uncompared(model: Model, job_ids: Sequence[str]) -> None:
+    """Raises `Refused(CONFLICT)` where jobs have yet to compare the model."""
+    if job_ids:
+        message = (
+            f"{model.model_id} is to be compared by {', '.join(job_ids[:5])}; wait for that, or ask with force=true"
+        )
+        raise Refused(RefusalCode.CONFLICT, message, {"jobs": [*job_ids]})
 
 
 def check_deployable(model: Model) -> None:

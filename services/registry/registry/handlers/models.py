@@ -6,6 +6,7 @@ import secrets
 from common import outbox
 from common.database import Connection
 from contracts.base import RefusalCode, Refused
+from contracts.orchestrator import FIND_JOBS_COMPARING, FindJobsComparing
 from contracts.pipeline import ExportFormat
 from contracts.registry import (
     DELETE_MODEL,
@@ -31,12 +32,14 @@ from registry.domain.models import (
     check_entry,
     check_exported,
     check_served,
+    check_uncompared,
     check_unused,
     checksummed,
     confirmed,
     exported_path,
     paths_of,
     quantized,
+    references_of,
 )
 from registry.domain.references import read_reference
 from registry.freeing import Freed
@@ -143,6 +146,8 @@ async def update_model(deps: Deps, request: UpdateModel) -> Model:
 
 @HANDLERS.on(DELETE_MODEL)
 async def delete_model(deps: Deps, request: DeleteModel) -> ModelDeleted:
+    if not request.force:
+        await _check_uncompared(deps, request.model_id)
     async with changing(deps) as (connection, revision):
         model = await found(connection, request.model_id)
         if not request.force:
@@ -156,6 +161,15 @@ async def delete_model(deps: Deps, request: DeleteModel) -> ModelDeleted:
             raise
         freed = Freed(0, waits=True)
     return ModelDeleted(model_id=model.model_id, freed_bytes=freed.size, pending=freed.waits)
+
+
+async def _check_uncompared(deps: Deps, reference: str) -> None:
+    """Not in the turn of the deletion, which nobody else is to wait for."""
+    async with deps.database.connection() as connection:
+        model = await found(connection, reference)
+        newest = await found(connection, model.model_name)
+    names = references_of(model, newest.model_id)
+    check_uncompared(model, (await deps.bus.ask(FIND_JOBS_COMPARING, FindJobsComparing(models=names))).job_ids)
 
 
 @HANDLERS.on(GET_DOWNLOAD)
