@@ -8,7 +8,7 @@ import pytest
 
 from common.objects import ObjectStore, S3Path
 from contracts.orchestrator import GET_JOB_OUTPUTS, JobOutputs
-from contracts.pipeline import DatasetOutput, ExportOutput
+from contracts.pipeline import DatasetOutput, ExportOutput, PreprocessingOutput
 from gateway.domain.artifacts import name_of, places
 from tests.gateway.conftest import Gateway
 from tests.gateway.peers import Peers
@@ -81,6 +81,13 @@ def test_a_text_that_begins_like_a_path_is_none() -> None:
         dataset_id=None, s3_path="s3://b/k", format="csv", rows=1, columns=quoted, size_bytes=1, sha256="0"
     )
     assert places({"dataset": columns}) == [("dataset", "s3://b/k")]
+
+
+def test_what_an_agent_read_is_not_among_what_it_made() -> None:
+    rows = PreprocessingOutput.model_construct(
+        train_path="s3://b/rows/train.jsonl", data_path="s3://b/data/data.parquet"
+    )
+    assert places({"rows": rows}) == [("rows", "s3://b/rows/train.jsonl")]
 
 
 def test_an_object_whose_name_only_begins_alike_is_another() -> None:

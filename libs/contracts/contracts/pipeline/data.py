@@ -98,7 +98,7 @@ class ValidationOutput(Message):
 
 class PreprocessingOutput(Message):
     """`train_path` and `eval_path` are JSON Lines objects of `{"prompt", "completion"}` rows, already in the
-    template's form. Below `tokens_path` are their token ids."""
+    template's form. Below `tokens_path` are their token ids; at `data_path` is the table that they were made of."""
 
     kind: Literal["PreprocessingAgent"] = "PreprocessingAgent"
     base_model: str
@@ -107,6 +107,7 @@ class PreprocessingOutput(Message):
     train_path: str
     eval_path: str
     tokens_path: str | None = None
+    data_path: str | None = None
     train_rows: int
     eval_rows: int
     dropped_rows: int

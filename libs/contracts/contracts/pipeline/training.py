@@ -128,7 +128,8 @@ class LearningRateChange(Message):
 
 
 class TrainingOutput(Message):
-    """`model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full).
+    """`model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full); at `rows_path`
+    are the rows that it learnt.
 
     Losses are nats a token; `eval_loss` is that of the weights that were kept, of step `best_step`. `stopped_early`
     says that the held-out loss had stopped falling. `config` is what was asked for, `learning_rate_changes` what people
@@ -140,6 +141,7 @@ class TrainingOutput(Message):
     method: TrainingMethod
     config: TrainingConfig
     model_path: str
+    rows_path: str | None = None
     steps: int
     epochs: float
     first_loss: float

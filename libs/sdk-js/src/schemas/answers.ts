@@ -1567,7 +1567,7 @@ export interface PostPage {
 
 /**
  * `train_path` and `eval_path` are JSON Lines objects of `{"prompt", "completion"}` rows, already in the
- * template's form. Below `tokens_path` are their token ids.
+ * template's form. Below `tokens_path` are their token ids; at `data_path` is the table that they were made of.
  */
 export interface PreprocessingOutput {
   kind?: "PreprocessingAgent";
@@ -1577,6 +1577,7 @@ export interface PreprocessingOutput {
   trainPath: string;
   evalPath: string;
   tokensPath?: string | null;
+  dataPath?: string | null;
   trainRows: number;
   evalRows: number;
   droppedRows: number;
@@ -2392,7 +2393,8 @@ export interface TrainingEstimate {
 }
 
 /**
- * `model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full).
+ * `model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full); at `rows_path`
+ * are the rows that it learnt.
  *
  * Losses are nats a token; `eval_loss` is that of the weights that were kept, of step `best_step`. `stopped_early`
  * says that the held-out loss had stopped falling. `config` is what was asked for, `learning_rate_changes` what people
@@ -2404,6 +2406,7 @@ export interface TrainingOutput {
   method: "lora" | "qlora" | "full";
   config: TrainingConfig;
   modelPath: string;
+  rowsPath?: string | null;
   steps: number;
   epochs: number;
   firstLoss: number;

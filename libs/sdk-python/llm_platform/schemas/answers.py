@@ -1504,7 +1504,7 @@ class PostPage(Record):
 
 class PreprocessingOutput(Record):
     """`train_path` and `eval_path` are JSON Lines objects of `{"prompt", "completion"}` rows, already in the
-    template's form. Below `tokens_path` are their token ids.
+    template's form. Below `tokens_path` are their token ids; at `data_path` is the table that they were made of.
     """
 
     kind: Annotated[Literal["PreprocessingAgent"], OrNewer] = "PreprocessingAgent"
@@ -1516,6 +1516,7 @@ class PreprocessingOutput(Record):
     train_path: str
     eval_path: str
     tokens_path: str | None = None
+    data_path: str | None = None
     train_rows: int
     eval_rows: int
     dropped_rows: int
@@ -2306,7 +2307,8 @@ class TrainingEstimate(Record):
 
 
 class TrainingOutput(Record):
-    """`model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full).
+    """`model_path` is the S3 prefix of the adapter (LoRA, QLoRA) or of the whole model (full); at `rows_path` are
+    the rows that it learnt.
 
     Losses are nats a token; `eval_loss` is that of the weights that were kept, of step `best_step`.
     `stopped_early` says that the held-out loss had stopped falling. `config` is what was asked for,
@@ -2318,6 +2320,7 @@ class TrainingOutput(Record):
     method: Annotated[Literal["lora", "qlora", "full"], OrNewer]
     config: TrainingConfig
     model_path: str
+    rows_path: str | None = None
     steps: int
     epochs: float
     first_loss: float

@@ -9,6 +9,8 @@ from contracts.pipeline import AgentOutput
 _SCHEME = "s3://"
 _PATH = re.compile(r"s3://[^/\s]+/(?!(?:.*/)?\.\.(?:/|$))\S+")
 """Texts that agents quote may begin like paths, and be none."""
+_READ = {"data_path", "rows_path"}
+"""What an agent read, which another made."""
 
 
 def places(outputs: Mapping[str, AgentOutput]) -> list[tuple[str, str]]:
@@ -16,7 +18,7 @@ def places(outputs: Mapping[str, AgentOutput]) -> list[tuple[str, str]]:
     found = {
         (agent, path): None
         for agent, output in sorted(outputs.items())
-        for path in _paths(output.model_dump(mode="json"))
+        for path in _paths(output.model_dump(mode="json", exclude=_READ))
     }
     return list(found)
 

@@ -166,6 +166,7 @@ def _hand_on(
         train_path=str(work.place("train.jsonl")),
         eval_path=str(work.place("eval.jsonl")),
         tokens_path=str(work.place(FOLDER)),
+        data_path=need(work.step, DatasetOutput).s3_path,
         train_rows=len(training),
         eval_rows=len(evaluation),
         dropped_rows=dropped.total(),

@@ -48,6 +48,7 @@ def run(work: Assignment) -> TrainingOutput:
         method=config.method,
         config=config.model_copy(update={"base_model": base_model}),
         model_path=str(work.place("model")),
+        rows_path=rows.train_path,
         steps=result.steps,
         epochs=result.epochs,
         first_loss=result.first_loss,

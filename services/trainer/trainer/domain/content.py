@@ -21,7 +21,7 @@ from contracts.pipeline import (
 STATISTICS = "statistics.json"
 """Beside prepared rows: what was dropped, and how long those are that were not."""
 
-_CIRCUMSTANCES = frozenset({"dataset_id", "seconds", "resumed_from_step"})
+_CIRCUMSTANCES = frozenset({"dataset_id", "data_path", "rows_path", "seconds", "resumed_from_step"})
 """Fields of an output that say how it came about, not what it is."""
 
 _NEVER_CACHED = frozenset({"RegistrationAgent", "ComparisonAgent"})

@@ -22,6 +22,7 @@ from contracts.pipeline import (
 from contracts.registry import GET_DATASET, GET_MODEL, REGISTER_MODEL, Dataset, GetDataset, GetModel, Model
 from trainer.domain.configuration import effective_config
 from trainer.domain.failures import crash_of, failure_of, lost_worker
+from trainer.domain.inputs import as_of
 from trainer.domain.orders import Order, StorageAccess
 from trainer.domain.registration import registration_of
 from trainer.engine.child_process import ChildDied, ChildProcess, Outcome
@@ -65,7 +66,7 @@ class Performer:
         earlier = await self.results.find(key) if key and step.global_config.use_cache else None
         if earlier is not None:
             log.say("INFO", f"{step.agent_class}: nothing has changed since an earlier run, whose result is used again")
-            return StepSucceeded(output=earlier, cached=True)
+            return StepSucceeded(output=as_of(step, earlier), cached=True)
         async with self._scratch(step) as directory:
             order = Order(
                 step=step,
