@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from common.bus import Bus, Handlers
+from common.datafiles.limits import Limits
 from common.objects import Objects, S3Path
 from common.settings import ServiceSettings
 from contracts import orchestrator as contract
@@ -178,7 +179,8 @@ def assign(objects: Objects, models_dir: Path, journal: Journal, tmp_path: Path)
     def assignment(step: ClaimedStep, dataset: Dataset | None = None) -> Assignment:
         directory = tmp_path / "work" / str(step.step_id)
         directory.mkdir(parents=True)
-        return Assignment(step, dataset, objects, journal, StepSteering(step.adjustments), models_dir, directory)
+        steering = StepSteering(step.adjustments)
+        return Assignment(step, dataset, objects, journal, steering, Limits(), models_dir, directory)
 
     return assignment
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from common.datafiles.limits import Limits
 from contracts.orchestrator import LogRecord, StepFailed, StepSucceeded
 from trainer.domain.orders import Order, StorageAccess
 from trainer.engine.child_process import ChildDied, ChildProcess
@@ -30,7 +31,8 @@ async def child(stub_child: list[str]) -> AsyncIterator[ChildProcess]:
 def order(make_step: Callable[..., Any], storage: StorageAccess, tmp_path: Path) -> MakeOrder:
     def make(behaviour: str) -> Order:
         step = make_step("DatasetAgent", {"file_path": f"s3://stub/{behaviour}"})
-        return Order(step=step, storage=storage, models_dir=tmp_path, directory=tmp_path / str(step.step_id))
+        directory = tmp_path / str(step.step_id)
+        return Order(step=step, storage=storage, limits=Limits(), models_dir=tmp_path, directory=directory)
 
     return make
 

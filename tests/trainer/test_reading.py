@@ -9,15 +9,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from common.datafiles.limits import Limits
 from common.datafiles.parts import PART_ROWS
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import DatasetFormat
 from trainer.engine.reading import take_in
 
+LIMITS = Limits()
 
-def _taken(file: Path, stated: DatasetFormat | None = None) -> pl.DataFrame:
+
+def _taken(file: Path, stated: DatasetFormat | None = None, limits: Limits = LIMITS) -> pl.DataFrame:
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
-        return pl.read_parquet(take_in(file, file.name, stated, Path(folder)).path)
+        return pl.read_parquet(take_in(file, file.name, stated, limits, Path(folder)).path)
 
 
 def _file(folder: Path, content: str | bytes, name: str = "data") -> Path:
@@ -81,6 +84,7 @@ def test_a_file_takes_the_memory_of_some_of_its_rows(tmp_path: Path) -> None:
 _GROWTH = """
 import resource, sys
 from pathlib import Path
+from common.datafiles.limits import Limits
 from trainer.engine.reading import take_in
 
 def most():
@@ -89,9 +93,9 @@ def most():
 file = Path(sys.argv[1])
 small = file.with_name("small.csv")
 small.write_bytes(file.read_bytes()[:20_000].rpartition(b"\\n")[0])
-take_in(small, small.name, None, file.parent)
+take_in(small, small.name, None, Limits(), file.parent)
 before = most()
-assert take_in(file, file.name, None, file.parent).rows == 100_000
+assert take_in(file, file.name, None, Limits(), file.parent).rows == 100_000
 print(most() - before)
 """
 
@@ -135,6 +139,13 @@ def test_nested_parquet_columns_become_json(tmp_path: Path) -> None:
 )
 def test_json_objects_that_hold_rows_or_columns_are_read(tmp_path: Path, value: object) -> None:
     assert _taken(_file(tmp_path, json.dumps(value)), "json").to_dicts() == _ROWS
+
+
+def test_what_the_registry_may_take_is_read_however_wide(tmp_path: Path) -> None:
+    file = _file(tmp_path, ",".join(f"c{number}" for number in range(10_001)) + "\n" + "," * 10_000 + "\n")
+    with pytest.raises(Refused, match="more than 10000 columns"):
+        _taken(file, "csv")
+    assert _taken(file, "csv", Limits(max_columns=10_001)).width == 10_001
 
 
 def test_rows_may_have_different_fields(tmp_path: Path) -> None:

@@ -64,7 +64,8 @@ def start(
             bus = await Bus.connect(settings, "trainer")
             stack.push_async_callback(bus.close)
             store = ObjectStore(objects)
-            performer = Performer(bus, Results(database, store, tmp_path, "code"), storage, tmp_path, tmp_path / "work")
+            results = Results(database, store, tmp_path, "code")
+            performer = Performer(bus, results, storage, settings.limits, tmp_path, tmp_path / "work")
             leases, log = Leases(bus, "test-worker"), RunLog(bus)
             worker = Worker(bus, leases, log, performer, store, "test-worker", agent_classes, poll_seconds)
             children = [ChildProcess(stub_child) for _ in range(slots)]

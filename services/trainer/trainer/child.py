@@ -98,6 +98,7 @@ def perform(
             objects=Objects(storage.endpoint, storage.access_key, storage.secret_key, storage.region),
             progress=StepProgress(line, order.step),
             steering=steering,
+            limits=order.limits,
             models_dir=order.models_dir,
             directory=order.directory,
         )

@@ -42,7 +42,7 @@ async def build(service: Service, settings: Settings) -> None:
         bus=bus,
         leases=Leases(bus, worker_id),
         run_log=RunLog(bus),
-        performer=Performer(bus, results, storage, models_dir, folder),
+        performer=Performer(bus, results, storage, settings.limits, models_dir, folder),
         objects=objects,
         worker_id=worker_id,
         agent_classes=settings.agent_classes,

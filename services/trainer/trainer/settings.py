@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from common.datafiles.limits import Limits
 from common.settings import ServiceSettings
 from contracts.pipeline import AGENT_CONFIGS
 
@@ -18,6 +19,9 @@ class Settings(ServiceSettings):
     work_dir: Path = Field(
         default_factory=lambda settings: Path(settings["data_dir"]) / "trainer",
         description="Scratch space of the steps being worked on; emptied by itself",
+    )
+    limits: Limits = Field(
+        default=Limits(), description="How wide a data set may be, as JSON: the same that the registry is told"
     )
     slots: int = Field(default=1, ge=1, le=64, description="Steps worked on at once, each in a process of its own")
     agent_classes: tuple[str, ...] = Field(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.datafiles.limits import Limits
 from common.objects import Objects, S3Path
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import ClaimedStep
@@ -15,7 +16,7 @@ from trainer.engine.places import place_of
 
 @dataclass(frozen=True)
 class Assignment:
-    """A step to work on. `models` are the registered ones that its config names.
+    """A step to work on. `models` are the registered ones that its config names, `limits` how wide a data set may be.
 
     `directory` is empty, the agent's alone, and removed afterwards by whoever gave it.
     """
@@ -25,6 +26,7 @@ class Assignment:
     objects: Objects
     progress: Progress
     steering: Steering
+    limits: Limits
     models_dir: Path
     directory: Path
     models: tuple[Model, ...] = ()

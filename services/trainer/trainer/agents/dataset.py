@@ -16,7 +16,7 @@ def run(work: Assignment) -> DatasetOutput:
     work.progress.log("INFO", f"Starting dataset ingestion: {path}")
     source = work.fetch(path)
     known = work.dataset.format if work.dataset else None
-    table = take_in(source, source.name, config.format or known, work.directory)
+    table = take_in(source, source.name, config.format or known, work.limits, work.directory)
     work.objects.put_file(work.place(table.path.name), table.path)
     columns = ", ".join(table.columns)
     message = f"Dataset loaded: {table.rows} rows, {len(table.columns)} columns ({columns}), {table.format}"

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from common.datafiles.limits import Limits
 from contracts.base import Message
 from contracts.orchestrator import ClaimedStep, LogRecord, StepAdjustment, StepFailed, StepReleased, StepSucceeded
 from contracts.registry import Dataset, Model
@@ -25,7 +26,7 @@ class StorageAccess(Message):
 
 class Order(Message):
     """To the child: do this step. `dataset` and `models` are what the registry knows of those that its config
-    names.
+    names; `limits` say how wide a data set may be.
 
     `directory` is the child's alone; whoever gave the order removes it.
     """
@@ -35,6 +36,7 @@ class Order(Message):
     dataset: Dataset | None = None
     models: tuple[Model, ...] = ()
     storage: StorageAccess
+    limits: Limits
     models_dir: Path
     directory: Path
 

@@ -26,8 +26,8 @@ from contracts.pipeline import DatasetFormat, invalid_dataset
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CHUNK = 1 << 20
 _ROW_GROUP = 5_000
-_LIMITS = Limits(max_columns=10_000, max_column_names_bytes=1 << 20, max_row_bytes=64 << 20)
-"""Wider than the registry's, which decides what is a data set."""
+_LEAST = Limits(max_columns=10_000, max_column_names_bytes=1 << 20, max_row_bytes=64 << 20)
+"""What may be read whatever the registry's limits, which decide what is a data set."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,15 @@ class Taken:
     columns: list[str]
 
 
-def take_in(file: Path, name: str, stated: DatasetFormat | None, folder: Path) -> Taken:
-    """Writes the rows of `file`, which came under that `name`, into a table in `folder`.
+def take_in(file: Path, name: str, stated: DatasetFormat | None, limits: Limits, folder: Path) -> Taken:
+    """Writes the rows of `file`, which came under that `name`, into a table in `folder`. What is within the registry's
+    `limits` is read.
 
     Raises `Refused(DATASET_INVALID)` when it is empty or broken, saying where.
     """
     with (
         file.open("rb") as reader,
-        DataFile(reader, name, _LIMITS, folder=folder).expanded() as plain,
+        DataFile(reader, name, _widened(limits), folder=folder).expanded() as plain,
         _as_utf8(plain, folder) as readable,
     ):
         found = readable.format(stated)
@@ -57,6 +58,10 @@ def take_in(file: Path, name: str, stated: DatasetFormat | None, folder: Path) -
     if rows == 0:
         raise invalid_dataset("The file has no rows")
     return Taken(path, found, rows, table.collect_schema().names())
+
+
+def _widened(limits: Limits) -> Limits:
+    return Limits(**{name: max(getattr(limits, name), least) for name, least in _LEAST})
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.bus import Bus
+from common.datafiles.limits import Limits
 from common.telemetry import get_logger
 from contracts.base import Refused
 from contracts.orchestrator import ClaimedStep, StepSucceeded
@@ -40,6 +41,7 @@ class Performer:
     bus: Bus
     results: Results
     storage: StorageAccess
+    limits: Limits
     models_dir: Path
     folder: Path
 
@@ -73,6 +75,7 @@ class Performer:
                 dataset=dataset,
                 models=await self._models(config),
                 storage=self.storage,
+                limits=self.limits,
                 models_dir=self.models_dir,
                 directory=directory,
             )
