@@ -26,8 +26,8 @@ from contracts.pipeline import AgentOutput, GlobalConfig
 from contracts.registry import Dataset
 from embedded.endpoints import Endpoints
 from trainer.agents.assignment import Assignment
-from trainer.domain.orders import StorageAccess
 from trainer.domain.steering import StepSteering
+from trainer.engine.orders import StorageAccess
 from trainer.settings import Settings
 
 _TEXT = [

@@ -14,8 +14,8 @@ import pytest
 
 from common.datafiles.limits import Limits
 from contracts.orchestrator import LogRecord, StepFailed, StepSucceeded
-from trainer.domain.orders import Order, StorageAccess
 from trainer.engine.child_process import ChildDied, ChildProcess
+from trainer.engine.orders import Order, StorageAccess
 
 MakeOrder = Callable[..., Order]
 

@@ -24,8 +24,8 @@ from contracts.orchestrator import (
     StepSucceeded,
 )
 from contracts.pipeline import DatasetOutput, GlobalConfig
-from trainer.domain.orders import StorageAccess
 from trainer.engine.child_process import ChildProcess
+from trainer.engine.orders import StorageAccess
 from trainer.settings import Settings
 from trainer.worker.leases import Lease, Leases
 from trainer.worker.leftovers import Leftovers

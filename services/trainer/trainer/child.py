@@ -22,9 +22,9 @@ from contracts.orchestrator import ClaimedStep, LogLevel, LogRecord, StepFailed,
 from trainer.agents.assignment import Agent, Assignment
 from trainer.domain.configuration import effective_config
 from trainer.domain.failures import crash_of, failure_of
-from trainer.domain.orders import TO_CHILD, Adjust, Ended, Logged, Order, Pause, Ready
 from trainer.domain.steering import StepSteering
 from trainer.domain.work import Paused
+from trainer.engine.orders import TO_CHILD, Adjust, Ended, Logged, Order, Pause, Ready
 
 _log = get_logger("child")
 _PR_SET_PDEATHSIG = 1

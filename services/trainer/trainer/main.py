@@ -6,9 +6,9 @@ import socket
 from functools import partial
 
 from common.service import Service, run
-from trainer.domain.orders import StorageAccess
 from trainer.engine.child_process import ChildProcess
 from trainer.engine.fingerprints import fingerprint_code
+from trainer.engine.orders import StorageAccess
 from trainer.engine.work_folder import own_folder
 from trainer.settings import Settings
 from trainer.worker.leases import Leases

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from common.telemetry import Counter, get_logger
 from contracts.orchestrator import LogRecord, StepFailed, StepReleased, StepSucceeded
-from trainer.domain.orders import FROM_CHILD, Adjust, Ended, FromChild, Logged, Order, Pause, Ready, ToChild
+from trainer.engine.orders import FROM_CHILD, Adjust, Ended, FromChild, Logged, Order, Pause, Ready, ToChild
 
 _log = get_logger("child")
 _DEATHS = Counter("trainer_child_deaths_total", "Worker processes that died unasked")

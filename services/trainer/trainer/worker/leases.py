@@ -8,8 +8,8 @@ from common.bus import Bus
 from common.telemetry import Gauge, get_logger
 from contracts.base import Refused
 from contracts.orchestrator import BEAT_STEPS, JOB_STEERED, BeatSteps, ClaimedStep, HeldStep, StepVerdict
-from trainer.domain.orders import Adjust, Pause
 from trainer.engine.child_process import Steering
+from trainer.engine.orders import Adjust, Pause
 
 _log = get_logger("leases")
 _HELD = Gauge("trainer_steps_held", "Steps being worked on now")

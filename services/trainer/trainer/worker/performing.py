@@ -24,9 +24,9 @@ from contracts.registry import GET_DATASET, GET_MODEL, REGISTER_MODEL, Dataset, 
 from trainer.domain.configuration import effective_config
 from trainer.domain.failures import crash_of, failure_of, lost_worker
 from trainer.domain.inputs import as_of
-from trainer.domain.orders import Order, StorageAccess
 from trainer.domain.registration import registration_of
 from trainer.engine.child_process import ChildDied, ChildProcess, Outcome
+from trainer.engine.orders import Order, StorageAccess
 from trainer.worker.leases import Lease
 from trainer.worker.results import Results
 from trainer.worker.run_log import StepLog
