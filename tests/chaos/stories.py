@@ -19,7 +19,7 @@ _HARDLY_EVER = "0 0 29 2 *"
 """When schedules are due, but for the starts that are brought forward."""
 _LOOK_SECONDS = 0.6
 _TASK = "1. Research three engines.\n2. Compare their speed.\n3. Write a recommendation."
-_ATTEMPTS = {"retries": 3, "timeout": 30}
+ATTEMPTS = {"retries": 3, "timeout": 30}
 """Few, and short: what the adversary does is neither to cost an attempt nor to make one too long."""
 COMPLETED = frozenset({"completed"})
 _FAILED = frozenset({"failed"})
@@ -89,7 +89,7 @@ def _says(name: str, earlier: str = "", *, mark: str = "", **options: Any) -> Js
     """A payload that asks under a mark of its own. Eight words stand between it and what others said, which engines
     would quote."""
     text = f"<<{{tag}}/{mark or name}>> Please say in a few plain words what follows: {earlier}"
-    return {"name": name, "text": text, "response_length": 40, "llm_port": COUNTED_PORT, **_ATTEMPTS, **options}
+    return {"name": name, "text": text, "response_length": 40, "llm_port": COUNTED_PORT, **ATTEMPTS, **options}
 
 
 async def _payload(client: Client, dice: random.Random, fields: Json) -> int:
