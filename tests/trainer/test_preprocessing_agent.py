@@ -259,7 +259,7 @@ def test_the_jobs_base_model_is_the_default(make_step: Make, assign: Make, inges
     ("config", "words"),
     [
         ({"base_model": None}, "base_model"),
-        ({"base_model": "../begins"}, "not valid"),
+        ({"base_model": "../begins"}, "neither in the models directory nor a Hugging Face id"),
         (
             {"template_mapping": {"instruction": "frage", "output": "answer"}},
             "no column 'frage'; the data has question",
