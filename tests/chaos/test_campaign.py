@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 def test_runs_survive_an_adversary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Where other tests want the cores too, the engine itself may be too slow for its callers, and that costs attempts.
     monkeypatch.setattr(stories, "ATTEMPTS", {"retries": 20, "timeout": 60})
-    settings = Settings(seed=33297, seconds=5, runs=24, pause=0.45, patience=150)
+    settings = Settings(seed=33297, seconds=5, runs=24, pause=0.45, patience=90)
     with House(tmp_path / "house", Fleet(orchestrators=2, routers=2, gateways=2)) as house:
         outcome = asyncio.run(campaign(house, settings, Progress()))
     assert outcome.complaints == []

@@ -125,8 +125,13 @@ def in_order(pool: Executor, source: Iterable[FromT], work: Callable[[FromT], To
 
 
 def canonical(value: Any) -> bytes:
-    """The value as JSON, the same for equal values. Raises `Refused(DATASET_INVALID)` when it is nested too deeply."""
+    """As `as_json`, the same for equal values."""
+    return as_json(value, option=orjson.OPT_SORT_KEYS)
+
+
+def as_json(value: Any, **how: Any) -> bytes:
+    """The value as orjson writes it. Raises `Refused(DATASET_INVALID)` when it is nested too deeply."""
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(value, **how)
     except orjson.JSONEncodeError:
         raise invalid_dataset("A row is nested too deeply") from None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.base import BrokenOff, RefusalCode, Refused
+from contracts.base import RefusalCode, Refused
 from contracts.workflows import ForEachSnapshot, PayloadSnapshot
 from orchestrator.deps import Deps
 from orchestrator.domain.records import Claim
@@ -160,5 +160,4 @@ class _Asking:
 def _was_an_attempt(first: Refused, second: Refused) -> bool:
     """Whether an engine failed with `first` and its fallback, with `second`, could not even be asked: if that were no
     attempt, the engine would be asked for ever. A port that nobody serves costs nothing to ask again."""
-    could_ask = isinstance(second, BrokenOff) or not is_no_attempt(second)
-    return not could_ask and not is_no_attempt(first) and first.code is not RefusalCode.NOT_FOUND
+    return is_no_attempt(second) and not is_no_attempt(first) and first.code is not RefusalCode.NOT_FOUND

@@ -302,6 +302,8 @@ class StepWorker:
 
 def is_no_attempt(refusal: Refused) -> bool:
     """Whether no engine has been asked: none was free, or what stands between is away."""
+    if isinstance(refusal, BrokenOff):
+        return False  # one was, and its answer broke off
     if (kind := refusal.metadata.get("type")) == _BUSY:
         return "engine" not in refusal.metadata
     return kind == _NO_STORAGE or refusal.code is RefusalCode.UNAVAILABLE

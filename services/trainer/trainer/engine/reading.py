@@ -13,14 +13,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import orjson
 import polars as pl
 from polars.io.plugins import register_io_source
 
 from common.datafiles.files import DataFile
 from common.datafiles.formats import PARQUET_MAGIC
 from common.datafiles.limits import Limits
-from common.datafiles.parts import Part, PlainRecords, Records, Table, Texts
+from common.datafiles.parts import Part, PlainRecords, Records, Table, Texts, as_json
 from contracts.pipeline import DatasetFormat, invalid_dataset
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -171,7 +170,4 @@ def _text_column(column: pl.Series) -> pl.Series:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    try:
-        return orjson.dumps(value, default=str).decode()
-    except orjson.JSONEncodeError:
-        raise invalid_dataset("A row is nested too deeply") from None
+    return as_json(value, default=str).decode()
