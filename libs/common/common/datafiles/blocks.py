@@ -15,7 +15,8 @@ import polars as pl
 
 from common.datafiles.limits import Limits
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 8 * 1024 * 1024
+_PIECE_BYTES = 1024 * 1024
 _NEWLINE, _RETURN, _QUOTE = b"\n\r" + b'"'
 
 Bytes = npt.NDArray[np.uint8]
@@ -34,35 +35,56 @@ class Block:
 def blocks(file: BinaryIO, limits: Limits) -> Iterator[Block]:
     """The rows from where `file` stands on. Ends early, before a row that seems to have no end."""
     start = file.tell()
-    while data := file.read(BLOCK_BYTES):
+    while data := _lines(file, limits):
         quotes = _places(data, _QUOTE)
-        rest = _rest_of_row(file, limits, is_open=quotes.size % 2 == 1)
-        if rest is None:
-            return
-        quotes = np.concatenate((quotes, _places(rest, _QUOTE) + len(data)))
-        size = len(data) + len(rest)
-        # The last line of a file need not have an end.
-        yield Block(b"".join((data, rest, b"" if (rest or data).endswith(b"\n") else b"\n")), start, quotes)
+        if quotes.size % 2 == 1:
+            if (rest := _rest_of_row(file, limits)) is None:
+                return
+            quotes = np.concatenate((quotes, _places(rest, _QUOTE) + len(data)))
+            data += rest
+        size = len(data)
+        if not data.endswith(b"\n"):
+            if file.read(1):
+                return
+            data += b"\n"  # which the last line of a file need not have
+        yield Block(data, start, quotes)
         start += size
 
 
-def _rest_of_row(file: BinaryIO, limits: Limits, *, is_open: bool) -> bytes | None:
-    """What belongs to the row in which a block ended, in a quoted field or not; None when that seems to have no end."""
+def _lines(file: BinaryIO, limits: Limits) -> bytes:
+    """Some whole lines; the last has no end where it is the file's, or too long."""
+    start = file.tell()
+    # Where they end is found first, so that they are read in one piece: to join two would copy both.
+    file.seek(start + BLOCK_BYTES)
+    size = BLOCK_BYTES + len(file.readline(limits.max_row_bytes + 1))
+    file.seek(start)
+    return file.read(size)
+
+
+def _rest_of_row(file: BinaryIO, limits: Limits) -> bytes | None:
+    """What belongs to the row in whose quoted field some lines ended; None when that seems to have no end."""
     lines: list[bytes] = []
     size = 0
     while line := file.readline(limits.max_row_bytes + 1):
         lines.append(line)
         size += len(line)
-        is_open ^= line.count(b'"') % 2 == 1
         if size > limits.max_row_bytes:
             return None
-        if not is_open:
-            break
-    return None if is_open else b"".join(lines)
+        if line.count(b'"') % 2 == 1:
+            return b"".join(lines)
+    return None
 
 
-def parse(block: Block, columns: int, separator: str, limits: Limits) -> pl.DataFrame | None:
-    """The rows as columns of text named `0`, `1`, …; None when they are not plain enough to be sure of them."""
+@dataclass(frozen=True)
+class Parsed:
+    """Rows as columns of text named `0`, `1`, …, and the `sizes` of the fields in bytes."""
+
+    frame: pl.DataFrame
+    sizes: pl.DataFrame
+
+
+def parse(block: Block, columns: int, separator: str, limits: Limits) -> Parsed | None:
+    """The rows; None when they are not plain enough to be sure of them."""
     data, quotes = block.data, block.quotes
     text = np.frombuffer(data, dtype=np.uint8)
     if (b"\r" in data and not _returns_end_lines(text)) or not _quotes_wrap_fields(text, quotes, ord(separator)):
@@ -77,15 +99,26 @@ def parse(block: Block, columns: int, separator: str, limits: Limits) -> pl.Data
         )
     except pl.exceptions.PolarsError:
         return None
+    sizes = frame.select(pl.all().str.len_bytes())
     # Polars refuses a row that is too long, and fills one that is too short: then its last field is empty.
-    in_doubt = np.count_nonzero(text == _NEWLINE) != frame.height or (frame.to_series(-1) == "").any()
+    in_doubt = _count(text, _NEWLINE) != frame.height or sizes.to_series(-1).min() == 0
     if in_doubt and not _is_full(text, quotes, ord(separator), frame.height, columns):
         return None
-    return frame if len(data) <= limits.max_row_bytes or _widest(frame) <= limits.max_row_bytes else None
+    return Parsed(frame, sizes) if _widest(sizes, limits.max_row_bytes) <= limits.max_row_bytes else None
 
 
 def _places(data: bytes, character: int) -> Places:
-    return np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == character)
+    text = np.frombuffer(data, dtype=np.uint8)
+    return np.concatenate([np.flatnonzero(piece == character) + start for start, piece in _pieces(text)])
+
+
+def _count(text: Bytes, character: int) -> int:
+    return sum(int(np.count_nonzero(piece == character)) for _, piece in _pieces(text))
+
+
+def _pieces(text: Bytes) -> Iterator[tuple[int, Bytes]]:
+    """What is made of so few bytes stays in a processor's cache."""
+    return ((start, text[start : start + _PIECE_BYTES]) for start in range(0, text.size, _PIECE_BYTES))
 
 
 def _returns_end_lines(text: Bytes) -> bool:
@@ -118,9 +151,9 @@ def _is_outside(places: Places, quotes: Places) -> npt.NDArray[np.bool_]:
     return outside
 
 
-def _widest(frame: pl.DataFrame) -> int:
-    """Bytes of the longest row, its separators included."""
-    if frame.is_empty():
-        return 0
-    sizes = frame.select(pl.sum_horizontal(pl.all().str.len_bytes())).to_series()
-    return int(sizes.max() or 0) + frame.width  # type: ignore[arg-type]
+def _widest(sizes: pl.DataFrame, enough: int) -> int:
+    """Bytes of the longest row, its separators included, or of one that might be, if that has no more than `enough`."""
+    longest = sum(sizes.max().row(0)) + sizes.width if sizes.height else 0
+    if longest <= enough:
+        return longest
+    return int(sizes.sum_horizontal().max()) + sizes.width  # type: ignore[arg-type]

@@ -35,8 +35,9 @@ def read_delimited(file: BinaryIO, limits: Limits, separator: str | None = None)
     names = header.names(separator)
 
     def texts(block: Block) -> Texts | None:
-        frame = parse(block, len(names), header.separator, limits)
-        return None if frame is None else Texts(names, frame, block.start, ascii=block.data.isascii())
+        if (parsed := parse(block, len(names), header.separator, limits)) is None:
+            return None
+        return Texts(names, parsed.frame, block.start, parsed.sizes if block.data.isascii() else None)
 
     # The parser has taken the lines of the header from the file, and not one more.
     begin = unread = file.tell()

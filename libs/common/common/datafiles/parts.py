@@ -27,13 +27,13 @@ class Texts:
     """Of CSV, TSV and TXT: a column of text, none null, for each of the `names`, which need not suit polars.
 
     An empty field is a missing value. `start` is where the rows begin in the file, if they can be read from there on.
-    Where all is known to be `ascii`, lengths in bytes are lengths in characters.
+    `lengths` are those of the fields in characters, where they are known.
     """
 
     names: Sequence[str]
     frame: pl.DataFrame
     start: int | None = None
-    ascii: bool = False
+    lengths: pl.DataFrame | None = None
 
     @property
     def rows(self) -> int:

@@ -44,13 +44,15 @@ class Summariser:
                 return _of_frame(part.frame)
 
     def _of_texts(self, part: Texts) -> Looked:
-        columns = zip(part.names, part.frame.get_columns(), strict=True)
-        summary = {name: self._of_text(number, column, part.ascii) for number, (name, column) in enumerate(columns)}
+        characters = part.frame.select(pl.all().str.len_chars()) if part.lengths is None else part.lengths
+        columns = zip(part.names, part.frame.get_columns(), characters.get_columns(), strict=True)
+        summary = {name: self._of_text(number, *column) for number, (name, *column) in enumerate(columns)}
         return Looked(Summary(part.rows, summary), part.frame.hash_rows())
 
-    def _of_text(self, number: int, column: pl.Series, ascii: bool) -> ColumnSummary:  # noqa: A002 - as str calls it
-        characters = column.str.len_bytes().to_numpy() if ascii else _characters(column)
-        lengths = _lengths(characters[characters > 0])
+    def _of_text(self, number: int, column: pl.Series, characters: pl.Series) -> ColumnSummary:
+        """Of the column with that number; fields without characters are missing values."""
+        counted = characters.to_numpy()
+        lengths = _lengths(counted[counted > 0])
         if lengths is None:
             return ColumnSummary()
         kind = Kind.STRING
@@ -87,10 +89,6 @@ def _lengths(characters: npt.NDArray[np.uint32]) -> Lengths | None:
     return Lengths(characters.size, int(total), int(shortest), int(longest), tuple(buckets.tolist()))
 
 
-def _characters(texts: pl.Series) -> npt.NDArray[np.uint32]:
-    return texts.str.len_chars().to_numpy()
-
-
 def _of_records(records: Sequence[Row]) -> Looked:
     names = dict.fromkeys(name for record in records for name in record)
     values = {name: [record.get(name, ABSENT) for record in records] for name in names}
@@ -124,7 +122,7 @@ def _of_series(column: pl.Series) -> ColumnSummary:
     present = column.drop_nulls()
     if present.is_empty():
         return ColumnSummary()
-    lengths = _lengths(_characters(present)) if present.dtype == pl.String else None
+    lengths = _lengths(present.str.len_chars().to_numpy()) if present.dtype == pl.String else None
     return ColumnSummary(len(present), frozenset({_kind_of(present.dtype)}), lengths)
 
 
