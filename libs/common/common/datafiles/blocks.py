@@ -153,7 +153,7 @@ def _is_outside(places: Places, quotes: Places) -> npt.NDArray[np.bool_]:
 
 def _widest(sizes: pl.DataFrame, enough: int) -> int:
     """Bytes of the longest row, its separators included, or of one that might be, if that has no more than `enough`."""
-    longest = sum(sizes.max().row(0)) + sizes.width if sizes.height else 0
+    longest = sum(size.max() or 0 for size in sizes.get_columns()) + sizes.width  # type: ignore[misc]
     if longest <= enough:
         return longest
     return int(sizes.sum_horizontal().max()) + sizes.width  # type: ignore[arg-type]
