@@ -15,7 +15,7 @@ import polars as pl
 
 from common.datafiles.limits import Limits
 
-BLOCK_BYTES = 8 * 1024 * 1024
+BLOCK_BYTES = 6 * 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
 _NEWLINE, _RETURN, _QUOTE = b"\n\r" + b'"'
 
