@@ -28,6 +28,9 @@ class ServiceSettings(BaseSettings):
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
     data_dir: Path = Field(default=Path(".platform"), description="Where this machine keeps the platform's files")
     max_concurrency: int = Field(default=512, ge=1, description="Most requests handled at once; more wait in line")
+    drain_seconds: float = Field(
+        default=10.0, ge=0, description="How long what is being answered may go on when the service is told to end"
+    )
     trace_ratio: float = Field(
         default=1.0, ge=0, le=1, description="Share of traces kept when OTEL_EXPORTER_OTLP_ENDPOINT is set"
     )

@@ -30,7 +30,6 @@ from llm_router.store import engines
 
 NAME = "llm_router"
 _FLUSH_SECONDS = 5.0
-_DRAIN_SECONDS = 10.0
 
 
 async def build(service: Service, settings: RouterSettings) -> None:
@@ -94,7 +93,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
     service.stack.push_async_callback(once.settle, deps)
     await bus.serve(HANDLERS, deps)
     # At the end what is being answered ends and is recorded, and only then do the parts above close.
-    service.stack.push_async_callback(bus.drain, _DRAIN_SECONDS)
+    service.stack.push_async_callback(bus.drain)
     # Ends before all: what is recorded from then on is left to another replica or the next start.
     service.spawn("days", partial(interactions.keep_days, deps))
     keep = partial(interactions.keep, deps)

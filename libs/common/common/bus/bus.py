@@ -37,12 +37,13 @@ _MESSAGE_ID = "Nats-Msg-Id"
 class Bus:
     """A service's connection to all others. Made by `Bus.connect`, ended by `close`."""
 
-    def __init__(self, wire: Wire, reader: Client, service: str, max_concurrency: int) -> None:
+    def __init__(self, wire: Wire, reader: Client, service: str, *, max_concurrency: int, drain_seconds: float) -> None:
         self._wire = wire
         self._reader = reader
         self._context = reader.jetstream(timeout=_PUBLISH_TIMEOUT)
         self._service = service
         self._max_concurrency = max_concurrency
+        self._drain_seconds = drain_seconds
         self._servers: list[Server[object]] = []
         self._inbox = Inbox(wire, inbox_prefix(service))
         self._poster = Poster(wire, inbox_prefix(service))
@@ -51,14 +52,25 @@ class Bus:
     async def connect(cls, settings: ServiceSettings, service: str) -> "Bus":
         """Connects as `service`, a name of `contracts.topology.ACCESS`."""
         wire = await connect_wire(settings, service)
-        return cls(wire, await connect_reader(settings, service), service, settings.max_concurrency)
+        reader = await connect_reader(settings, service)
+        return cls(
+            wire,
+            reader,
+            service,
+            max_concurrency=settings.max_concurrency,
+            drain_seconds=settings.drain_seconds,
+        )
 
-    async def drain(self, grace: float = 10.0) -> None:
-        """Takes no more questions and finishes what is being answered, up to `grace` seconds; asking still works."""
+    async def drain(self, grace: float | None = None) -> None:
+        """Takes no more questions and finishes what is being answered; asking still works.
+
+        That may take `grace` seconds, or as many as the settings say.
+        """
         servers, self._servers = self._servers, []
+        grace = self._drain_seconds if grace is None else grace
         await asyncio.gather(*(server.stop(grace) for server in servers))
 
-    async def close(self, grace: float = 10.0) -> None:
+    async def close(self, grace: float | None = None) -> None:
         """Drains, then disconnects."""
         await self.drain(grace)
         with suppress(NatsError, OSError):
@@ -142,7 +154,10 @@ class Bus:
     async def batches(
         self, stream: Stream[RequestT, ChunkT, FinalT], request: RequestT, *, patience: float = 3.0
     ) -> AsyncGenerator[list[ChunkT] | FinalT, None]:
-        """As `stream`, with the chunks that came together in one list: what passes them on need write only once."""
+        """As `stream`, with the chunks that came together in one list: what passes them on need write only once.
+
+        An empty list, every two seconds, says that who answers is still there.
+        """
         patience_to_start = self._bounded(stream.start_timeout)
         deadline = time.time() + patience_to_start
         data = self._fitting(encode(request))
@@ -159,8 +174,8 @@ class Bus:
                         raise unavailable(stream.owner)
                     await asyncio.sleep(_RETRY_SECONDS)
                     reading.ask(data, headers)
-                elif (batch := reading.take(message)) is not None:
-                    yield batch
+                else:
+                    yield reading.take(message)
 
     def _bounded(self, timeout: float) -> float:
         remaining = current().remaining()

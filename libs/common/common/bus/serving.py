@@ -27,6 +27,7 @@ _MOST_WAITING = 256 * 1024 * 1024
 """Bytes of requests on one subject that wait in line."""
 _LONGEST_MESSAGE = 1000
 """Characters of a refusal whose details are too large to be sent."""
+_UNSUBSCRIBE_SECONDS = 5.0
 PING_SECONDS = 2.0
 _PING = {Header.FRAME.value: Frame.PING.value}
 
@@ -75,8 +76,10 @@ class Server(Generic[DepsT]):
         """Takes nothing new, then waits up to `grace` seconds for what is being answered."""
         try:
             async with asyncio.timeout(grace):
-                with suppress(BusDown):
-                    await self._wire.drain(self._subscriptions)
+                # A bus that does not answer is no reason to wait for as long as the longest answer may take.
+                with suppress(BusDown, TimeoutError):
+                    async with asyncio.timeout(_UNSUBSCRIBE_SECONDS):
+                        await self._wire.drain(self._subscriptions)
                 while tasks := self._tasks():
                     await asyncio.wait(tasks)
         except TimeoutError:
