@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
-from common.telemetry import get_logger
+from common.telemetry import Gauge, get_logger
 from contracts.base import RefusalCode, Refused
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -37,6 +37,11 @@ TRANSIENT = (
 
 _SHARED_MIGRATIONS = "common"
 _IDLE_IN_TRANSACTION = "30s"
+_MIGRATION_SECONDS = 3600.0
+"""Of one migration: an index on a large table takes its time, and one that is cut off would be cut off for ever."""
+
+CONNECTIONS = Gauge("database_connections", "Connections to Postgres that are in use now")
+CONNECTIONS_LIMIT = Gauge("database_connections_limit", "Most connections to Postgres that this process holds")
 _log = get_logger("database")
 
 
@@ -46,6 +51,8 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", schema: str) -> None:
         self._pool = pool
         self.schema = schema
+        CONNECTIONS.set_function(lambda: pool.get_size() - pool.get_idle_size())
+        CONNECTIONS_LIMIT.set(pool.get_max_size())
 
     @classmethod
     async def connect(
@@ -115,7 +122,9 @@ class Database:
         Raises RuntimeError when a migration that was applied has changed since.
         """
         async with self.transaction() as connection:
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"migrate:{self.schema}")
+            await connection.execute(
+                "SELECT pg_advisory_xact_lock(hashtext($1))", f"migrate:{self.schema}", timeout=_MIGRATION_SECONDS
+            )
             await connection.execute(
                 "CREATE TABLE IF NOT EXISTS schema_migrations (name text PRIMARY KEY, checksum text NOT NULL,"
                 " applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"
@@ -127,7 +136,7 @@ class Database:
             ):
                 checksum = hashlib.sha256(sql.encode()).hexdigest()
                 if name not in applied:
-                    await connection.execute(sql)
+                    await connection.execute(sql, timeout=_MIGRATION_SECONDS)
                     await connection.execute(
                         "INSERT INTO schema_migrations (name, checksum) VALUES ($1, $2)", name, checksum
                     )
