@@ -1,14 +1,17 @@
 """Events told exactly when their transaction commits: rows of the `outbox` table of every schema, and their relay."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.bus import Bus, BusDown
 from common.database import Connection, Database
-from common.telemetry import get_logger
+from common.telemetry import Gauge, get_logger
 from common.tracing import inject
 from contracts.base import BodyT, Event, RefusalCode, Refused
+
+OLDEST = Gauge("outbox_oldest_seconds", "Age of the oldest event that is committed and not told yet")
 
 _log = get_logger("outbox")
 _BATCH = 500
@@ -117,8 +120,9 @@ class OutboxRelay:
         async with self._database.transaction() as connection:
             await connection.execute(_TAKE_TURN, _LONGEST_TURN)
             rows = await connection.fetch(
-                "SELECT id, subject, message_id, headers, payload FROM outbox ORDER BY id LIMIT $1", _BATCH
+                "SELECT id, subject, message_id, headers, payload, created_at FROM outbox ORDER BY id LIMIT $1", _BATCH
             )
+            OLDEST.set(max(0.0, time.time() - rows[0]["created_at"].timestamp()) if rows else 0)
             if not rows:
                 return 0
             await self._bus.publish_raw_many(

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from common.bus import Bus
 from common.database import Database
 from common.objects import Objects, ObjectStore
 from common.settings import ServiceSettings
-from common.telemetry import Counter, configure_logging, get_logger
+from common.telemetry import Counter, Gauge, configure_logging, get_logger
 from common.tracing import configure_tracing, shutdown_tracing
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
@@ -29,6 +29,7 @@ _CANCEL_SECONDS = 1.0
 _ALLOCATIONS = 10_000
 """Objects that may appear before the garbage collector looks through the new ones; Python's own 700 is a request's."""
 _RESTARTS = Counter("service_background_restarts_total", "Background tasks started again after a crash", ["task"])
+_PART_UP = Gauge("service_part_up", "Whether a part that the service needs answers it, as of this scrape", ["part"])
 
 
 class Service:
@@ -39,6 +40,7 @@ class Service:
         self.settings = settings
         self.stack = AsyncExitStack()
         self.started = False
+        """Whether it takes work: from when all is built until it is told to end."""
         self._checks: dict[str, Check] = {}
 
     async def bus(self) -> Bus:
@@ -89,20 +91,24 @@ class Service:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 10.0)
 
-    async def readiness(self) -> dict[str, str]:
-        """The state of each part: `ok`, or what is wrong with it."""
+    async def readiness(self, exclude: Collection[str] = ()) -> dict[str, str]:
+        """The state of each part but those to `exclude`: `ok`, or what is wrong with it."""
 
-        async def state(check: Check) -> str:
+        async def state(name: str, check: Check) -> str:
+            up = False
             try:
                 async with asyncio.timeout(_CHECK_SECONDS):
                     await check()
+                up = True
                 return "ok"
             except Exception as error:
                 return str(error) or type(error).__name__
+            finally:
+                _PART_UP.labels(name).set(up)
 
         # A service that still starts may gain a part while the others are asked.
-        checks = dict(self._checks)
-        states = await asyncio.gather(*(state(check) for check in checks.values()))
+        checks = {name: check for name, check in self._checks.items() if name not in exclude}
+        states = await asyncio.gather(*(state(name, check) for name, check in checks.items()))
         return dict(zip(checks, states, strict=True))
 
 
@@ -149,6 +155,8 @@ async def _main(name: str, settings: SettingsT, build: Build[SettingsT]) -> None
             await stopping.wait()
         else:
             starting.cancel()
+        # Whoever balances requests hears of it while the last ones are still answered.
+        service.started = False
         _log.info("service_stopping")
 
 
@@ -160,16 +168,20 @@ def _spare_what_stays() -> None:
 
 
 async def _serve_admin(service: Service) -> int:
-    """`/metrics`, `/healthz` (the process is alive) and `/readyz` (it can do its work); returns the port."""
+    """`/metrics`, `/healthz` (the process is alive) and `/readyz` (it can do its work); returns the port.
+
+    `/readyz?exclude=postgres` leaves a part out, as Kubernetes' own does: for who can do without it for a while.
+    """
 
     async def metrics(_: web.Request) -> web.Response:
+        await service.readiness()
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def healthz(_: web.Request) -> web.Response:
         return web.json_response({"status": "ok", "service": service.name})
 
-    async def readyz(_: web.Request) -> web.Response:
-        checks = await service.readiness()
+    async def readyz(request: web.Request) -> web.Response:
+        checks = await service.readiness(request.query.getall("exclude", ()))
         ready = service.started and all(state == "ok" for state in checks.values())
         body = {"status": "ready" if ready else "not ready", "service": service.name, "checks": checks}
         return web.json_response(body, status=200 if ready else 503)

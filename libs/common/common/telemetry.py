@@ -15,8 +15,8 @@ from common.tracing import trace_ids
 
 __all__ = ["SECONDS", "Counter", "Gauge", "Histogram", "configure_logging", "get_logger"]
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
-"""Buckets for durations, from a bus hop to a long completion."""
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+"""Buckets for durations, from a bus hop to the longest completion."""
 
 
 class Counter(prometheus_client.Counter):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
+from prometheus_client import REGISTRY
 
 from contracts.base import RefusalCode
 from contracts.router import ProviderType
@@ -296,8 +297,10 @@ class TestMembers:
 
     async def test_an_engine_that_is_removed_takes_its_models_along(self, open_house: Open) -> None:
         house = await open_house()
+        assert REGISTRY.get_sample_value("router_engine_up", {"engine": "e0"}) == 1
         await house.pool.apply([])
         assert house.catalogue.resolve("m") is None
+        assert REGISTRY.get_sample_value("router_engine_up", {"engine": "e0"}) is None
 
     async def test_remembered_models_stand_until_the_engine_is_back(self, open_house: Open) -> None:
         house = await open_house()

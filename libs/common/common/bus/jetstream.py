@@ -13,9 +13,11 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic import ValidationError
 
-from common.telemetry import get_logger
+from common.telemetry import Gauge, get_logger
 from contracts.base import BodyT, Event, Refused
 from contracts.topology import Consumer
+
+PENDING = Gauge("jetstream_consumer_pending", "Messages that a shared consumer has yet to hand out", ["consumer"])
 
 _log = get_logger("jetstream")
 _FOLLOW_BATCH = 256
@@ -88,12 +90,15 @@ class Puller(Generic[BodyT]):
                 )
             messages = await _fetch(self._subscription, most, timeout)
         except TimeoutError:
+            PENDING.labels(self._consumer.name).set(0)
             return []
         except NatsError as error:
             if not isinstance(error, asyncio.TimeoutError):
                 _log.warning("fetch_failed", consumer=self._consumer.name, error=repr(error))
                 await asyncio.sleep(min(timeout, 1.0))
             return []
+        if messages:
+            PENDING.labels(self._consumer.name).set(messages[-1].metadata.num_pending)
         return [pulled for message in messages if (pulled := await self._decoded(message)) is not None]
 
     async def _decoded(self, message: Msg) -> Pulled[BodyT] | None:

@@ -451,7 +451,10 @@ class EnginePool:
 
     def _retire(self, member: Member) -> None:
         member.retired = True
-        ENGINE_UP.labels(member.name).set(0)
+        if member.name not in self._members:
+            # One that was removed on purpose is not down, and nothing may hold on to it.
+            ENGINE_UP.remove(member.name)
+            OUTSTANDING.remove(member.name)
         if member.outstanding == 0:
             self._close(member)
 

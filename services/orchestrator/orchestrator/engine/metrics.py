@@ -17,7 +17,11 @@ RUNS_ENDED = Counter(
     "orchestrator_runs_ended_total", "Runs that ended, by what started them and how", ["kind", "trigger", "status"]
 )
 STEP_WAIT = Histogram(
-    "orchestrator_step_wait_seconds", "How long a step that could be claimed was not", ["kind"], buckets=SECONDS
+    "orchestrator_step_wait_seconds",
+    "How long a step that could be claimed was not",
+    ["kind"],
+    # A training waits for a GPU for as long as others train on it.
+    buckets=(*SECONDS, 1800, 3600, 14_400, 86_400),
 )
 HINTS_REPEATED = Counter("orchestrator_hints_repeated_total", "Hints sent again because nobody claimed the step")
 RESULTS_DROPPED = Counter("orchestrator_results_dropped_total", "Reports of workers that had lost their step")

@@ -33,7 +33,10 @@ from trainer.worker.run_log import RunLog, StepLog
 _log = get_logger("worker")
 _STEPS = Counter("trainer_steps_total", "Steps worked on", ["agent_class", "outcome"])
 _DURATION = Histogram(
-    "trainer_step_seconds", "Time from claim to outcome", ["agent_class"], buckets=(*SECONDS, 300, 900, 3600, 14_400)
+    "trainer_step_seconds",
+    "Time from claim to outcome",
+    ["agent_class"],
+    buckets=(*SECONDS, 1800, 3600, 14_400, 43_200, 86_400),
 )
 _UNANSWERED = frozenset({RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT, RefusalCode.INTERNAL})
 _LOG_SECONDS = 2.0
