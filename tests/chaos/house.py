@@ -18,7 +18,7 @@ from typing import Self
 
 import psutil
 
-from common.provision import provision as provision_nats
+from common.provision import provision_streams
 from embedded.endpoints import Endpoints, ServiceAccess
 from embedded.files import make_private
 from embedded.log import Log, parse_json
@@ -168,7 +168,7 @@ class House:
 
     def _provision(self) -> None:
         administrator = self.administrator
-        asyncio.run(provision_nats(administrator.nats_url, administrator.nats_user, administrator.nats_password))
+        asyncio.run(provision_streams(administrator.nats_url, administrator.nats_user, administrator.nats_password))
         asyncio.run(provision_postgres(self.endpoints, self._servers.secrets))
 
     def _command(self, name: str, service: str) -> Command:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import asyncpg
 
-from embedded.endpoints import ADMINISTRATOR, DATABASE, SERVICES, Endpoints
+from common.provision import provision_roles
+from embedded.endpoints import ADMINISTRATOR, SERVICES, Endpoints
 from embedded.errors import StartError
 from embedded.files import make_private
 from embedded.identity import Identity, unprivileged
@@ -78,37 +79,11 @@ def postgres_command(directory: Path, ports: Mapping[str, int], secrets: Secrets
 
 async def provision_postgres(endpoints: Endpoints, secrets: Secrets) -> None:
     """Creates what is missing: the database, and each service's role and schema. Safe to repeat."""
-    url = endpoints.administrator.database_url
-    await _create_database(url)
-    connection = await asyncpg.connect(url)
+    passwords = {service: secrets.password("postgres", service) for service in SERVICES}
     try:
-        async with connection.transaction():
-            await connection.execute(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC")
-            await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
-            existing = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
-            for service in SERVICES:
-                if service not in existing:
-                    # Names come from the topology and passwords from our own alphabet: neither needs quoting.
-                    password = secrets.password("postgres", service)
-                    await connection.execute(f"CREATE ROLE {service} LOGIN PASSWORD '{password}'")
-                    await connection.execute(f"ALTER ROLE {service} SET search_path = {service}")
-                    await connection.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {DATABASE} TO {service}")
-                await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {service}")
-    finally:
-        await connection.close()
-
-
-async def _create_database(url: str) -> None:
-    server = url.rsplit("/", 1)[0]
-    try:
-        connection = await asyncpg.connect(f"{server}/postgres")
+        await provision_roles(endpoints.administrator.database_url, passwords)
     except asyncpg.InvalidPasswordError as error:
         raise StartError("Postgres does not know the password in secrets.json: they are of different making") from error
-    try:
-        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
-            await connection.execute(f"CREATE DATABASE {DATABASE}")
-    finally:
-        await connection.close()
 
 
 def _environment() -> dict[str, str]:

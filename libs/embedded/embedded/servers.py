@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.provision import provision as provision_nats
+from common.provision import provision_streams
 from embedded.endpoints import USERS, Endpoints
 from embedded.files import exclusive
 from embedded.log import Log
@@ -80,7 +80,7 @@ class Servers:
                     when_ready,
                     "nats",
                     lambda: asyncio.run(
-                        provision_nats(administrator.nats_url, administrator.nats_user, administrator.nats_password)
+                        provision_streams(administrator.nats_url, administrator.nats_user, administrator.nats_password)
                     ),
                 ),
                 pool.submit(

@@ -13,13 +13,16 @@ from contracts.topology import CONSUMERS, STREAMS, StreamSpec
 _RETENTION = {"limits": RetentionPolicy.LIMITS, "work": RetentionPolicy.WORK_QUEUE}
 
 
-async def provision(url: str, user: str, password: str, *, replicas: int = 1, patience: float = 30.0) -> None:
-    """Brings the server to what the topology says; safe to repeat. Raises TimeoutError when NATS is not there."""
+async def provision_streams(url: str, user: str, password: str, *, replicas: int = 1, patience: float = 30.0) -> None:
+    """Brings NATS to what the topology says; safe to repeat. Raises TimeoutError when it is not there.
+
+    `url` may be several, with commas between them.
+    """
     client = Client()
     async with asyncio.timeout(patience):
         while True:
             try:
-                await client.connect(servers=[url], user=user, password=password, name="provisioner")
+                await client.connect(servers=url.split(","), user=user, password=password, name="provisioner")
                 break
             except (OSError, NatsError):
                 await asyncio.sleep(0.1)
