@@ -15,6 +15,8 @@ from contracts.base import RefusalCode, Refused
 from contracts.prompts import Prompt, PromptPage
 from contracts.router import ChatDelta, ChatReply, ServedModels
 from contracts.router import TestPrompt as PromptToTest
+from gateway.domain.trial import TrialDelta, trial_result
+from gateway.edge.streams import STILL_HERE
 from tests.gateway import chromium
 from tests.gateway.conftest import Gateway
 from tests.gateway.peers import MOMENT, REPLY, Peers, served
@@ -139,7 +141,7 @@ async def test_who_logs_in_wrongly_is_told_and_who_logs_in_rightly_is_in(visits:
     await expect(page.locator("#bench")).to_be_visible()
 
 
-async def test_an_answer_comes_as_it_is_made(visits: Visits, gateway: Gateway, peers: Peers) -> None:
+async def test_an_answer_comes_as_it_is_made_or_is_waited_for(visits: Visits, gateway: Gateway, peers: Peers) -> None:
     engine = Engine("Hello", " there", ", <b>friend</b>")
     peers.stream(router.TEST_STREAM, engine.answer)
     page = await visits.log_in((await person(gateway))["name"])
@@ -162,6 +164,13 @@ async def test_an_answer_comes_as_it_is_made(visits: Visits, gateway: Gateway, p
     asked = peers.asked(router.TEST_STREAM)
     assert (asked.prompt, asked.input, asked.model_name) == ("Greet me", "I am Ada", "small")
     assert (asked.temperature, asked.max_tokens) == (0.2, 64)
+    delta, result = TrialDelta(content="At last").model_dump_json(), trial_result(REPLY).model_dump_json()
+    events = f"event: delta\ndata: {delta}\n\n", f"event: result\ndata: {result}\n\n"
+    body = "".join(STILL_HERE.decode() + event for event in events)
+    await page.route("**/api/v1/llm/test", lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    await page.get_by_role("button", name="Run").click()
+    await expect(output).to_have_text("At last")
+    await expect(page.locator("#state")).to_have_text("Finished")
 
 
 async def test_stop_stops_the_engine_and_keeps_what_there_was(visits: Visits, gateway: Gateway, peers: Peers) -> None:

@@ -97,8 +97,11 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
         else:
             self._timer = self._loop.call_later(SILENCE_SECONDS, self._look)
 
-    def take(self, message: Message) -> list[ChunkT] | FinalT | None:
-        """The content of a message, if it has any; chunks with all that are there by now. Raises `Refused`."""
+    def take(self, message: Message) -> list[ChunkT] | FinalT:
+        """The content of a message, and of chunks all that are there by now: none where it is a ping.
+
+        Raises `Refused`.
+        """
         kind = message.headers.get(Header.FRAME)
         if kind is None:
             chunks = decode_chunks(self._stream.chunk, message.data)
@@ -110,7 +113,7 @@ class Reading(Generic[RequestT, ChunkT, FinalT]):
         if kind == Frame.PING:
             if self._loop.time() > self._content_by:
                 raise Refused(RefusalCode.TIMEOUT, f"The {self._stream.owner} sent nothing for too long")
-            return None
+            return []
         self.ended = True
         if (refusal := refusal_in(message.headers, message.data)) is not None:
             raise refusal

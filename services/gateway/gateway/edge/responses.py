@@ -1,4 +1,4 @@
-"""From a reply to an HTTP response: JSON by the row's form, refusals by the family's, server-sent events."""
+"""From a reply to an HTTP response: JSON by the row's form, refusals by the family's."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -76,15 +76,4 @@ def refused(refusal: Refused, family: Family) -> web.Response:
     told = tell(refusal, family)
     return json_response(
         told.body, told.status, omit_absent=family in (Family.LLM, Family.TEMPLATES), headers=told.headers
-    )
-
-
-def event_stream() -> web.StreamResponse:
-    """An answer of server-sent events, which nothing on the way may keep or hold back."""
-    return web.StreamResponse(
-        headers={
-            "Content-Type": "text/event-stream; charset=utf-8",
-            "Cache-Control": "no-cache, no-transform",
-            "X-Accel-Buffering": "no",
-        }
     )

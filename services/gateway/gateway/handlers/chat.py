@@ -1,7 +1,6 @@
 """OpenAI's completions, whole or streamed, and its embeddings: questions over the bus, and no database."""
 
 from collections.abc import Callable, Iterable
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -24,7 +23,8 @@ from gateway.domain.chat import ChatChunks, ChatRequest, Json, NamedModel, compl
 from gateway.domain.embeddings import EmbeddingsRequest, embedding_list
 from gateway.domain.text import CompletionRequest, TextChunks, text_completion
 from gateway.edge.reading import read_request
-from gateway.edge.responses import event_stream, json_response, plain_json
+from gateway.edge.responses import json_response, plain_json
+from gateway.edge.streams import tell_answer
 from gateway.errors import openai_error
 from gateway.routes.table import Route
 
@@ -74,42 +74,31 @@ async def _complete(deps: Deps, asked: Asked, api: _Api, request: web.Request) -
     """When the client goes away this is cancelled, which stops the engine's generation."""
     try:
         if asked.stream:
-            return await _stream(deps, asked, api, request)
+            batches = deps.bus.batches(api.stream, asked.question())
+            return await tell_answer(request, batches, _Told(api.chunks(asked)), deps.settings.heartbeat_seconds)
         return plain_json(request, api.whole(await deps.bus.ask(api.rpc, asked.question())))
     except Refused as refusal:
         raise about_the_model(refusal) from None
 
 
-async def _stream(deps: Deps, asked: Asked, api: _Api, request: web.Request) -> web.StreamResponse:
-    """Streams as chunks come; what came together is written together."""
-    stream = deps.bus.batches(api.stream, asked.question())
-    async with aclosing(stream) as batches:
-        # A refusal before the first token still has a status of its own.
-        batch = await anext(batches)
-        response = event_stream()
-        await response.prepare(request)
-        chunks = api.chunks(asked)
-        encoded, opening = _Encoder(chunks), _events(chunks.opening())
-        try:
-            while isinstance(batch, list):
-                await response.write(opening + encoded(batch))
-                opening, batch = b"", await anext(batches)
-            await response.write_eof(opening + _events(chunks.ending(batch)) + _DONE)
-        except Refused as refusal:
-            # No [DONE]: a stream that broke off must not look finished.
-            await response.write_eof(_event(openai_error(refusal).model_dump(exclude_unset=True)))
-    return response
-
-
-class _Encoder:
-    """Writes pieces as events. Those of nothing but text differ in that alone: the rest is encoded once."""
+class _Told:
+    """A completion in chunks. Pieces of nothing but text differ in that alone: the rest is encoded once."""
 
     def __init__(self, chunks: Chunks) -> None:
         self._chunks = chunks
         self._around: dict[int, tuple[bytes, bytes]] = {}
 
-    def __call__(self, pieces: list[ChatDelta]) -> bytes:
+    def opening(self) -> bytes:
+        return _events(self._chunks.opening())
+
+    def pieces(self, pieces: list[ChatDelta]) -> bytes:
         return b"".join([self._event(piece) for piece in pieces])
+
+    def ending(self, reply: ChatReply) -> bytes:
+        return _events(self._chunks.ending(reply)) + _DONE
+
+    def failure(self, refusal: Refused) -> bytes:
+        return _event(openai_error(about_the_model(refusal)).model_dump(exclude_unset=True))
 
     def _event(self, piece: ChatDelta) -> bytes:
         if piece.extra or piece.tool_calls is not None or piece.logprobs is not None:

@@ -19,18 +19,19 @@ async def stream_logs(deps: Deps, route: Route, request: web.Request) -> web.Str
     run_id, after = asked.run_id, last_event_id(request)
     with deps.endings.watching(run_id) as ended:
         job = await job_of(deps.bus, run_id)
-        log = RunLog(deps.bus, run_id, after, ended, deps.settings.heartbeat_seconds)
-        entries = log.entries(job)
-        async with streaming(request, deps.following, f"the log of run {run_id}") as stream, aclosing(entries):
+        heartbeat = deps.settings.heartbeat_seconds
+        entries = RunLog(deps.bus, run_id, after, ended, heartbeat).entries(job)
+        title = f"the log of run {run_id}"
+        async with streaming(request, deps.following, title, heartbeat) as stream, aclosing(entries):
             async for entry in entries:
                 if entry is not None and _is_asked_for(entry.record, asked):
                     await stream.send(entry.sequence, entry.record.model_dump_json(exclude_none=True).encode())
-                elif entry is None or stream.silence > deps.settings.heartbeat_seconds:
+                elif entry is None or stream.is_too_silent:
                     # Also where all that comes is left out.
                     await stream.fill_silence()
             job = await job_of(deps.bus, run_id)
             await stream.end(LogEnd(run_id=run_id, status=job.status))
-    return stream.response
+    return stream
 
 
 def _is_asked_for(record: LogRecord, asked: FollowLogs) -> bool:

@@ -1,18 +1,18 @@
 """OpenAI's Responses API: a chat completion in another form, whole or as typed events."""
 
 from collections.abc import Iterable
-from contextlib import aclosing
 from typing import cast
 
 from aiohttp import web
 
 from contracts.base import Refused
-from contracts.router import CHAT_COMPLETE, CHAT_STREAM, Chat, ChatDelta, ChatReply
+from contracts.router import CHAT_COMPLETE, CHAT_STREAM, ChatDelta, ChatReply
 from gateway.deps import Deps
 from gateway.domain.response_events import ResponseEvent, ResponseEvents, response
 from gateway.domain.responses import ResponsesRequest
 from gateway.edge.reading import read_request
-from gateway.edge.responses import event_stream, json_response
+from gateway.edge.responses import json_response
+from gateway.edge.streams import tell_answer
 from gateway.errors import openai_error
 from gateway.handlers.chat import about_the_model
 from gateway.routes.table import Route
@@ -24,32 +24,30 @@ async def respond_to(deps: Deps, route: Route, request: web.Request) -> web.Stre
     question = asked.question()
     try:
         if asked.stream:
-            return await _stream(deps, asked, question, request)
+            batches = deps.bus.batches(CHAT_STREAM, question)
+            return await tell_answer(request, batches, _Told(asked), deps.settings.heartbeat_seconds)
         return json_response(response(asked, await deps.bus.ask(CHAT_COMPLETE, question)))
     except Refused as refusal:
         raise about_the_model(refusal) from None
 
 
-async def _stream(deps: Deps, asked: ResponsesRequest, question: Chat, request: web.Request) -> web.StreamResponse:
-    """Streams as pieces come; what is refused before the first is answered with its status."""
-    stream = deps.bus.stream(CHAT_STREAM, question)
-    async with aclosing(stream) as items:
-        first = await anext(items)
-        answer = event_stream()
-        await answer.prepare(request)
-        events = ResponseEvents(asked)
-        try:
-            await answer.write(_written([*events.opening(), *_told(events, first)]))
-            async for item in items:
-                await answer.write(_written(_told(events, item)))
-        except Refused as refusal:
-            await answer.write(_written(events.failure(openai_error(refusal).error.model_dump())))
-        await answer.write_eof()
-    return answer
+class _Told:
+    """A response in its typed events."""
 
+    def __init__(self, asked: ResponsesRequest) -> None:
+        self._events = ResponseEvents(asked)
 
-def _told(events: ResponseEvents, item: ChatDelta | ChatReply) -> Iterable[ResponseEvent]:
-    return events.delta(item) if isinstance(item, ChatDelta) else events.ending(item)
+    def opening(self) -> bytes:
+        return _written(self._events.opening())
+
+    def pieces(self, pieces: list[ChatDelta]) -> bytes:
+        return b"".join([_written(self._events.delta(piece)) for piece in pieces])
+
+    def ending(self, reply: ChatReply) -> bytes:
+        return _written(self._events.ending(reply))
+
+    def failure(self, refusal: Refused) -> bytes:
+        return _written(self._events.failure(openai_error(about_the_model(refusal)).error.model_dump()))
 
 
 def _written(events: Iterable[ResponseEvent]) -> bytes:

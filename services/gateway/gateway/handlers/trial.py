@@ -4,7 +4,6 @@ The page at `/llm/` asks here and not at `/v1/chat/completions`: the document sa
 have a limit of their own, and errors come in the document's form, with their type and what to do about them.
 """
 
-from contextlib import aclosing
 from typing import cast
 
 from aiohttp import web
@@ -15,9 +14,10 @@ from contracts.router import TEST_PROMPT, TEST_STREAM, ChatDelta, ChatReply, Tes
 from gateway.deps import Deps
 from gateway.domain.trial import TrialDelta, trial_result
 from gateway.edge.reading import read_request
-from gateway.edge.responses import event_stream, respond
+from gateway.edge.responses import respond
+from gateway.edge.streams import tell_answer
 from gateway.errors import tell
-from gateway.routes.table import Route
+from gateway.routes.table import Family, Route
 
 _EVENTS = "text/event-stream"
 
@@ -26,32 +26,28 @@ async def test_prompt(deps: Deps, route: Route, request: web.Request) -> web.Str
     """When the client goes away this is cancelled, which stops the engine's generation."""
     asked = cast(TestPrompt, await read_request(request, route))
     if _EVENTS in request.headers.get("Accept", ""):
-        return await _stream(deps, asked, route, request)
+        batches = deps.bus.batches(TEST_STREAM, asked)
+        return await tell_answer(request, batches, _Told(route.family), deps.settings.heartbeat_seconds)
     return respond(route, await deps.bus.ask(TEST_PROMPT, asked))
 
 
-async def _stream(deps: Deps, asked: TestPrompt, route: Route, request: web.Request) -> web.StreamResponse:
-    """Streams as pieces come; what is refused before the first is answered with its status."""
-    stream = deps.bus.stream(TEST_STREAM, asked)
-    async with aclosing(stream) as items:
-        first = await anext(items)
-        response = event_stream()
-        await response.prepare(request)
-        try:
-            await response.write(_told(first))
-            async for item in items:
-                await response.write(_told(item))
-        except Refused as refusal:
-            # No `result`: an answer that broke off must not look finished.
-            await response.write(_event("error", tell(refusal, route.family).body))
-        await response.write_eof()
-    return response
+class _Told:
+    """An answer in pieces, and its `result` at last."""
 
+    def __init__(self, family: Family) -> None:
+        self._family = family
 
-def _told(item: ChatDelta | ChatReply) -> bytes:
-    if isinstance(item, ChatDelta):
-        return _event("delta", TrialDelta(content=item.content))
-    return _event("result", trial_result(item))
+    def opening(self) -> bytes:
+        return b""
+
+    def pieces(self, pieces: list[ChatDelta]) -> bytes:
+        return b"".join([_event("delta", TrialDelta(content=piece.content)) for piece in pieces])
+
+    def ending(self, reply: ChatReply) -> bytes:
+        return _event("result", trial_result(reply))
+
+    def failure(self, refusal: Refused) -> bytes:
+        return _event("error", tell(refusal, self._family).body)
 
 
 def _event(name: str, body: BaseModel) -> bytes:

@@ -99,13 +99,13 @@ async def follow_run(deps: Deps, route: Route, request: web.Request) -> web.Stre
 
     async with (
         deps.run_events.watching(_scope(run_id), _principal().id, cut) as watcher,
-        streaming(request, deps.following, f"the events of run {run_id}") as stream,
+        streaming(request, deps.following, f"the events of run {run_id}", deps.settings.heartbeat_seconds) as stream,
     ):
         if not await _kept(watcher, stream, after):
             await _live(deps, run_id, watcher, stream)
         run = await _run_or_none(deps, run_id)
         await stream.end(RunEnd(run_id=run_id, status=None if run is None else run.status))
-    return stream.response
+    return stream
 
 
 async def _kept(watcher: Watcher, stream: EventStream, after: int) -> bool:

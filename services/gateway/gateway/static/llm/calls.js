@@ -104,7 +104,8 @@ async function* events(response) {
       if (done) return;
       const whole = (unread + value).split("\n\n");
       unread = whole.pop();
-      yield* whole.map(eventOf);
+      // A comment only says that somebody is still there.
+      yield* whole.filter((text) => !text.startsWith(":")).map(eventOf);
     }
   } finally {
     reader.cancel().catch(() => {});
