@@ -30,7 +30,7 @@ from llm_platform.core.effects import (
 from llm_platform.core.following import follow, watch
 from llm_platform.core.resumable import send
 from llm_platform.core.retrying import IDEMPOTENCY_HEADER, Retries, exchange
-from llm_platform.core.server_sent import EventReader
+from llm_platform.core.server_sent import SILENCE, EventReader
 from llm_platform.core.transfers import Source, fetch, unpack
 
 LOST = errors.ConnectionFailed("lost")
@@ -217,9 +217,14 @@ def test_a_chat_that_is_whole_may_lose_its_connection() -> None:
     assert world.run(answer("/x", {}, Retries(), json.loads))[0] == [{"n": 1}]
 
 
-def test_a_chat_that_has_not_begun_is_asked_for_again() -> None:
-    world = World(open=[LOST, GOOD], read=[b"data: [DONE]\n\n", b""])
+def test_a_chat_that_has_not_begun_is_asked_for_again_and_waited_for_while_somebody_is_there() -> None:
+    waiting = b": still here\n\n"
+    world = World(open=[LOST, GOOD, GOOD], read=[waiting, LOST, waiting[:5], waiting[5:], b"data: [DONE]\n\n", b""])
     assert world.run(answer("/x", {}, Retries(), json.loads))[0] == []
+    assert {opened.silence for opened in world.of(Open)} == {SILENCE}
+    assert len({opened.request.headers[IDEMPOTENCY_HEADER] for opened in world.of(Open)}) == 1
+    with pytest.raises(errors.StreamBroken):
+        World(open=[GOOD] * 2, read=[waiting, LOST] * 2).run(answer("/x", {}, Retries(most=1), json.loads))
 
 
 def test_an_error_within_a_chat_is_raised() -> None:

@@ -1,14 +1,13 @@
 /** Streams that are taken up again where they broke off, and those that cannot be. */
 
 import { ConnectionFailed, RateLimited, ServerFailed, StreamBroken, told } from "./errors.js";
-import { pause, type Asked, type Http } from "./http.js";
+import { pause, unique, type Asked, type Http } from "./http.js";
 import { fromWire } from "./naming.js";
 import { EventReader, type ServerSent } from "./serverSent.js";
 
 const LEAST = 10;
-/** Seconds; the platform fills the silences of what goes on far sooner, and an answer may wait for its model to load. */
+/** Seconds after which a stream counts as lost: the platform fills its silences with comments far sooner. */
 const SILENCE = 60;
-const ANSWER_SILENCE = 180;
 
 /** Attempts in a row to come back: a platform that restarts takes some seconds. Who wants no retries gets none. */
 export function patience(http: Http): number {
@@ -48,7 +47,7 @@ export async function* follow(http: Http, path: string, asked: Asked & { after?:
   }
 }
 
-/** An answer that is told while it is made: it can begin again only before its first byte. Throws `StreamBroken`. */
+/** An answer that is told while it is made: it can begin again only before its first event. Throws `StreamBroken`. */
 export async function* answer<T>(
   http: Http,
   path: string,
@@ -57,28 +56,38 @@ export async function* answer<T>(
   into: string,
   isLast: (item: T) => boolean = () => false,
 ): AsyncGenerator<T> {
-  const response = await http.send("POST", path, { body, kind, once: true, headers: { Accept: "text/event-stream" } });
-  const reader = new EventReader();
-  let isWhole = false;
-  try {
-    for await (const bytes of http.bytes(response, { silence: ANSWER_SILENCE })) {
-      for (const { event, data } of reader.feed(bytes)) {
-        if (data === "[DONE]") {
-          isWhole = true;
-          continue;
+  const headers = { Accept: "text/event-stream", "Idempotency-Key": unique() };
+  let hasBegun = false;
+  for (let lost = 0; ; lost++) {
+    const response = await http.send("POST", path, { body, kind, once: true, headers });
+    const reader = new EventReader();
+    let isWhole = false;
+    try {
+      for await (const bytes of http.bytes(response, { silence: SILENCE })) {
+        for (const { event, data } of reader.feed(bytes)) {
+          hasBegun = true;
+          if (data === "[DONE]") {
+            isWhole = true;
+            continue;
+          }
+          const read: unknown = JSON.parse(data);
+          refuseErrors(event, read);
+          const item = fromWire<T>(read, into);
+          isWhole ||= isLast(item);
+          yield item;
+          http.signal?.throwIfAborted();
         }
-        const read: unknown = JSON.parse(data);
-        refuseErrors(event, read);
-        const item = fromWire<T>(read, into);
-        isWhole ||= isLast(item);
-        yield item;
-        http.signal?.throwIfAborted();
       }
+    } catch (error) {
+      if (!(error instanceof ConnectionFailed)) throw error;
     }
-  } catch (error) {
-    if (!(error instanceof ConnectionFailed)) throw error;
+    if (isWhole) return;
+    if (hasBegun || lost >= http.maxRetries) {
+      throw new StreamBroken("The answer broke off before its end. It cannot be taken up again: ask anew.");
+    }
+    // It was waited for, and nothing but comments had come.
+    await pause(lost, null, http.signal);
   }
-  if (!isWhole) throw new StreamBroken("The answer broke off before its end. It cannot be taken up again: ask anew.");
 }
 
 function refuseErrors(event: string, body: unknown): void {

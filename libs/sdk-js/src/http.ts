@@ -30,6 +30,8 @@ export interface Asked {
   once?: boolean | undefined;
   /** A status that is an answer though it refuses. */
   also?: number;
+  /** More attempts after the first; the client's number, if not given. */
+  retries?: number;
 }
 
 const TEMPORARY = new Set([408, 425, 429, 502, 503, 504]);
@@ -112,7 +114,7 @@ export class Http {
   /** The answer, once there is a good one. Its body may be unread still. */
   async send(method: string, path: string, asked: Asked = {}): Promise<Response> {
     const headers = new Headers({ Accept: "application/json", ...this.authorization, ...asked.headers });
-    if (method === "POST") headers.set("Idempotency-Key", unique());
+    if (method === "POST" && !headers.has("Idempotency-Key")) headers.set("Idempotency-Key", unique());
     let body: BodyInit | null = null;
     if (asked.body instanceof Blob) body = asked.body;
     else if (asked.body !== undefined) {
@@ -120,6 +122,7 @@ export class Http {
       headers.set("Content-Type", "application/json");
     }
     const signal = this.ending(asked.signal);
+    const most = asked.retries ?? this.maxRetries;
     const url = this.root + path + queryText(asked.query);
     for (let attempt = 0; ; attempt++) {
       await this.#sign(method, headers);
@@ -127,12 +130,12 @@ export class Http {
       if (outcome instanceof Response && (outcome.ok || outcome.status === asked.also)) return outcome;
       const repeatable = asked.once || REPEATABLE.has(method);
       if (outcome instanceof ConnectionFailed) {
-        if (attempt >= this.maxRetries || !repeatable) throw outcome;
+        if (attempt >= most || !repeatable) throw outcome;
         await pause(attempt, null, signal);
         continue;
       }
       const wanted = retryAfter(outcome.headers);
-      if (attempt >= this.maxRetries || !mayPass(outcome, wanted, repeatable)) throw await this.#refusal(outcome);
+      if (attempt >= most || !mayPass(outcome, wanted, repeatable)) throw await this.#refusal(outcome);
       await outcome.body?.cancel();
       await pause(attempt, wanted, signal);
     }

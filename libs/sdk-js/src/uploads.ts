@@ -35,13 +35,14 @@ export async function sendLarge(
 ): Promise<string | null> {
   const path = await begun(http, blob, told, signal);
   if (path === null) return null;
+  const retries = patience(http);
   let size = LEAST;
   for (let offset = 0, lost = 0; ; ) {
     const started = performance.now();
     const piece = blob.slice(offset, offset + size);
     try {
       const headers = { ...VERSION, "Content-Type": MEDIA, "Upload-Offset": String(offset) };
-      const sent = await http.send("PATCH", path, { headers, body: piece, signal });
+      const sent = await http.send("PATCH", path, { headers, body: piece, signal, retries });
       const became = sent.headers.get("location")?.split("/").pop();
       offset += piece.size;
       onProgress?.(offset, blob.size);
@@ -51,10 +52,10 @@ export async function sendLarge(
       continue;
     } catch (error) {
       // A conflict: there is more, or less, than was thought.
-      if (!(passes(error) || error instanceof Conflict) || lost >= patience(http)) throw error;
+      if (!(passes(error) || error instanceof Conflict) || lost >= retries) throw error;
     }
     await pause(lost, null, http.ending(signal));
-    const look = () => http.json<State>("GET", path, "", { signal });
+    const look = () => http.json<State>("GET", path, "", { signal, retries });
     // One that is whole nobody can add to: the platform goes on with it.
     const state = await waitFor(http, look, ({ status }) => status !== "stored", { timeout: ENTERED_IN, signal });
     if (state.datasetId) return state.datasetId;

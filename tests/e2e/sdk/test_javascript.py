@@ -72,7 +72,7 @@ def test_a_strict_project_finds_its_types(node: Node, module: str, resolution: s
 # Connections that are cut in the middle, or never open
 
 
-def test_files_of_which_only_the_end_is_missing_are_whole(node: Node) -> None:
+def test_what_is_long_in_coming_is_waited_for_and_files_are_whole_of_which_only_the_end_is_missing(node: Node) -> None:
     node.run("ends.mjs")
 
 

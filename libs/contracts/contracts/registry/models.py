@@ -193,7 +193,7 @@ class DeployModel(Message):
 
 
 class UndeployModel(Message):
-    """`force` also ends serving a model that has an alias."""
+    """`force` also ends serving a model that has aliases, and removes them."""
 
     model_id: str
     force: bool = False

@@ -737,7 +737,7 @@ export interface TextOptions {
 }
 
 /**
- * `force` also ends serving a model that has an alias.
+ * `force` also ends serving a model that has aliases, and removes them.
  */
 export interface UndeployModel {
   force?: boolean;

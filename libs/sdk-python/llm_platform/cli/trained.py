@@ -51,7 +51,9 @@ def card(context: typer.Context, model: str) -> None:
 def delete(
     context: typer.Context,
     model: str,
-    force: Annotated[bool, typer.Option("--force", help="Even if it is deployed or has an alias")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if it is deployed, has an alias, or a job compares it")
+    ] = False,
 ) -> None:
     """Delete a model with all that it holds."""
     here = session(context)
@@ -84,7 +86,11 @@ def deploy(
     here.output.show(deployment)
 
 
-def undeploy(context: typer.Context, model: str) -> None:
+def undeploy(
+    context: typer.Context,
+    model: str,
+    force: Annotated[bool, typer.Option("--force", help="Even if it has aliases, and remove them")] = False,
+) -> None:
     """Take a model away from those that can be asked."""
     here = session(context)
-    here.output.show(here.client.models.undeploy(model))
+    here.output.show(here.client.models.undeploy(model, force=force))

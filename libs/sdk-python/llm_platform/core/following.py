@@ -7,11 +7,9 @@ from typing import Any
 
 from llm_platform.core.effects import Closed, Dial, Flow, Hear, Read, Request, Sleep
 from llm_platform.core.retrying import Retries, opening
-from llm_platform.core.server_sent import EventReader, ServerSent
+from llm_platform.core.server_sent import SILENCE, EventReader, ServerSent
 from llm_platform.errors import ConnectionFailed, EventsLost, RateLimited, Unauthenticated, Unavailable
 
-_SILENCE = 60.0
-"""Seconds; the platform fills its silences far sooner."""
 _LEAST = 10
 """Attempts in a row to come back: a platform that restarts takes some seconds."""
 
@@ -34,7 +32,7 @@ def follow(request: Request, retries: Retries, after: str | None = None) -> Flow
     while True:
         headers = {**request.headers, "Accept": "text/event-stream", **({"Last-Event-ID": after} if after else {})}
         try:
-            yield from opening(replace(request, headers=headers), retries, _SILENCE)
+            yield from opening(replace(request, headers=headers), retries, SILENCE)
             reader = EventReader()
             while data := (yield from Read()):
                 for event in reader.feed(data):

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+SILENCE = 60.0
+"""Seconds after which a stream counts as lost: the platform fills its silences with comments far sooner."""
 _END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 
 

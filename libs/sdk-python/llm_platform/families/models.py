@@ -73,7 +73,7 @@ class Models(Family[R]):
 
     @operation
     def delete(self, model_id: str, **how: Unpack[requests.DeleteModelsQuery]) -> Steps[answers.ModelDeleted]:
-        """Deletes a model with what it holds; `force` even if it is deployed or has an alias."""
+        """Deletes a model with what it holds; `force` even if it is deployed, has an alias, or a job compares it."""
         return self._delete(at(_BASE, model_id), answers.ModelDeleted, **how)
 
     @operation
@@ -98,7 +98,7 @@ class Models(Family[R]):
 
     @operation
     def undeploy(self, model_id: str, **how: Unpack[requests.UndeployModel]) -> Steps[answers.ModelDeployment]:
-        """Ends that."""
+        """Ends that; `force` even if it has aliases, which it removes."""
         return self._post(at(_BASE, model_id, "undeploy"), answers.ModelDeployment, how)
 
     @operation

@@ -735,7 +735,7 @@ class TextOptions(TypedDict):
 
 
 class UndeployModel(TypedDict):
-    """`force` also ends serving a model that has an alias."""
+    """`force` also ends serving a model that has aliases, and removes them."""
 
     force: NotRequired[bool]
 

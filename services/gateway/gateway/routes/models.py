@@ -135,6 +135,7 @@ MODELS = (
         registry.UNDEPLOY_MODEL,
         tag=Tag.MODELS,
         summary="End serving a model",
+        description="A model that has aliases is served on, unless `force` is given, which removes them.",
     ),
     asks(
         "PUT",

@@ -1,7 +1,12 @@
-// Downloads of which all has come but their end, and an upload that the platform enters long after its last byte.
+// Downloads of which all has come but their end, an upload that the platform enters long after its last byte, and a chat
+// that is long in coming.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { ChecksumMismatch, LLMPlatformClient, StreamBroken } from "@llm-platform/sdk";
+import { ChecksumMismatch, LLMPlatformClient, ServerFailed, StreamBroken } from "@llm-platform/sdk";
+
+// Two hundred times as fast as elsewhere.
+const unhurried = globalThis.setTimeout;
+globalThis.setTimeout = (act, milliseconds, ...given) => unhurried(act, milliseconds / 200, ...given);
 
 const WHOLE = "0123456789";
 const json = (body, status = 200) => Response.json(body, { status });
@@ -34,19 +39,48 @@ async function uploaded() {
     methods.push(method);
     if (method === "POST") return json({ upload_id: "u1", offset: 0, status: "receiving" }, 201);
     if (method === "PATCH") return json({ error: "UNAVAILABLE", message: "The registry is away", metadata: {} }, 503);
-    const isEntered = ++looks > 1;
+    // It is away for longer than other requests are tried again.
+    if (++looks < 7) return json({ error: "UNAVAILABLE", message: "The registry is away", metadata: {} }, 503);
+    const isEntered = looks > 7;
     return json({ upload_id: "u1", offset: rows.size, status: isEntered ? "entered" : "stored", dataset_id: isEntered ? "ds_1" : null });
   });
   const { datasetId } = await datasets.upload(rows, { filename: "rows.csv", onProgress: () => {} });
   return [datasetId, methods];
 }
 
+/** A chat whose every event comes 40 seconds after the one before, cut anywhere. All connections but the last are lost. */
+async function chatted(...connections) {
+  const keys = new Set();
+  const answer = (_, { headers }) => {
+    keys.add(headers.get("idempotency-key"));
+    const events = connections.shift();
+    const bytes = [...new TextEncoder().encode(events.join(""))];
+    const size = Math.ceil(bytes.length / events.length);
+    const pull = async (sending) => {
+      await new Promise((resolve) => setTimeout(resolve, 40_000));
+      if (bytes.length) sending.enqueue(Uint8Array.from(bytes.splice(0, size)));
+      else if (connections.length) sending.error(new Error("lost"));
+      else sending.close();
+    };
+    return new Response(new ReadableStream({ pull }), { headers: { "Content-Type": "text/event-stream" } });
+  };
+  const pieces = [];
+  for await (const { id } of client(answer).chat.stream({ model: "m", messages: [] })) pieces.push(id);
+  assert.equal(keys.size, 1);
+  return pieces;
+}
+
+const [HERE, PIECE, DONE] = [": still here\n\n", 'data: {"id": "a"}\n\n', "data: [DONE]\n\n"];
 const cases = {
+  waiting: async () => assert.deepEqual(await chatted([HERE, HERE, PIECE, HERE, DONE]), ["a"]),
+  "waiting again": async () => assert.deepEqual(await chatted([HERE], [HERE, PIECE, DONE]), ["a"]),
+  "no more waiting": () => assert.rejects(chatted([HERE, PIECE], [PIECE, DONE]), StreamBroken),
+  "waiting in vain": () => assert.rejects(chatted([HERE, 'data: {"error": {"message": "no"}}\n\n']), ServerFailed),
   "known to be whole": async () => assert.deepEqual(await downloaded({ "Content-Length": "10" }, 10), [WHOLE, [null]]),
   "told to be whole": async () => assert.deepEqual(await downloaded({}, 10), [WHOLE, [null, "bytes=10-"]]),
   shorter: () => assert.rejects(downloaded({}, 7), StreamBroken),
   changed: () => assert.rejects(downloaded({ "Content-Length": "10", "Repr-Digest": "sha-256=:AAAA:" }, 10), ChecksumMismatch),
-  "entered late": async () => assert.deepEqual(await uploaded(), ["ds_1", ["POST", "PATCH", "GET", "GET"]]),
+  "entered late": async () => assert.deepEqual(await uploaded(), ["ds_1", ["POST", "PATCH", ...Array(8).fill("GET")]]),
 };
 const failed = (await Promise.all(Object.entries(cases).map(([name, run]) => run().then(() => [], (error) => [name, error])))).flat();
 assert.deepEqual(failed, []);
