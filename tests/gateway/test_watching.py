@@ -320,6 +320,14 @@ async def test_what_clients_say_is_not_heeded_and_bounded(gateway: Gateway, run:
         assert (await closed(opened))[0] == 1009
 
 
+async def test_who_watches_while_nothing_happens_is_pinged(start: Start, peers: Peers) -> None:
+    async with start(heartbeat_seconds=0.05) as gateway, socket(gateway, autoping=False) as opened:
+        for _ in range(2):
+            message = await opened.receive(timeout=8)
+            assert message.type is WSMsgType.PING
+            await opened.pong(message.data)
+
+
 async def test_whoever_loses_the_key_is_let_go(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.edge.sockets._LOOK_AGAIN_SECONDS", 0.05)
     key, key_id = await member(gateway)
