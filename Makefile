@@ -9,7 +9,7 @@ WITH_ENGINE := $(if $(ENGINE),PLATFORM_ENGINE=$(ENGINE))
 ENGINE_READY := $(if $(filter vllm,$(ENGINE)),$(VENV)-vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-vllm test-llama-cpp test-only lint format sdk sdk-js bench bench-gateway bench-workflows bench-data bench-training kill-training bench-burst fuzz soak chaos lock clean
+.PHONY: help setup run demo test test-vllm test-llama-cpp test-only lint lint-deploy format sdk sdk-js bench bench-gateway bench-workflows bench-data bench-training kill-training bench-burst fuzz soak chaos lock clean
 
 help: ## list these habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,14 @@ lint: $(READY) ## ruff, mypy --strict and the import contracts
 	@$(BIN)/ruff format --check $(PACKAGES)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+lint-deploy: $(VENV)-deploy ## check the manifests against Kubernetes' schemas (a wheel of 23 MB)
+	@for file in $(filter-out %/kustomization.yaml,$(wildcard deploy/k8s/*.yaml)); do \
+	  $(VENV)-deploy/bin/kubernetes-validate --strict --quiet -k 1.34 $$file || exit 1; done
+
+$(VENV)-deploy:
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check --no-compile kubernetes-validate==1.37.0
 
 format: $(READY) ## format the code and sort the imports
 	@$(BIN)/ruff check --fix-only --quiet $(PACKAGES)

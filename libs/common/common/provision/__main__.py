@@ -5,7 +5,6 @@ To be run before the services start, after each upgrade, and whenever a password
 
 import asyncio
 import sys
-from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -29,7 +28,7 @@ class Settings(BaseSettings):
     nats_url: str = Field(description="NATS servers, separated by commas")
     nats_user: str = Field(default="platform", description="The user who may do everything")
     nats_password: SecretStr = Field(description="Password of that user")
-    nats_replicas: Literal[1, 3, 5] = Field(default=1, description="Servers that keep a copy of each stream")
+    nats_replicas: int = Field(default=1, ge=1, le=5, description="Servers that keep a copy of each stream")
     database_url: SecretStr = Field(description="The platform's database, as an administrator")
     role_passwords: dict[str, SecretStr] = Field(
         description="Password of each service's role: `PLATFORM_ROLE_PASSWORDS__GATEWAY` and so on"
