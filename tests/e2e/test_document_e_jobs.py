@@ -234,7 +234,9 @@ async def test_a_job_that_trains_is_adjusted_paused_resumed_cancelled_and_gone_o
     assert hashlib.sha256((tmp_path / "weights").read_bytes()).hexdigest() == weights["sha256"]
 
 
-async def test_a_sweep_registers_the_best_of_what_it_trained(caller: Caller, base_model: str, small_csv: Path) -> None:
+async def test_a_sweep_registers_the_best_and_leaves_it_alone_when_it_is_deleted(
+    platform: Platform, caller: Caller, base_model: str, small_csv: Path, tmp_path: Path
+) -> None:
     submission = {
         "template": "sweep",
         "dataset_id": await caller.upload_dataset(small_csv),
@@ -256,6 +258,45 @@ async def test_a_sweep_registers_the_best_of_what_it_trained(caller: Caller, bas
     assert [model["model_id"] for model in models if model["run_id"] == job["run_id"]] == [job["model_id"]]
     series = (await caller.get(f"/api/v1/logs/metrics/{job['run_id']}"))["series"]
     assert {"training-1", "training-2"} <= {one["agent_name"] for one in series}
+    await _deletes_all_but_the_best(platform, caller, job, submission, tmp_path)
+
+
+async def _deletes_all_but_the_best(
+    platform: Platform, caller: Caller, job: Json, submission: Json, tmp_path: Path
+) -> None:
+    """Another job has taken over the rows of the sweep, and its model is served."""
+    access = Endpoints.of(platform.ports(), Secrets.load(platform.data_dir, USERS))["gateway"]
+    objects = Objects(access.s3_endpoint, access.s3_access_key, access.s3_secret_key)
+
+    def left(run_id: str) -> set[str]:
+        return {info.path.key.split("/")[1] for info in objects.list(S3Path("artifacts", f"{run_id}/"))}
+
+    prepares = {name: submission[name] for name in ("dataset_id", "base_model")}
+    configs = {"preprocessing": submission["configs"]["preprocessing"]}
+    accepted = await caller.post("/api/v1/jobs", {"template": "prepare", **prepares, "configs": configs})
+    other = await caller.job_when(accepted["job_id"])
+    assert "preprocessing" in other["progress"]["cached_agents"]
+    assert {"training-1", "training-2"} <= left(job["run_id"])
+
+    path = f"/api/v1/jobs/{job['job_id']}"
+    status, deleted = await caller.call("DELETE", f"{path}?purge=true")
+    assert (status, deleted["status"], deleted["pending"]) == (200, "deleted", False), deleted
+    assert deleted["freed_bytes"] > 0
+    assert "training-2" in left(job["run_id"])
+    assert "training-1" not in left(job["run_id"])
+    for gone in (path, f"{path}/artifacts", f"/api/v1/logs/history/{job['run_id']}"):
+        assert (await caller.call("GET", gone))[0] == 404
+    model = f"/api/v1/models/{job['model_id']}"
+    await caller.download(f"{model}/download?format=adapter", tmp_path / "adapter.tar")
+    kinds = [step["kind"] for step in (await caller.get(f"{model}/lineage"))["steps"]]
+    assert {"model", "export", "training", "preprocessing", "dataset", "file"} <= set(kinds)
+    assert await caller.download(f"{model}/loss.svg", tmp_path / "loss.svg") > 0
+    question = {"model": job["model_id"], "max_tokens": 1, "messages": [{"role": "user", "content": "Hello"}]}
+    assert await caller.patiently("POST", "/v1/chat/completions", json=question)
+    for artifact in (await caller.get(f"/api/v1/jobs/{other['job_id']}/artifacts?limit=100"))["items"]:
+        await caller.download(artifact["url"], tmp_path / "artifact")
+    assert (await caller.call("DELETE", f"/api/v1/jobs/{other['job_id']}?purge=true"))[0] == 200
+    assert "preprocessing" in left(job["run_id"])
 
 
 async def test_the_usual_jobs_are_listed(caller: Caller) -> None:

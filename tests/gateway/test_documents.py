@@ -8,7 +8,7 @@ import orjson
 
 from contracts import orchestrator, registry, router
 from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import JobAccepted, JobCancelled, JobPage, LogEntry, LogPage, LogRecord
+from contracts.orchestrator import JobAccepted, JobCancelled, JobDeleted, JobPage, LogEntry, LogPage, LogRecord
 from contracts.registry import DatasetPage, DatasetPreview, ModelCard, ModelPage, ModelSummary
 from contracts.router import Config, ConfigUpdated, ServedModels
 from tests.gateway.conftest import Gateway
@@ -55,6 +55,22 @@ async def test_document_e_lists_and_cancels_jobs(gateway: Gateway, peers: Peers)
     assert peers.asked(orchestrator.LIST_JOBS).status == "running"
     _, body, _ = await gateway.call("DELETE", "/api/v1/jobs/job_abc123")
     assert body == {"job_id": "job_abc123", "status": "cancelled"}
+
+
+async def test_a_job_that_has_ended_is_deleted_only_where_that_is_asked_for(gateway: Gateway, peers: Peers) -> None:
+    """A plain DELETE cancels, as document E has it: repeated, it must not delete what it has cancelled."""
+    peers.answer(orchestrator.CANCEL_JOB, JobCancelled(job_id="job_abc123", status="cancelled"))
+    peers.answer(orchestrator.DELETE_JOB, JobDeleted(job_id="job_abc123", freed_bytes=5, pending=False))
+    for _ in range(2):
+        _, body, _ = await gateway.call("DELETE", "/api/v1/jobs/job_abc123?purge=false")
+        assert body["status"] == "cancelled"
+    _, body, _ = await gateway.call("DELETE", "/api/v1/jobs/job_abc123?purge=true")
+    assert body == {"job_id": "job_abc123", "status": "deleted", "freed_bytes": 5, "pending": False}
+    peers.answer(orchestrator.DELETE_JOB, Refused(RefusalCode.CONFLICT, "The job still goes on: cancel it first"))
+    status, body, _ = await gateway.call("DELETE", "/api/v1/jobs/job_abc123?purge=true")
+    assert (status, body["error"]) == (409, "CONFLICT")
+    status, body, _ = await gateway.call("DELETE", "/api/v1/jobs/job_abc123?purge=perhaps")
+    assert (status, body["metadata"]["errors"][0]["field"]) == (400, "purge")
 
 
 async def test_document_e_gets_data_sets(gateway: Gateway, peers: Peers) -> None:

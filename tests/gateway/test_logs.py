@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -204,6 +204,17 @@ async def test_an_end_that_went_unheard_is_found_out(start: Start, run: Run) -> 
         assert await events.messages(1) == ["one"]
         await run.end(told=False)
         assert (await events.next())["event"] == "end"
+
+
+async def test_the_log_of_a_job_that_is_deleted_meanwhile_is_left(start: Start, run: Run, peers: Peers) -> None:
+    async with start(heartbeat_seconds=0.3) as gateway, following(gateway, run.run_id) as events:
+        await run.log("one")
+        assert await events.messages(1) == ["one"]
+        for asked in (GET_JOB, GET_LOGS):
+            peers.answer(asked, Refused(RefusalCode.NOT_FOUND, "There is no such job"))
+        # Whoever comes back is told that it is gone.
+        with suppress(aiohttp.ClientPayloadError):
+            assert await events.next() == {}
 
 
 async def test_a_job_that_has_just_ended_is_sent_whole(gateway: Gateway, run: Run) -> None:

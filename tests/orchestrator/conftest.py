@@ -80,7 +80,7 @@ async def database(settings: Settings) -> AsyncIterator[Database]:
     async with found.connection() as connection:
         await connection.execute(
             "TRUNCATE runs, steps, workflow_runs, schedules, webhooks, logs, outbox, tasks, action_runs, posts,"
-            " sections CASCADE"
+            " sections, deleted_jobs CASCADE"
         )
     yield found
     await found.close()

@@ -225,7 +225,10 @@ class Script:
     claims: list[contract.ClaimStep] = field(default_factory=list)
     to_free: list[contract.EndedStep] = field(default_factory=list)
     refuse: Refused | None = None
+    to_forget: list[str] = field(default_factory=list)
+    reused: list[contract.ReuseResult] = field(default_factory=list)
     records: bool = True
+    grants: bool = True
     _told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def claim(self, request: contract.ClaimStep) -> ClaimedStep | None:
@@ -286,6 +289,18 @@ async def finish(script: Script, request: FinishStep) -> contract.FinishReply:
 async def free(script: Script, request: contract.FreeSteps) -> contract.StepsToFree:
     script.to_free = [step for step in script.to_free if step.step_id not in request.freed]
     return contract.StepsToFree(steps=script.to_free[:2])
+
+
+@HANDLERS.on(contract.REUSE_RESULT)
+async def reuse(script: Script, request: contract.ReuseResult) -> contract.ReuseReply:
+    script.reused.append(request)
+    return contract.ReuseReply(granted=script.grants)
+
+
+@HANDLERS.on(contract.FORGET_RESULTS)
+async def forget(script: Script, request: contract.ForgetResults) -> contract.ResultsToForget:
+    script.to_forget = [run_id for run_id in script.to_forget if run_id not in request.forgotten]
+    return contract.ResultsToForget(run_ids=script.to_forget[:1])
 
 
 @pytest.fixture

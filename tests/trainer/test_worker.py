@@ -368,7 +368,13 @@ async def test_checkpoints_go_once_the_step_is_done_for_good(
 
 
 async def test_what_nobody_tidied_is_freed_later(
-    settings: Settings, script: Any, orchestrator: Bus, objects: Objects, run_id: str
+    settings: Settings,
+    script: Any,
+    orchestrator: Bus,
+    database: Database,
+    objects: Objects,
+    run_id: str,
+    tmp_path: Path,
 ) -> None:
     """Because its worker died, because it was cancelled while nobody worked on it, or because nobody tried again."""
     names = ("checkpoints/step-1/manifest.json", "model/adapter.safetensors")
@@ -381,7 +387,8 @@ async def test_what_nobody_tidied_is_freed_later(
     ]
     bus = await Bus.connect(settings, "trainer")
     try:
-        assert await Leftovers(bus, ObjectStore(objects), interval=60).free() == 3
+        results = Results(database, ObjectStore(objects), tmp_path, "code")
+        assert await Leftovers(bus, ObjectStore(objects), results, interval=60).free() == 3
     finally:
         await bus.close()
     assert script.to_free == []
@@ -442,6 +449,32 @@ async def test_an_unchanged_step_is_answered_without_being_run(
         ran, reused, *ran_again = [record.message for record in await log_of(run_id, 4)]
     assert (ran, ran_again) == ("working", ["working", "working"])
     assert "nothing has changed" in reused
+
+
+async def test_a_result_of_a_deleted_job_is_not_used_again(
+    start: Any, script: Any, make_step: MakeStep, objects: Objects, run_id: str
+) -> None:
+    """Its objects may go any moment: the orchestrator does not grant it, and in time has it forgotten."""
+    made = S3Path("artifacts", f"{run_id}/made/{secrets.token_hex(8)}.csv")
+    objects.put_bytes(made, b"a\n1\n")
+    config = {"file_path": str(made)}  # the stub's output, too
+
+    async def ingest() -> StepSucceeded:
+        script.ready.append(step := make_step("DatasetAgent", config))
+        found: StepSucceeded = await script.outcome(step)
+        return found
+
+    async with start() as worker:
+        assert [(await ingest()).cached, (await ingest()).cached] == [False, True]
+        assert script.reused[-1].paths == [str(made)]
+        script.grants = False
+        assert not (await ingest()).cached
+        script.grants = True
+        assert (await ingest()).cached
+        script.to_forget = ["another", run_id]
+        await Leftovers(worker.bus, worker.objects, worker.performer.results, interval=60).forget()
+        assert script.to_forget == []
+        assert not (await ingest()).cached
 
 
 async def test_a_result_that_was_not_recorded_answers_no_other_step(

@@ -143,6 +143,8 @@ ACCESS = (
             gateway.GET_CALLER.subject,
             registry.GET_DATASET.subject,
             registry.GET_MODEL.subject,
+            registry.CLOSE_RUN.subject,
+            registry.FREE_RUN.subject,
             router.LIST_SERVED_MODELS.subject,
             "router.v1.chat.*",
             "router.v1.text.*",

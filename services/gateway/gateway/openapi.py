@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from contracts.base import RefusalCode
 from contracts.gateway import ResponseStyle
+from contracts.orchestrator import JobCancelled, JobDeleted
 from gateway import API_VERSION
 from gateway.domain.chat import ChatCompletionChunk
 from gateway.domain.response_events import ResponseEvent
@@ -42,6 +43,7 @@ _FURTHER_ANSWERS: Mapping[Special, tuple[str, tuple[type[BaseModel], ...]]] = {
     Special.TEST_PROMPT: (_EVENTS, (TrialDelta, TrialResult, LlmError)),
     Special.FOLLOW_RUN: (_EVENTS, (RunEvent, RunEnd)),
     Special.DOWNLOAD_MODEL: (_JSON, (PresignedDownload,)),
+    Special.END_JOB: (_JSON, (JobCancelled, JobDeleted)),
 }
 """What a row may answer with besides its own form: one of these models, or events whose data is one of them."""
 _DONE = {Special.CHAT, Special.TEXT}

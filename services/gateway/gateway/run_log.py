@@ -7,7 +7,7 @@ stream keeps is never looked for there.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 from common.bus import Bus, BusDown
@@ -97,9 +97,13 @@ class RunLog:
 
     async def _look_for_the_end(self) -> None:
         # In case the event went unheard.
-        with suppress(Refused):
-            if (await job_of(self._bus, self._run_id)).status in ENDED:
-                self._ended.set()
+        try:
+            has_ended = (await job_of(self._bus, self._run_id)).status in ENDED
+        except Refused as refusal:
+            # A job that was deleted had ended before.
+            has_ended = refusal.code is RefusalCode.NOT_FOUND
+        if has_ended:
+            self._ended.set()
 
     async def _is_all(self) -> bool:
         """Whether silence means that the log is whole: the bus is there, and so is who keeps the history."""

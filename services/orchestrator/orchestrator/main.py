@@ -7,7 +7,7 @@ from common.service import Service, run
 from orchestrator.deps import Deps
 from orchestrator.domain.tasks.plans import STEP_KIND as TASK_STEP
 from orchestrator.domain.workflows.runs import STEP_KIND as PAYLOAD_STEP
-from orchestrator.engine import direct, executions
+from orchestrator.engine import direct, executions, job_removal
 from orchestrator.engine.log_keeper import LogKeeper
 from orchestrator.engine.payload_steps import PayloadSteps
 from orchestrator.engine.reaper import Reaper
@@ -33,6 +33,7 @@ async def build(service: Service, settings: Settings) -> None:
     service.spawn("scheduler", Scheduler(deps, interval=settings.schedule_interval_seconds).run)
     service.spawn("log_writer", keeper.write)
     service.spawn("log_retention", keeper.expire)
+    service.spawn("job_removal", partial(job_removal.keep, deps))
     service.spawn("step_worker", worker.run)
     service.spawn("answering", partial(direct.keep, deps))
     service.spawn("executions", partial(executions.keep, deps))

@@ -1,4 +1,4 @@
-"""Removes from the object store what belonged to deleted models and data sets.
+"""Removes from the object store what belonged to deleted models, data sets and jobs.
 
 What is to go is noted in the transaction that deletes, so it goes however often a process dies on the way; any number
 of replicas may do it at once.
@@ -13,14 +13,17 @@ from common.telemetry import Counter, get_logger
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import FIND_PATHS_IN_USE, FindPathsInUse
 from contracts.topology import ARTIFACTS_BUCKET
+from registry.domain.models import without
 from registry.engine.storage import Storage
-from registry.store import freeing, serving
+from registry.store import closed_runs, freeing, serving
 
 _log = get_logger("freeing")
 _FEW = 10
 """Paths that are asked for at once: what jobs read is gone through for each question, and while paths are removed a job
 may find one of those that are left, and reuse it."""
-_FREED = Counter("registry_freed_bytes_total", "Bytes of the object store freed by deleting models")
+_MOST_FILES = 500
+"""Of a run that are removed before somebody hears of it."""
+_FREED = Counter("registry_freed_bytes_total", "Bytes of the object store freed by deleting models, data sets and jobs")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,21 @@ class Freeing:
                 _log.warning("freeing_waits", paths=len(few), error=refused.message)
                 if refused.code is not RefusalCode.TIMEOUT:
                     return
+
+    async def free_run(self, place: str, kept: Sequence[str]) -> Freed:
+        """Removes what a closed run left below its place, some at a time, but for what lies at the `kept` paths or
+        below, and for what models have: no more of it can become theirs. Raises `Refused(STORAGE_FAILED)`."""
+        files = await self._storage.files_of(place)
+        async with self._database.connection() as connection:
+            needed = [*kept, *await closed_runs.owned_below(connection, place)]
+        needless = without(files, needed)
+        some = needless[:_MOST_FILES]
+        await self._storage.remove_files(some)
+        size = sum(file.size for file in some)
+        _FREED.inc(size)
+        if some:
+            _log.info("run_freed", path=place, files=len(some), size=size)
+        return Freed(size, waits=len(needless) > len(some))
 
     async def _free_few(self, paths: Sequence[str]) -> Freed:
         used = await self._used(paths)

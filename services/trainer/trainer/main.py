@@ -51,7 +51,7 @@ async def build(service: Service, settings: Settings) -> None:
     service.spawn("run log", worker.run_log.run)
     service.spawn("heartbeats", worker.leases.run)
     service.spawn("steering", worker.leases.follow_hints)
-    service.spawn("leftovers", Leftovers(bus, objects, interval=settings.sweep_seconds).run)
+    service.spawn("leftovers", Leftovers(bus, objects, results, interval=settings.sweep_seconds).run)
     for number, child in enumerate(children, 1):
         service.spawn(f"slot {number}", partial(worker.run_slot, child))
     # Last in, first out: work is given back while heartbeats, log and bus still go.

@@ -1,12 +1,13 @@
 """What the trainer remembers: which content its agents have already worked on, and what they made of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
 from common.database import Connection
 from contracts.pipeline import AgentOutput
+from contracts.topology import ARTIFACTS_BUCKET
 
 _OUTPUT: TypeAdapter[AgentOutput] = TypeAdapter(AgentOutput)
 
@@ -45,3 +46,15 @@ async def keep_artifact(connection: Connection, content_key: str, artifact: Arti
 
 async def forget_artifact(connection: Connection, content_key: str) -> None:
     await connection.execute("DELETE FROM artifacts WHERE content_key = $1", content_key)
+
+
+async def forget_runs(connection: Connection, run_ids: Sequence[str]) -> int:
+    """Forgets what the runs made, whose objects may be gone; how much that was."""
+    tag = await connection.execute(
+        "DELETE FROM artifacts WHERE EXISTS ("
+        "SELECT FROM jsonb_object_keys(objects) AS path WHERE starts_with(path, $2)"
+        " AND split_part(path, '/', 4) = ANY ($1::text[]))",
+        list(run_ids),
+        f"s3://{ARTIFACTS_BUCKET}/",
+    )
+    return int(tag.rsplit(" ", 1)[1])

@@ -144,6 +144,16 @@ class JobCancelled(Message):
     status: JobStatus
 
 
+class JobDeleted(Message):
+    """A job that is gone for good. `freed_bytes` of the object store are free so far. With `pending` the rest follows:
+    within minutes, or once jobs that go on have read what they were told to read of it."""
+
+    job_id: str
+    status: Literal["deleted"] = "deleted"
+    freed_bytes: int
+    pending: bool
+
+
 class AdjustJob(Message):
     """Changes the learning rate of the agents that train, or of the one named, from their next step on.
 
@@ -245,6 +255,7 @@ RETRY_JOB = Rpc(
     refusals=(RefusalCode.INVALID, RefusalCode.CONFIG_INVALID, RefusalCode.CONFLICT, RefusalCode.NOT_FOUND),
 )
 CANCEL_JOB = Rpc("orchestrator.v1.jobs.cancel", GetJob, JobCancelled, refusals=_STEERED)
+DELETE_JOB = Rpc("orchestrator.v1.jobs.delete", GetJob, JobDeleted, refusals=_STEERED, timeout=60.0)
 PAUSE_JOB = Rpc("orchestrator.v1.jobs.pause", GetJob, Job, refusals=_STEERED)
 RESUME_JOB = Rpc("orchestrator.v1.jobs.resume", GetJob, Job, refusals=_STEERED)
 ADJUST_JOB = Rpc("orchestrator.v1.jobs.adjust", AdjustJob, AdjustmentAccepted, refusals=_STEERED)

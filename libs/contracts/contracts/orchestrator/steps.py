@@ -147,10 +147,39 @@ class StepsToFree(Message):
     steps: list[EndedStep]
 
 
+class ReuseResult(Message):
+    """Asks to answer a held step with an earlier result, which lies at these `paths`."""
+
+    step_id: int
+    fence: int
+    paths: list[str] = Field(max_length=1000)
+
+
+class ReuseReply(Message):
+    """`granted`: what lies there stays as long as the step's job does. Otherwise a job that made it was deleted, and it
+    may be gone any moment."""
+
+    granted: bool
+
+
+class ForgetResults(Message):
+    """Asks for deleted jobs whose results are not to be used again. Those of `forgotten` are not, by now."""
+
+    forgotten: list[str] = Field(default=[], max_length=1000)
+
+
+class ResultsToForget(Message):
+    """The runs of some of them, the oldest first; none when all are forgotten."""
+
+    run_ids: list[str]
+
+
 CLAIM_STEP = Rpc("orchestrator.v1.steps.claim", ClaimStep, ClaimReply)
 BEAT_STEPS = Rpc("orchestrator.v1.steps.beat", BeatSteps, BeatReply, timeout=5.0)
 FINISH_STEP = Rpc("orchestrator.v1.steps.finish", FinishStep, FinishReply)
 FREE_STEPS = Rpc("orchestrator.v1.steps.free", FreeSteps, StepsToFree)
+REUSE_RESULT = Rpc("orchestrator.v1.steps.reuse", ReuseResult, ReuseReply)
+FORGET_RESULTS = Rpc("orchestrator.v1.steps.forget", ForgetResults, ResultsToForget)
 
 
 class StepReady(EventBody):

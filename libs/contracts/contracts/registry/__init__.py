@@ -79,13 +79,16 @@ from contracts.registry.models import (
     UndeployModel,
     UpdateModel,
 )
+from contracts.registry.runs import CLOSE_RUN, FREE_RUN, CloseRun, FreeRun, RunFreed
 
 __all__ = [
+    "CLOSE_RUN",
     "COMPARE_MODELS",
     "COUNT_TOKENS",
     "DELETE_DATASET",
     "DELETE_MODEL",
     "DEPLOY_MODEL",
+    "FREE_RUN",
     "GET_DATASET",
     "GET_DATASET_LINEAGE",
     "GET_DOWNLOAD",
@@ -106,6 +109,7 @@ __all__ = [
     "UNDEPLOY_MODEL",
     "UPDATE_MODEL",
     "Alias",
+    "CloseRun",
     "CompareModels",
     "Compression",
     "CountTokens",
@@ -122,6 +126,7 @@ __all__ = [
     "Deployment",
     "Difference",
     "Download",
+    "FreeRun",
     "GetDataset",
     "GetDownload",
     "GetModel",
@@ -147,6 +152,7 @@ __all__ = [
     "RegisterDataset",
     "RegisterModel",
     "RemoveAlias",
+    "RunFreed",
     "ServableAlias",
     "ServableModel",
     "Serving",

@@ -119,6 +119,11 @@ export class Jobs {
     return this.http.delete(at("/api/v1/jobs", jobId), "JobCancelled");
   }
 
+  /** Deletes a job that has ended, with its log and all that only it needs; models and other jobs keep theirs. */
+  delete(jobId: string): Promise<A.JobDeleted> {
+    return this.http.delete(at("/api/v1/jobs", jobId), "JobDeleted", { purge: true });
+  }
+
   pause(jobId: string): Promise<A.Job> {
     return this.http.post(at("/api/v1/jobs", jobId, "pause"), "Job");
   }

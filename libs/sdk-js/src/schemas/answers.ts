@@ -966,6 +966,17 @@ export interface JobCancelled {
 }
 
 /**
+ * A job that is gone for good. `freed_bytes` of the object store are free so far. With `pending` the rest follows:
+ * within minutes, or once jobs that go on have read what they were told to read of it.
+ */
+export interface JobDeleted {
+  jobId: string;
+  status?: "deleted";
+  freedBytes: number;
+  pending: boolean;
+}
+
+/**
  * What a failed job failed of; `code` is one of document E's error codes.
  */
 export interface JobError {

@@ -301,6 +301,10 @@ export interface DeleteDatasetsQuery {
   force?: boolean;
 }
 
+export interface DeleteJobsQuery {
+  purge?: boolean;
+}
+
 export interface DeleteModelsQuery {
   force?: boolean;
 }

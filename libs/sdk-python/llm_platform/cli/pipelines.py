@@ -119,6 +119,13 @@ def cancel(context: typer.Context, job_id: str) -> None:
 
 
 @jobs.command()
+def delete(context: typer.Context, job_id: str) -> None:
+    """Delete a job that has ended, with its log and all that only it needs."""
+    here = session(context)
+    here.output.show(here.client.jobs.delete(job_id))
+
+
+@jobs.command()
 def pause(context: typer.Context, job_id: str) -> None:
     """Pause a job: what trains keeps a checkpoint and stops."""
     here = session(context)

@@ -54,6 +54,11 @@ class SubmittedJob(answers.JobAccepted, Bound[R]):
         """Cancels it."""
         return self._delete(at(_BASE, self.job_id), answers.JobCancelled)
 
+    @operation
+    def delete(self) -> Steps[answers.JobDeleted]:
+        """See `client.jobs.delete`."""
+        return self._delete(at(_BASE, self.job_id), answers.JobDeleted, purge=True)
+
 
 class JobMessage(Record):
     """`log`, `metric` and `steering` have an `id` to go on from; `progress` and `end` have none."""
@@ -91,6 +96,11 @@ class Jobs(Family[R]):
     def cancel(self, job_id: str) -> Steps[answers.JobCancelled]:
         """Cancels a job."""
         return self._delete(at(_BASE, job_id), answers.JobCancelled)
+
+    @operation
+    def delete(self, job_id: str) -> Steps[answers.JobDeleted]:
+        """Deletes a job that has ended, with its log and all that only it needs; models and other jobs keep theirs."""
+        return self._delete(at(_BASE, job_id), answers.JobDeleted, purge=True)
 
     @operation
     def pause(self, job_id: str) -> Steps[answers.Job]:

@@ -934,6 +934,17 @@ class JobCancelled(Record):
     status: Annotated[Literal["pending", "running", "paused", "completed", "failed", "cancelled"], OrNewer]
 
 
+class JobDeleted(Record):
+    """A job that is gone for good. `freed_bytes` of the object store are free so far. With `pending` the rest
+    follows: within minutes, or once jobs that go on have read what they were told to read of it.
+    """
+
+    job_id: str
+    status: Annotated[Literal["deleted"], OrNewer] = "deleted"
+    freed_bytes: int
+    pending: bool
+
+
 class JobError(Record):
     """What a failed job failed of; `code` is one of document E's error codes."""
 

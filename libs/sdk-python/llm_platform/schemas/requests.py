@@ -307,6 +307,10 @@ class DeleteDatasetsQuery(TypedDict):
     force: NotRequired[bool]
 
 
+class DeleteJobsQuery(TypedDict):
+    purge: NotRequired[bool]
+
+
 class DeleteModelsQuery(TypedDict):
     force: NotRequired[bool]
 

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from contracts import orchestrator
 from contracts.base import Message, RefusalCode
-from contracts.orchestrator import GetJob, JobStatus, LogLevel, LogPage, LogRecord
+from contracts.orchestrator import GetJob, JobCancelled, JobStatus, LogLevel, LogPage, LogRecord
 from contracts.pages import Page, PageRequest
 from gateway.domain.run_events import Ticket
 from gateway.routes.table import Route, Special, Tag, asks, view
@@ -76,6 +76,12 @@ class WatchJob(GetJob):
     ticket: Ticket = None
 
 
+class EndJob(GetJob):
+    """Cancels the job, which stays to be seen; with `purge` deletes one that has ended, for good."""
+
+    purge: bool = False
+
+
 _JOB_EXAMPLE = {
     "pipeline_config": {
         "run_id": "abc123",
@@ -133,13 +139,21 @@ JOBS = (
         summary="List the usual jobs, which need not be written out",
     ),
     asks("GET", _JOB, orchestrator.GET_JOB, tag=Tag.JOBS, summary="Get a job's status and results"),
-    asks(
-        "DELETE",
-        _JOB,
-        orchestrator.CANCEL_JOB,
+    Route(
+        method="DELETE",
+        path=_JOB,
         tag=Tag.JOBS,
-        summary="Cancel a job",
-        description="It ends at once, and what works on it is stopped within moments. For its owner and admins.",
+        summary="Cancel a job, or delete one that has ended",
+        description=(
+            "It ends at once, and what works on it is stopped within moments. With `purge=true` a job that has ended is"
+            " deleted instead, with its log and all that it left in the object store; what models and other jobs need"
+            " of that stays, and its run id is not given again. For its owner and admins."
+        ),
+        role="member",
+        request=EndJob,
+        response=JobCancelled,
+        special=Special.END_JOB,
+        refusals=orchestrator.DELETE_JOB.refusals,
     ),
     asks(
         "POST",

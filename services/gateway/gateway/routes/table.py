@@ -130,6 +130,7 @@ class Special(StrEnum):
     APPEND_UPLOAD = "append_upload"
     END_UPLOAD = "end_upload"
     DOWNLOAD_MODEL = "download_model"
+    END_JOB = "end_job"
     LIST_ARTIFACTS = "list_artifacts"
     DOWNLOAD_ARTIFACT = "download_artifact"
     WATCH_JOB = "watch_job"

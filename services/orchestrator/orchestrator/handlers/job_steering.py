@@ -35,7 +35,7 @@ from orchestrator.store import job_steering, logs, runs
 async def cancel_job(deps: Deps, request: GetJob) -> JobCancelled:
     """Ends an active job as cancelled, and stops what works on it. To cancel it again changes nothing."""
     async with deps.database.transaction() as connection:
-        run = await _locked(connection, request.job_id)
+        run = await locked(connection, request.job_id)
         if run.status == "cancelled":
             return JobCancelled(job_id=request.job_id, status="cancelled")
         check_active(run, "cancel")
@@ -60,7 +60,7 @@ async def resume_job(deps: Deps, request: GetJob) -> Job:
 @HANDLERS.on(orchestrator.ADJUST_JOB)
 async def adjust_job(deps: Deps, request: AdjustJob) -> AdjustmentAccepted:
     async with deps.database.transaction() as connection:
-        run = await _locked(connection, request.job_id)
+        run = await locked(connection, request.job_id)
         check_active(run, "adjust")
         check_adjustable(run, request.agent_name)
         number = await _tell(
@@ -73,7 +73,7 @@ async def adjust_job(deps: Deps, request: AdjustJob) -> AdjustmentAccepted:
 async def _steer(deps: Deps, job_id: str, action: JobAction, decide: Callable[[Run], Transition | None]) -> Job:
     """The job after what `decide` does to it, which may be nothing."""
     async with deps.database.transaction() as connection:
-        run = await _locked(connection, job_id)
+        run = await locked(connection, job_id)
         check_active(run, action)
         transition = decide(run)
         if transition is not None:
@@ -88,18 +88,21 @@ async def _steer(deps: Deps, job_id: str, action: JobAction, decide: Callable[[R
     return job.job(changed, with_result=False, trainings=trainings)
 
 
-async def _locked(connection: Connection, job_id: str) -> Run:
-    """The job, for its caller to steer. Raises `Refused`: NOT_FOUND, FORBIDDEN."""
+async def locked(connection: Connection, job_id: str) -> Run:
+    """The job, for its caller to change. Raises `Refused`: NOT_FOUND, FORBIDDEN."""
     run = await runs.lock(connection, job.KIND, job.run_id_of(job_id))
     if run is None:
         raise job.no_such_job(job_id)
+    check_owner(run.owner)
+    return run
+
+
+def check_owner(owner: str) -> None:
+    """Raises `Refused(FORBIDDEN)` unless the caller is the owner of a job, or an administrator."""
     principal = current().principal
-    is_let = (
-        principal is None or principal.role == "admin" or (principal.role == "member" and principal.id == run.owner)
-    )
+    is_let = principal is None or principal.role == "admin" or (principal.role == "member" and principal.id == owner)
     if not is_let:
         raise Refused(RefusalCode.FORBIDDEN, "Only who submitted the job and administrators may do this")
-    return run
 
 
 async def _tell(

@@ -31,13 +31,14 @@ from contracts.orchestrator import (
 from contracts.pipeline import PipelineConfig
 from contracts.registry import GetDataset, GetModel
 from orchestrator.deps import HANDLERS, Deps
-from orchestrator.domain import job_templates, retries
+from orchestrator.domain import deletion, job_templates, retries
 from orchestrator.domain import jobs as job
+from orchestrator.domain.deletion import TakenOver
 from orchestrator.domain.jobs import JobRecord
 from orchestrator.domain.pipelines import Plan, plan
 from orchestrator.domain.records import Submission
 from orchestrator.engine import announcements
-from orchestrator.store import jobs, logs, runs
+from orchestrator.store import deleted_jobs, jobs, logs, reuse, runs
 
 _TRIES = 20
 _MINE = "me"
@@ -66,12 +67,13 @@ async def retry_job(deps: Deps, request: RetryJob) -> JobAccepted:
         raise Refused(RefusalCode.CONFLICT, "The job still goes on: cancel it, or wait for its end")
     written = PipelineConfig.model_validate(earlier.definition)
     definition = retries.definition(written, request)
-    planned = plan(definition, retries.kept(written, job.readable_outputs(earlier), request))
+    kept = retries.kept(written, job.readable_outputs(earlier), request)
+    planned = plan(definition, kept)
     await _check_named(deps.bus, planned)
     for _ in range(_TRIES):
         run_id = request.run_id or await _next_run_id(deps, earlier)
         submission = _submission(definition, run_id, resumes=earlier.run_id)
-        known, is_new = await _enter(deps, submission, planned)
+        known, is_new = await _enter(deps, submission, planned, deletion.taken_over(earlier.run_id, kept))
         # Else somebody has taken the number at the same time, unless it is the key that is known.
         if is_new or request.run_id is not None or known.run_id != run_id:
             job.check_same(known, submission)
@@ -106,11 +108,21 @@ async def _check_named(bus: Bus, planned: Plan) -> None:
     )
 
 
-async def _enter(deps: Deps, submission: Submission, planned: Plan) -> tuple[JobRecord, bool]:
-    """The run of `submission`, or of its key, and whether it has been entered now."""
+async def _enter(
+    deps: Deps, submission: Submission, planned: Plan, takes: TakenOver | None = None
+) -> tuple[JobRecord, bool]:
+    """The run of `submission`, or of its key, and whether it has been entered now. Raises `Refused`: NOT_FOUND when the
+    run that it takes something over from is gone, CONFLICT when its own id was that of a job that is."""
     async with deps.database.transaction() as connection:
+        if takes is not None and not await reuse.share(connection, [takes.origin]):
+            raise job.no_such_job(job.job_id_of(takes.origin))
         run = await runs.insert(connection, submission, planned, hint_pause=deps.policy.hint_pause)
         if run is not None:
+            # Looked for now that the id is taken: until then it could be deleted.
+            if await deleted_jobs.find(connection, run.run_id) is not None:
+                raise deletion.was_deleted(run.run_id)
+            if takes is not None:
+                await reuse.keep(connection, run.id, takes.results)
             await outbox.add_many(connection, announcements.of_submission(run))
         known = await jobs.find(connection, submission)
         assert known is not None  # noqa: S101 - it is there, or it would have been entered

@@ -11,15 +11,18 @@ from contracts.orchestrator import (
     FinishReply,
     FinishStep,
     FreeSteps,
+    ReuseReply,
+    ReuseResult,
     StepsToFree,
     StepSucceeded,
     StepVerdict,
 )
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import jobs, outcomes
+from orchestrator.domain.deletion import results_at
 from orchestrator.engine import announcements, metrics
 from orchestrator.engine.recording import record, settled
-from orchestrator.store import freeing, job_steering, runs, steps
+from orchestrator.store import freeing, job_steering, reuse, runs, steps
 from orchestrator.store import jobs as job_rows
 
 
@@ -75,6 +78,18 @@ async def finish_step(deps: Deps, request: FinishStep) -> FinishReply:
         await record(connection, transition, deps.policy)
     settled(deps, transition)
     return FinishReply(recorded=True)
+
+
+@HANDLERS.on(orchestrator.REUSE_RESULT)
+async def reuse_result(deps: Deps, request: ReuseResult) -> ReuseReply:
+    """Keeps an earlier result for the job of a held step, unless the job that made it has been deleted."""
+    wanted = results_at(request.paths)
+    origins = {result.origin for result in wanted}
+    async with deps.database.transaction() as connection:
+        granted = await reuse.share(connection, origins) == origins
+        if granted:
+            await reuse.keep_for_step(connection, request.step_id, request.fence, wanted)
+    return ReuseReply(granted=granted)
 
 
 @HANDLERS.on(orchestrator.FREE_STEPS)

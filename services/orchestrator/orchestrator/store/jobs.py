@@ -136,8 +136,12 @@ async def comparing(connection: Connection, models: Sequence[str]) -> list[str]:
 
 
 async def run_ids_like(connection: Connection, root: str) -> list[str]:
-    """Run ids of the form `<root>-r<number>`."""
-    rows = await connection.fetch("SELECT run_id FROM runs WHERE run_id ~ ('^' || $1 || '-r[0-9]{1,9}$')", root)
+    """Run ids of the form `<root>-r<number>`, also of jobs that were deleted."""
+    rows = await connection.fetch(
+        "SELECT run_id FROM (SELECT run_id FROM runs UNION ALL SELECT run_id FROM deleted_jobs) AS given"
+        " WHERE run_id ~ ('^' || $1 || '-r[0-9]{1,9}$')",
+        root,
+    )
     return [row["run_id"] for row in rows]
 
 

@@ -19,6 +19,11 @@ _DELETE = """
     ))
 """
 
+_DELETE_OF = """
+    DELETE FROM logs WHERE run_id = $1 AND sequence = ANY (ARRAY(
+        SELECT sequence FROM logs WHERE run_id = $1 ORDER BY sequence LIMIT $2
+    ))
+"""
 
 _COUNT = """
     SELECT coalesce(sum(lines), 0)::bigint FROM log_counts
@@ -130,4 +135,10 @@ async def how_far(connection: Connection, training: Sequence[tuple[str, str]]) -
 async def delete_older(connection: Connection, *, seconds: float, limit: int) -> int:
     """Deletes up to `limit` entries that are older than that; how many."""
     tag = await connection.execute(_DELETE, seconds, limit)
+    return int(tag.rsplit(" ", 1)[1])
+
+
+async def delete_of(connection: Connection, run_id: str, *, limit: int) -> int:
+    """Deletes up to `limit` entries of a run; how many."""
+    tag = await connection.execute(_DELETE_OF, run_id, limit)
     return int(tag.rsplit(" ", 1)[1])

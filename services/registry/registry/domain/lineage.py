@@ -6,6 +6,11 @@ from contracts.registry import Dataset, LineageStep, Model
 from contracts.topology import ARTIFACTS_BUCKET
 
 
+def place_of(run_id: str) -> str:
+    """Below which all lies that a run made."""
+    return f"s3://{ARTIFACTS_BUCKET}/{run_id}"
+
+
 def training_run(model: Model, told: Sequence[LineageStep]) -> str:
     """The run whose log tells of the training: an earlier one than the model's, where its result was used again."""
     path = next((step.path for step in told if step.kind == "training" and step.path is not None), None)

@@ -50,6 +50,17 @@ def paths_of(entry: RegisterModel) -> set[str]:
     }
 
 
+def without(files: Iterable[ModelFile], paths: Iterable[str]) -> list[ModelFile]:
+    """The files that lie neither at one of the paths nor below it."""
+    places = {path.removeprefix("s3://").rstrip("/") for path in paths}
+    return [file for file in files if not any(place in places for place in _places_of(f"{file.bucket}/{file.key}"))]
+
+
+def _places_of(key: str) -> Iterable[str]:
+    """The key, and all that it lies below."""
+    return (key, *(key[:end] for end, sign in enumerate(key) if sign == "/"))
+
+
 def check_exported(counts: Mapping[ExportFormat, int]) -> None:
     """`counts` are the numbers of files of each export. Raises `Refused(INVALID)` where there are none."""
     empty = [{"field": f"exports.{name}", "message": "holds no files"} for name, count in counts.items() if count == 0]

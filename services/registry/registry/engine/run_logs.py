@@ -16,23 +16,28 @@ _AWAY = (RefusalCode.NOT_FOUND, RefusalCode.INVALID, RefusalCode.UNAVAILABLE, Re
 
 async def loss_curve(bus: Bus, run_id: str) -> list[Point]:
     """The losses by step; empty where there are none, or the log cannot be read now."""
-    points: dict[int, Point] = {}
-    after = 0
     try:
-        for _ in range(_MOST_PAGES):
-            request = GetLogs(run_id=run_id, limit=_PAGE, after=after)
-            page = await bus.ask(GET_LOGS, request, timeout=_TIMEOUT, patience=_PATIENCE)
-            for entry in page.entries:
-                record = entry.record
-                if record.level == "METRIC" and record.agent == "TrainingAgent" and record.step is not None:
-                    earlier = points.get(record.step, Point(record.step))
-                    points[record.step] = earlier.with_losses(record.loss, record.eval_loss)
-            if len(page.entries) < _PAGE:
-                break
-            after = page.entries[-1].sequence
+        return await read_losses(bus, run_id)
     except Refused as refused:
         if refused.code not in _AWAY:
             raise
         _log.info("log_not_read", run_id=run_id, error=refused.message)
         return []
+
+
+async def read_losses(bus: Bus, run_id: str) -> list[Point]:
+    """As `loss_curve`. Raises `Refused` where the log cannot be read."""
+    points: dict[int, Point] = {}
+    after = 0
+    for _ in range(_MOST_PAGES):
+        request = GetLogs(run_id=run_id, limit=_PAGE, after=after)
+        page = await bus.ask(GET_LOGS, request, timeout=_TIMEOUT, patience=_PATIENCE)
+        for entry in page.entries:
+            record = entry.record
+            if record.level == "METRIC" and record.agent == "TrainingAgent" and record.step is not None:
+                earlier = points.get(record.step, Point(record.step))
+                points[record.step] = earlier.with_losses(record.loss, record.eval_loss)
+        if len(page.entries) < _PAGE:
+            break
+        after = page.entries[-1].sequence
     return thinned([point for _, point in sorted(points.items()) if point.is_told])

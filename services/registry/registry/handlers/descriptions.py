@@ -28,7 +28,7 @@ from registry.store import datasets, models
 
 @HANDLERS.on(GET_MODEL_CARD)
 async def get_model_card(deps: Deps, request: GetModel) -> ModelCard:
-    model, told, dataset = await _with_origin(deps, request.model_id)
+    model, told, dataset = await origin(deps, request.model_id)
     curve = await _curve(deps, model)
     markdown = card(model, dataset, curve, lineage_of(model, told, dataset))
     return ModelCard(model_id=model.model_id, markdown=markdown)
@@ -36,7 +36,7 @@ async def get_model_card(deps: Deps, request: GetModel) -> ModelCard:
 
 @HANDLERS.on(GET_LOSS_PLOT)
 async def get_loss_plot(deps: Deps, request: GetModel) -> LossPlot:
-    model, _, _ = await _with_origin(deps, request.model_id)
+    model, _, _ = await origin(deps, request.model_id)
     curve = await _curve(deps, model)
     if not curve:
         raise Refused(RefusalCode.NOT_FOUND, f"No losses were recorded of the training of {model.model_id}")
@@ -45,7 +45,7 @@ async def get_loss_plot(deps: Deps, request: GetModel) -> LossPlot:
 
 @HANDLERS.on(GET_LINEAGE)
 async def get_lineage(deps: Deps, request: GetModel) -> ModelLineage:
-    model, told, dataset = await _with_origin(deps, request.model_id)
+    model, told, dataset = await origin(deps, request.model_id)
     return ModelLineage(model_id=model.model_id, steps=lineage_of(model, told, dataset))
 
 
@@ -60,7 +60,7 @@ async def compare_models(deps: Deps, request: CompareModels) -> ModelComparison:
     return compared(first, second, summaries)
 
 
-async def _with_origin(deps: Deps, reference: str) -> tuple[Model, list[LineageStep], Dataset | None]:
+async def origin(deps: Deps, reference: str) -> tuple[Model, list[LineageStep], Dataset | None]:
     async with deps.database.connection() as connection:
         model = await found(connection, reference)
         told = [LineageStep.model_validate(step) for step in await models.lineage(connection, model.model_id)]
@@ -76,7 +76,12 @@ async def _curve(deps: Deps, model: Model) -> list[Point]:
     if kept is not None:
         return [Point(**point) for point in kept]  # type: ignore[arg-type]
     points = await loss_curve(deps.bus, training_run(model, told))
+    await remember(deps, model, points)
+    return points
+
+
+async def remember(deps: Deps, model: Model, points: list[Point]) -> None:
+    """Keeps the losses of a model's training, where there are some."""
     if points:
         async with deps.database.connection() as connection:
             await models.keep_curve(connection, model.model_id, [vars(point) for point in points])
-    return points

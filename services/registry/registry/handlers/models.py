@@ -45,7 +45,7 @@ from registry.domain.references import read_reference
 from registry.freeing import Freed
 from registry.handlers.deps import HANDLERS, Deps
 from registry.handlers.telling import changing, tell
-from registry.store import freeing, models, serving, storable
+from registry.store import closed_runs, freeing, models, serving, storable
 
 _LATER = (RefusalCode.STORAGE_FAILED, RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT)
 """What keeps the files of a deleted model from being removed at once, and will not for long."""
@@ -70,6 +70,8 @@ async def _enter(deps: Deps, connection: Connection, request: RegisterModel) -> 
     earlier = await models.find_by_key(connection, request.idempotency_key)
     if earlier is not None:
         return earlier
+    if await closed_runs.is_closed(connection, request.run_id):
+        raise Refused(RefusalCode.CONFLICT, f"The job of run {request.run_id!r} has been deleted")
     paths = paths_of(request)
     if await freeing.leaving(connection, paths):
         raise Refused(RefusalCode.UNAVAILABLE, "The exports belonged to a deleted model and are being removed")

@@ -1,4 +1,4 @@
-"""Frees what attempts at training kept to go on from, once nobody will.
+"""Frees what attempts at training kept to go on from, once nobody will, and forgets the results of deleted jobs.
 
 Mostly that is done as a step ends. Here it is done for those whose worker died before it could, which were cancelled
 while nobody worked on them, or which failed and were not tried again in time. The orchestrator remembers which those
@@ -11,8 +11,9 @@ from common.bus import Bus
 from common.objects import ObjectStore
 from common.telemetry import Counter, get_logger
 from contracts.base import Refused
-from contracts.orchestrator import FREE_STEPS, FreeSteps
+from contracts.orchestrator import FORGET_RESULTS, FREE_STEPS, ForgetResults, FreeSteps
 from trainer.engine.places import left_by
+from trainer.worker.results import Results
 
 _log = get_logger("leftovers")
 _FREED = Counter("trainer_steps_freed_total", "Ended training steps whose checkpoints were freed")
@@ -21,9 +22,10 @@ _FREED = Counter("trainer_steps_freed_total", "Ended training steps whose checkp
 class Leftovers:
     """Looks every `interval` seconds."""
 
-    def __init__(self, bus: Bus, objects: ObjectStore, *, interval: float) -> None:
+    def __init__(self, bus: Bus, objects: ObjectStore, results: Results, *, interval: float) -> None:
         self._bus = bus
         self._objects = objects
+        self._results = results
         self._interval = interval
 
     async def run(self) -> None:
@@ -31,6 +33,7 @@ class Leftovers:
         while True:
             try:
                 await self.free()
+                await self.forget()
             except Refused as refused:
                 _log.warning("leftovers_wait", error=refused.message)
             await asyncio.sleep(self._interval)
@@ -46,3 +49,10 @@ class Leftovers:
             freed = [step.step_id for step in steps]
             count += len(freed)
         return count
+
+    async def forget(self) -> None:
+        """Forgets all that is to be forgotten now. Raises `Refused`."""
+        forgotten: list[str] = []
+        while run_ids := (await self._bus.ask(FORGET_RESULTS, ForgetResults(forgotten=forgotten))).run_ids:
+            await self._results.forget_runs(run_ids)
+            forgotten = run_ids

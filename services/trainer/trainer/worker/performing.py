@@ -11,7 +11,7 @@ from common.bus import Bus
 from common.datafiles.limits import Limits
 from common.telemetry import get_logger
 from contracts.base import Refused
-from contracts.orchestrator import ClaimedStep, StepSucceeded
+from contracts.orchestrator import REUSE_RESULT, ClaimedStep, ReuseResult, StepSucceeded
 from contracts.pipeline import (
     AgentConfig,
     AgentOutput,
@@ -22,6 +22,7 @@ from contracts.pipeline import (
 )
 from contracts.registry import GET_DATASET, GET_MODEL, REGISTER_MODEL, Dataset, GetDataset, GetModel, Model
 from trainer.domain.configuration import effective_config
+from trainer.domain.content import paths_of
 from trainer.domain.failures import crash_of, failure_of, lost_worker
 from trainer.domain.inputs import as_of
 from trainer.domain.registration import registration_of
@@ -65,7 +66,7 @@ class Performer:
             return await self._register(step, config, log)
         dataset = await self._dataset(config) if isinstance(config, DatasetConfig) else None
         key = await self.results.key_of(step, dataset)
-        earlier = await self.results.find(key) if key and step.global_config.use_cache else None
+        earlier = await self._earlier(step, key) if key and step.global_config.use_cache else None
         if earlier is not None:
             log.say("INFO", f"{step.agent_class}: nothing has changed since an earlier run, whose result is used again")
             return StepSucceeded(output=as_of(step, earlier), cached=True)
@@ -81,6 +82,18 @@ class Performer:
             )
             lease.content_key = key
             return await child.run(order, log.record, lease.steering)
+
+    async def _earlier(self, step: ClaimedStep, key: str) -> AgentOutput | None:
+        """The result of an earlier run that the step may be answered with, which stays for its job from now on."""
+        found = await self.results.find(key)
+        if found is None:
+            return None
+        request = ReuseResult(step_id=step.step_id, fence=step.fence, paths=paths_of(found))
+        try:
+            return found if (await self.bus.ask(REUSE_RESULT, request)).granted else None
+        except Refused as refused:
+            _log.warning("result_not_granted", step_id=step.step_id, error=refused.message)
+            return None
 
     async def keep(self, lease: Lease, output: AgentOutput) -> None:
         """Has the step's result answer others of the same content. Only once it is recorded: what is made for a step

@@ -1,7 +1,7 @@
 """The content cache: a step whose agent, configuration and content were seen before is answered, not run."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +75,12 @@ class Results:
             return None
         _REUSED.labels(artifact.output.kind).inc()
         return artifact.output
+
+    async def forget_runs(self, run_ids: Sequence[str]) -> None:
+        """Answers nothing more with what those runs made. Raises `Refused` when the database is away."""
+        async with self.database.connection() as connection:
+            count = await store.forget_runs(connection, run_ids)
+        _log.info("results_forgotten", runs=len(run_ids), results=count)
 
     async def keep(self, key: str, output: AgentOutput) -> None:
         try:
