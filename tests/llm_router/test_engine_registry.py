@@ -4,7 +4,8 @@ import asyncio
 from decimal import Decimal
 
 import pytest
-from pydantic import ValidationError
+from cryptography.fernet import Fernet
+from pydantic import SecretStr, ValidationError
 
 from contracts.base import RefusalCode, Refused
 from contracts.engines import (
@@ -21,6 +22,7 @@ from contracts.engines import (
 )
 from contracts.router import UPDATE_CONFIG, Prices, UpdateConfig
 from llm_router.domain.engines import CONFIGURED, DeclaredEngine
+from llm_router.engine.tokens import TokenVault
 from tests.llm_router import upstream as faults
 from tests.llm_router.conftest import House, Open, as_role, soon
 from tests.llm_router.upstream import Upstream, running
@@ -93,6 +95,15 @@ class TestRegistering:
         engine = await register(house, house.upstreams[0], auth_token="sk-secret")
         assert "sk-secret" not in engine.model_dump_json()
         assert b"sk-secret" not in (await house.rows("SELECT token FROM engines WHERE id = $1", engine.id))[0]["token"]
+
+    async def test_the_key_that_encrypts_tokens_is_replaced_while_routers_run(self, open_house: Open) -> None:
+        old, new = (Fernet.generate_key().decode() for _ in range(2))
+        house = await open_house(0, secret_key=SecretStr(f"{old},{new}"))
+        async with running() as upstream:
+            engine = await register(house, upstream, auth_token="sk-secret")
+            await open_house(0, secret_key=SecretStr(f"{new},{old}"))
+            (row,) = await house.rows("SELECT token FROM engines WHERE id = $1", engine.id)
+            assert TokenVault(SecretStr(new)).open(row["token"], "new") == "sk-secret"
 
     async def test_a_token_is_sent_as_it_was_meant_and_never_breaks_a_header(self, open_house: Open) -> None:
         house = await open_house(0)

@@ -6,6 +6,7 @@ from common.allowances import Allowances
 from common.database import Database
 from common.outbox import OutboxRelay
 from common.service import Service, run
+from common.telemetry import get_logger
 from contracts.router import BUDGET_WANTED
 from contracts.topology import ROUTER_INTERACTIONS
 from llm_router.domain.catalogue import Catalogue
@@ -30,6 +31,7 @@ from llm_router.store import engines
 
 NAME = "llm_router"
 _FLUSH_SECONDS = 5.0
+_log = get_logger("main")
 
 
 async def build(service: Service, settings: RouterSettings) -> None:
@@ -77,6 +79,7 @@ async def build(service: Service, settings: RouterSettings) -> None:
         declared_configs={engine.name: engine.config for engine in settings.engines},
     )
     await _declare_engines(database, settings)
+    await _reseal_tokens(database, vault)
     await configuration.read(deps)
 
     service.spawn("outbox", deps.relay.run)
@@ -131,6 +134,14 @@ async def _declare_engines(database: Database, settings: RouterSettings) -> None
         if await engines.declare_engines(connection, settings.engines):
             selection = await engines.read_selection(connection)
             await configuration.tell(connection, selection.revision)
+
+
+async def _reseal_tokens(database: Database, vault: TokenVault) -> None:
+    """Once a new key is the first, nothing is left that needs the old one."""
+    async with database.transaction() as connection:
+        number = await engines.reseal_tokens(connection, vault.resealed)
+    if number:
+        _log.info("tokens_resealed", number=number)
 
 
 if __name__ == "__main__":

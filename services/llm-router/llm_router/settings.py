@@ -23,7 +23,9 @@ class RouterSettings(ServiceSettings):
         default=16, ge=1, description="Adapters that an engine holds; beyond it the least recently used idle one goes"
     )
     secret_key: SecretStr | None = Field(
-        default=None, description="Fernet key that encrypts provider tokens; without one no token is stored"
+        default=None,
+        description="Fernet key that encrypts provider tokens; without one no token is stored. Of several, with commas"
+        " between them, the first encrypts and all decrypt: so a key is replaced",
     )
 
     engine_connect_timeout: float = Field(default=3.0, gt=0, description="To connect to an engine")

@@ -23,6 +23,18 @@ def test_a_token_that_was_sealed_with_another_key_is_none() -> None:
     assert TokenVault(key()).open(TokenVault(key()).seal("sk-1"), "e") is None
 
 
+def test_a_key_is_replaced_without_losing_a_token() -> None:
+    old, new = key(), key()
+    both = TokenVault(SecretStr(f"{new.get_secret_value()},{old.get_secret_value()}"))
+    sealed = TokenVault(old).seal("sk-1")
+    assert both.open(sealed, "e") == "sk-1"
+    resealed = both.resealed(sealed)
+    assert resealed is not None
+    assert TokenVault(new).open(resealed, "e") == "sk-1"
+    assert both.resealed(resealed) is None
+    assert both.resealed(TokenVault(key()).seal("sk-2")) is None
+
+
 def test_without_a_key_no_token_is_stored() -> None:
     for nothing in (None, SecretStr("")):
         with pytest.raises(Refused) as caught:

@@ -1,6 +1,6 @@
 """Engines, and which of them answers when a request names no model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -82,6 +82,14 @@ async def put_configured_engine(
         guarded,
         sealed_token,
     )
+
+
+async def reseal_tokens(connection: Connection, resealed: Callable[[bytes], bytes | None]) -> int:
+    """Puts `resealed` tokens in the place of those that it gives another form of; how many. Needs a transaction."""
+    rows = await connection.fetch("SELECT id, token FROM engines WHERE token IS NOT NULL ORDER BY id FOR UPDATE")
+    anew = [(row["id"], token) for row in rows if (token := resealed(row["token"])) is not None]
+    await connection.executemany("UPDATE engines SET token = $2 WHERE id = $1", anew)
+    return len(anew)
 
 
 async def insert_engine(connection: Connection, registration: Registration, sealed_token: bytes | None) -> int:
