@@ -69,6 +69,7 @@ class Service:
 
     def spawn(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Runs `work` in the background until the service ends; a crash is logged and it starts again."""
+        _RESTARTS.labels(name)
         task = asyncio.create_task(self._forever(name, work), name=name)
 
         async def stop() -> None:
