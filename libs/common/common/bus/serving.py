@@ -201,6 +201,8 @@ class _Answering(Generic[DepsT]):
         self._respond = self._respond_in_chunks if self.streams else self._respond_at_once
         self._attributes = {"messaging.system": "nats", "messaging.destination.name": contract.subject}
         self._succeeded = REQUESTS.labels(contract.subject, "ok")
+        # There from the start: Prometheus sees no increase in what was not there before.
+        REQUESTS.labels(contract.subject, RefusalCode.INTERNAL.value)
         self._duration = DURATION.labels(contract.subject)
 
     async def answer(self, message: Message) -> None:
