@@ -69,6 +69,12 @@ def test_data_is_shown_as_it_is_and_does_not_steer_the_terminal(monkeypatch: pyt
     assert "\x1b" not in told
 
 
+def test_measurements_are_told_as_people_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = shown(monkeypatch, width=200)
+    output.table([{"metrics": {"perplexity": 1012.3971784344678, "rows": 40}}], "metrics")
+    assert "perplexity 1012, rows 40" in output.out.export_text()
+
+
 def test_a_table_that_has_no_room_is_told_one_below_the_other_with_its_ids_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

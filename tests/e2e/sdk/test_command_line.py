@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from embedded.platform import Platform
 from llm_platform import Client, settings
 from llm_platform.cli.app import run
 from llm_platform.cli.exits import Exit
+from llm_platform.schemas.answers import Approval
 
 pytestmark = pytest.mark.e2e
 
@@ -95,6 +97,26 @@ def test_actions_and_workflows_run(command: Ran, platform: Platform) -> None:
     assert "simulated" in command("workflow", "run", str(workflow.id), "thing=river")
     last = json.loads(command("--json", "workflow", "run", str(workflow.id), "thing=lake").splitlines()[-1])
     assert last["type"] == "workflow_completed"
+
+
+def test_a_run_that_waits_for_a_person_says_so_and_why_it_failed(command: Ran, platform: Platform) -> None:
+    with Client(platform.url, platform.admin_key) as client, ThreadPoolExecutor(1) as person:
+        block = client.blocks.create(title="Asked", content="Name a river.")
+        payload = client.payloads.create(name="Asked", llm_port=1, blocks=[block.id], approval=True)
+        workflow = client.workflows.create(name="Asked", payloads=[payload.id])
+
+        def reject() -> int:
+            asked = (told.data for told in client.events.watch(after=0) if isinstance(told.data, Approval))
+            run_id = next(told.run_id for told in asked if told.payload_name == "Asked")
+            client.runs.reject(run_id, reason="Not this one")
+            return run_id
+
+        rejected = person.submit(reject)
+        told = command("workflow", "run", str(workflow.id), exit_=Exit.ENDED_BADLY)
+        run_id = rejected.result(30)
+    assert f"Asked waits for a person: `llm-platform workflow approve {run_id}`" in told
+    assert "Not this one" in told
+    assert "already" in command("workflow", "approve", str(run_id), exit_=Exit.REFUSED)
 
 
 def test_keys_are_made_and_revoked(command: Ran) -> None:

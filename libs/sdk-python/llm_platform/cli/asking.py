@@ -133,9 +133,29 @@ def run_workflow(
         elif event.type == "payload_completed":
             here.output.notes.rule(f"{told['payloadName']}", style="dim")
             here.output.text(told["content"])
+        elif event.type == "approval_requested":
+            here.output.note(
+                f"{told['payloadName']} waits for a person: `llm-platform workflow approve {started.run_id}`, or reject"
+            )
     run = here.client.runs.get(started.run_id)
     if run.status != "completed":
-        raise JobFailed(f"Run {run.id} is {run.status}")
+        raise JobFailed(f"Run {run.id} is {run.status}{f': {run.error}' if run.error else ''}")
+
+
+@workflow.command()
+def approve(context: typer.Context, run_id: int) -> None:
+    """Let a payload go on that waits for a person."""
+    here = session(context)
+    here.output.show(here.client.runs.approve(run_id), "id", "workflow_id", "status")
+
+
+@workflow.command()
+def reject(
+    context: typer.Context, run_id: int, reason: Annotated[str, typer.Option(help="Told with the run's error")] = ""
+) -> None:
+    """Reject a payload that waits for a person: its run fails."""
+    here = session(context)
+    here.output.show(here.client.runs.reject(run_id, reason=reason), "id", "workflow_id", "status", "error")
 
 
 def _inputs(pairs: list[str]) -> dict[str, Any]:

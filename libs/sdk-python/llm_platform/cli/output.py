@@ -132,6 +132,8 @@ def _cell(value: Any, moment: str = "%Y-%m-%d %H:%M:%S") -> str:  # noqa: PLR091
             return _shown(", ".join(map(str, value)))
         case BaseModel():
             return _cell(value.model_dump(mode="json", exclude_none=True))
+        case dict() if value and all(isinstance(part, int | float) for part in value.values()):
+            return ", ".join(f"{_shown(str(name))} {_cell(part)}" for name, part in value.items())
         case dict() | list():
             return _shown(json.dumps(value, ensure_ascii=False, default=_jsonable))
         case _:

@@ -65,11 +65,17 @@ def download(
     model: str,
     path: Annotated[Path, typer.Argument(help="A folder, or a file that ends in .tar or .gguf")],
     format: Annotated[Literal["adapter", "merged", "gguf"], typer.Option()] = "adapter",  # noqa: A002
+    quantization: Annotated[str | None, typer.Option(help="Which GGUF file, as Q8_0; else all of them")] = None,
 ) -> None:
     """Download a model."""
     here = session(context)
-    with here.output.bar(f"Downloading {model}") as progress:
-        files = here.client.models.download(model, path, format=format, progress=progress)
+    try:
+        with here.output.bar(f"Downloading {model}") as progress:
+            files = here.client.models.download(
+                model, path, format=format, quantization=quantization, progress=progress
+            )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
     here.output.table([{"file": str(file), "bytes": file.stat().st_size} for file in files], "file", "bytes")
 
 
@@ -83,6 +89,8 @@ def deploy(
     deployment = here.client.models.deploy(model)
     if alias is not None:
         here.client.models.set_alias(model, alias)
+        # It is deployed already: this tells the names that it has now.
+        deployment = here.client.models.deploy(model)
     here.output.show(deployment)
 
 

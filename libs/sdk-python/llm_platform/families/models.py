@@ -124,7 +124,7 @@ class Models(Family[R]):
         """Downloads an export (`adapter`, `merged` or `gguf`) into the folder `path`; the files that are there then.
 
         A `path` that ends in `.tar` or `.gguf` is the file to keep what is sent in, as it is. A connection that breaks
-        is taken up where it was.
+        is taken up where it was. Raises `ValueError` for a path that ends in `.gguf` where more than one file is meant.
         """
         return download(self, model_id, path, {"format": format, "quantization": quantization}, progress)
 
@@ -142,6 +142,8 @@ def download(bound: Bound[R], model_id: str, path: FileName, query: Query, progr
     model = yield from bound._get(at(_BASE, model_id), answers.Model)
     target = Path(path)
     as_it_is = target.suffix in _AS_IT_IS
+    if target.suffix == ".gguf" and query["quantization"] is None:
+        _refuse_several(model, query["format"])
     folder = target.parent if as_it_is else target
     # By its id from here on: a name may be another model's meanwhile.
     request = Request("GET", at(_BASE, model.model_id, "download"), texts(query))
@@ -151,6 +153,16 @@ def download(bound: Bound[R], model_id: str, path: FileName, query: Query, progr
         return (yield from Do(lambda: _kept(fetched, target if as_it_is else None, folder, known)))
     finally:
         fetched.path.unlink(missing_ok=True)
+
+
+def _refuse_several(model: answers.Model, wanted: str | None) -> None:
+    """They are sent as an archive, which nothing that reads GGUF takes for a model. Raises `ValueError`."""
+    names = [file.name for file in model.files if file.format == wanted]
+    if len(names) > 1:
+        raise ValueError(
+            f"{model.model_id} has {len(names)} files as {wanted}: {', '.join(names)}. Name one by its quantization,"
+            " or a folder or a path that ends in .tar for all"
+        )
 
 
 def _kept(fetched: Fetched, target: Path | None, folder: Path, known: Mapping[str, str]) -> Files:
