@@ -13,6 +13,7 @@ import pytest
 from common.objects import Objects, ObjectStore, S3Path
 from common.settings import ServiceSettings
 from contracts.base import RefusalCode, Refused
+from embedded.endpoints import Endpoints
 
 
 @pytest.fixture
@@ -129,3 +130,18 @@ async def test_a_service_may_not_enter_a_bucket_that_is_not_its_own(
     with pytest.raises(Refused) as refused:
         await router.put_bytes(S3Path("datasets", "x"), b"x")
     assert refused.value.code is RefusalCode.STORAGE_FAILED
+
+
+async def test_buckets_may_have_other_names_where_they_are(servers: Endpoints, path: S3Path) -> None:
+    access = servers.administrator
+    plain, prefixed = (
+        Objects(access.s3_endpoint, access.s3_access_key, access.s3_secret_key, bucket_prefix=prefix)
+        for prefix in ("", "elsewhere-")
+    )
+    prefixed.ensure_bucket(path.bucket)
+    store = ObjectStore(prefixed)
+    await store.put_stream(path, pieces(b"found", 2))
+    assert [found.path for found in prefixed.list(path)] == [path]
+    assert plain.get_bytes(S3Path(f"elsewhere-{path.bucket}", path.key)) == b"found"
+    with pytest.raises(Refused):
+        plain.stat(path)

@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+BUCKET_PREFIX = r"^[a-z0-9-]{0,40}$"
+
 
 class ServiceSettings(BaseSettings):
     """Where a service finds the others, read from the environment (`PLATFORM_NATS_URL` and so on)."""
@@ -23,6 +25,9 @@ class ServiceSettings(BaseSettings):
     s3_access_key: str = Field(default="", description="Access key of this service")
     s3_secret_key: SecretStr = Field(default=SecretStr(""), description="Secret key of this service")
     s3_region: str = Field(default="us-east-1", description="Region that requests are signed for")
+    s3_bucket_prefix: str = Field(
+        default="", pattern=BUCKET_PREFIX, description="Put before the names of buckets, where others have taken them"
+    )
     admin_host: str = Field(default="127.0.0.1", description="Where /metrics, /healthz and /readyz listen")
     admin_port: int = Field(default=0, ge=0, le=65535, description="Port of those; 0 takes a free one")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")

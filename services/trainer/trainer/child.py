@@ -95,7 +95,9 @@ def perform(
             step=order.step,
             dataset=order.dataset,
             models=order.models,
-            objects=Objects(storage.endpoint, storage.access_key, storage.secret_key, storage.region),
+            objects=Objects(
+                storage.endpoint, storage.access_key, storage.secret_key, storage.region, storage.bucket_prefix
+            ),
             progress=StepProgress(line, order.step),
             steering=steering,
             limits=order.limits,

@@ -36,6 +36,7 @@ async def build(service: Service, settings: Settings) -> None:
         access_key=settings.s3_access_key,
         secret_key=settings.s3_secret_key.get_secret_value(),
         region=settings.s3_region,
+        bucket_prefix=settings.s3_bucket_prefix,
     )
     results = Results(database, objects, models_dir, fingerprint_code())
     worker = Worker(

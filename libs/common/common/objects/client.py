@@ -59,8 +59,11 @@ class Objects:
     for files of this machine that cannot be read or written.
     """
 
-    def __init__(self, endpoint: str, access_key: str, secret_key: str, region: str = "us-east-1") -> None:
+    def __init__(
+        self, endpoint: str, access_key: str, secret_key: str, region: str = "us-east-1", bucket_prefix: str = ""
+    ) -> None:
         parts = urlsplit(endpoint)
+        self._bucket_prefix = bucket_prefix
         self._client = Minio(
             endpoint=parts.netloc,
             access_key=access_key,
@@ -81,13 +84,18 @@ class Objects:
             settings.s3_access_key,
             settings.s3_secret_key.get_secret_value(),
             settings.s3_region,
+            settings.s3_bucket_prefix,
         )
+
+    def _bucket(self, path: S3Path) -> str:
+        """What the store itself calls the path's bucket: clouds have one space of names for all their customers."""
+        return self._bucket_prefix + path.bucket
 
     def put_reader(self, path: S3Path, reader: BinaryIO, size: int = -1, sha256: str | None = None) -> None:
         """Stores what `reader` gives, in parts, so memory stays at a few parts whatever the size."""
         with _storage_errors(path):
             self._client.put_object(
-                bucket_name=path.bucket,
+                bucket_name=self._bucket(path),
                 object_name=path.key,
                 data=reader,
                 length=size,
@@ -118,7 +126,7 @@ class Objects:
         """The object's bytes in chunks, from `offset`, `length` bytes (0: to the end)."""
         with _storage_errors(path):
             response = self._client.get_object(
-                bucket_name=path.bucket, object_name=path.key, offset=offset, length=length
+                bucket_name=self._bucket(path), object_name=path.key, offset=offset, length=length
             )
         try:
             yield _chunks(path, response)
@@ -156,13 +164,13 @@ class Objects:
         with _storage_errors(prefix):
             return [
                 ObjectInfo(S3Path(prefix.bucket, o.object_name), o.size or 0, o.etag or "", o.last_modified)
-                for o in self._client.list_objects(bucket_name=prefix.bucket, prefix=prefix.key, recursive=True)
+                for o in self._client.list_objects(bucket_name=self._bucket(prefix), prefix=prefix.key, recursive=True)
                 if o.object_name is not None and not o.is_dir
             ]
 
     def stat(self, path: S3Path) -> ObjectInfo:
         with _storage_errors(path):
-            found = self._client.stat_object(bucket_name=path.bucket, object_name=path.key)
+            found = self._client.stat_object(bucket_name=self._bucket(path), object_name=path.key)
             told = (found.metadata or {}).get(f"x-amz-meta-{_SHA256}")
             return ObjectInfo(path, found.size or 0, found.etag or "", found.last_modified, told)
 
@@ -171,27 +179,29 @@ class Objects:
     def begin_parts(self, path: S3Path) -> str:
         """Begins an object that comes in parts; the id of this upload."""
         with _storage_errors(path):
-            upload: str = self._client._create_multipart_upload(path.bucket, path.key, {"Content-Type": _CONTENT_TYPE})
+            upload: str = self._client._create_multipart_upload(
+                self._bucket(path), path.key, {"Content-Type": _CONTENT_TYPE}
+            )
             return upload
 
     def put_part(self, path: S3Path, upload: str, number: int, data: bytes) -> str:
         """Stores part `number`, counted from 1; its entity tag. All parts but the last have at least 5 MiB."""
         with _storage_errors(path):
             headers = {"Content-Type": _CONTENT_TYPE}
-            tag: str = self._client._upload_part(path.bucket, path.key, data, headers, upload, number)
+            tag: str = self._client._upload_part(self._bucket(path), path.key, data, headers, upload, number)
             return tag
 
     def finish_parts(self, path: S3Path, upload: str, tags: Sequence[str]) -> None:
         """Makes the object of its parts, whose entity tags these are."""
         with _storage_errors(path):
             parts = [Part(number, tag) for number, tag in enumerate(tags, 1)]
-            self._client._complete_multipart_upload(path.bucket, path.key, upload, parts)
+            self._client._complete_multipart_upload(self._bucket(path), path.key, upload, parts)
 
     def drop_parts(self, path: S3Path, upload: str) -> None:
         """Frees the parts of an upload that is given up; one that is not there is fine."""
         try:
             with _storage_errors(path):
-                self._client._abort_multipart_upload(path.bucket, path.key, upload)
+                self._client._abort_multipart_upload(self._bucket(path), path.key, upload)
         except Refused as refused:
             if refused.code is not RefusalCode.NOT_FOUND:
                 raise
@@ -199,7 +209,7 @@ class Objects:
     def unfinished(self, prefix: S3Path) -> Sequence[Unfinished]:
         """Objects in parts that were begun and neither finished nor dropped, whose keys start with the prefix's key."""
         with _storage_errors(prefix):
-            found = self._client._list_multipart_uploads(prefix.bucket, prefix=prefix.key)
+            found = self._client._list_multipart_uploads(self._bucket(prefix), prefix=prefix.key)
             return [
                 Unfinished(S3Path(prefix.bucket, one.object_name), one.upload_id, one.initiated_time)
                 for one in found.uploads
@@ -208,7 +218,7 @@ class Objects:
     def remove(self, path: S3Path) -> None:
         """Removes the object; one that is not there is fine."""
         with _storage_errors(path):
-            self._client.remove_object(bucket_name=path.bucket, object_name=path.key)
+            self._client.remove_object(bucket_name=self._bucket(path), object_name=path.key)
 
     def remove_prefix(self, prefix: S3Path) -> int:
         """Removes every object whose key starts with the prefix's key; how many there were."""
@@ -225,11 +235,12 @@ class Objects:
         }
         with _storage_errors(path):
             url: str = self._client.presigned_get_object(
-                bucket_name=path.bucket, object_name=path.key, expires=expires, response_headers=told
+                bucket_name=self._bucket(path), object_name=path.key, expires=expires, response_headers=told
             )
             return url
 
     def ensure_bucket(self, bucket: str) -> None:
-        with _storage_errors(S3Path(bucket, "")):
-            if not self._client.bucket_exists(bucket_name=bucket):
-                self._client.make_bucket(bucket_name=bucket)
+        root = S3Path(bucket, "")
+        with _storage_errors(root):
+            if not self._client.bucket_exists(bucket_name=self._bucket(root)):
+                self._client.make_bucket(bucket_name=self._bucket(root))

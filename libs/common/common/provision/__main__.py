@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.objects import Objects
 from common.provision import provision_roles, provision_streams
+from common.settings import BUCKET_PREFIX
 from common.telemetry import configure_logging, get_logger
 from contracts.topology import ACCESS
 
@@ -37,6 +38,7 @@ class Settings(BaseSettings):
     s3_access_key: str = Field(description="Access key of who may create buckets")
     s3_secret_key: SecretStr = Field(description="Its secret key")
     s3_region: str = Field(default="us-east-1", description="Region that requests are signed for")
+    s3_bucket_prefix: str = Field(default="", pattern=BUCKET_PREFIX, description="Put before the names of buckets")
     patience: float = Field(default=120.0, gt=0, description="Seconds that NATS is waited for")
 
     @field_validator("role_passwords")
@@ -65,6 +67,7 @@ async def provision(settings: Settings) -> None:
         settings.s3_access_key,
         settings.s3_secret_key.get_secret_value(),
         settings.s3_region,
+        settings.s3_bucket_prefix,
     )
     buckets = sorted({bucket for access in ACCESS for bucket in access.buckets})
     for bucket in buckets:

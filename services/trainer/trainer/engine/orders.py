@@ -22,6 +22,7 @@ class StorageAccess(Message):
     access_key: str
     secret_key: str = Field(repr=False)
     region: str
+    bucket_prefix: str = ""
 
 
 class Order(Message):
