@@ -243,7 +243,8 @@ async def test_a_sweep_registers_the_best_and_leaves_it_alone_when_it_is_deleted
         "base_model": base_model,
         "sweep": {"training": {"learning_rate": [1e-6, 3e-3]}},
         "configs": {
-            "preprocessing": {"max_seq_length": 128},
+            # Of its own, not what another test's job made.
+            "preprocessing": {"max_seq_length": 128, "seed": uuid.uuid4().int % 2**31},
             "training": {"max_steps": 8, "logging_steps": 1, "seed": uuid.uuid4().int % 2**31},
             "comparison": {"generation_rows": 0, "max_rows": 16},
         },

@@ -169,9 +169,12 @@ async def register(bus: Bus, run_id: str, *agents: str) -> Model:
 
 @pytest.mark.usefixtures("registered")
 async def test_what_a_model_needs_stays_and_goes_with_it(
-    caller: Bus, worker: Worker, agents: Agents, database: Database
+    caller: Bus, worker: Worker, agents: Agents, database: Database, objects: Objects
 ) -> None:
     job = await agents.job("export", "winner", "loser", "dataset", run_id="swept")
+    neighbour = S3Path("artifacts", "swept-r2/loser/weights")
+    for place in (neighbour, S3Path("artifacts", "swept/loser/cut-off")):
+        objects.put_part(place, objects.begin_parts(place), 1, b"1")
     model = await register(worker.bus, "swept", "export", "winner")
     line = LogRecord(
         run_id="swept", timestamp=job.created_at, agent="TrainingAgent", level="METRIC", message="m", step=1, loss=0.5
@@ -181,6 +184,7 @@ async def test_what_a_model_needs_stays_and_goes_with_it(
 
     assert await delete(caller, job) == JobDeleted(job_id="job_swept", freed_bytes=10, pending=False)
     assert agents.left("swept") == {"export", "winner"}
+    assert [part.path for part in objects.unfinished(S3Path("artifacts", "swept"))] == [neighbour]
     for gone in (caller.ask(GET_JOB, GetJob(job_id="job_swept")), caller.ask(GET_LOGS, GetLogs(run_id="swept"))):
         async with refused(RefusalCode.NOT_FOUND):
             await gone

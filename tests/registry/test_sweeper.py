@@ -76,6 +76,6 @@ async def test_parts_that_nobody_put_together_are_freed(service: Service, object
     objects.put_part(path, objects.begin_parts(path), 1, b"x" * 100)
     began = objects.unfinished(path)[0].began
     assert began is not None
-    assert await storage.drop_unfinished(began) == 0
-    assert await storage.drop_unfinished(began + timedelta(seconds=1)) >= 1
+    assert await storage.drop_unfinished(path, began) == 0
+    assert await storage.drop_unfinished(path, began + timedelta(seconds=1)) >= 1
     assert not objects.unfinished(path)

@@ -6,9 +6,11 @@ of replicas may do it at once.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from common.bus import Bus
 from common.database import Database
+from common.objects import S3Path
 from common.telemetry import Counter, get_logger
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import FIND_PATHS_IN_USE, FindPathsInUse
@@ -21,7 +23,7 @@ _log = get_logger("freeing")
 _FEW = 10
 """Paths that are asked for at once: what jobs read is gone through for each question, and while paths are removed a job
 may find one of those that are left, and reuse it."""
-_MOST_FILES = 500
+_MOST_FILES = 200
 """Of a run that are removed before somebody hears of it."""
 _FREED = Counter("registry_freed_bytes_total", "Bytes of the object store freed by deleting models, data sets and jobs")
 
@@ -66,12 +68,14 @@ class Freeing:
     async def free_run(self, place: str, kept: Sequence[str]) -> Freed:
         """Removes what a closed run left below its place, some at a time, but for what lies at the `kept` paths or
         below, and for what models have: no more of it can become theirs. Raises `Refused(STORAGE_FAILED)`."""
-        files = await self._storage.files_of(place)
+        files = await self._storage.files_below(place)
         async with self._database.connection() as connection:
             needed = [*kept, *await closed_runs.owned_below(connection, place)]
         needless = without(files, needed)
         some = needless[:_MOST_FILES]
         await self._storage.remove_files(some)
+        # What a worker was storing when it died: whatever is needed of the run is whole.
+        await self._storage.drop_unfinished(S3Path.parse(place) / "", datetime.now(UTC))
         size = sum(file.size for file in some)
         _FREED.inc(size)
         if some:

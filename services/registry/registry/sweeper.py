@@ -9,15 +9,18 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from common.database import Database
+from common.objects import S3Path
 from common.telemetry import Counter, get_logger
 from contracts.base import Refused
-from registry.domain.uploads import expired
+from contracts.topology import DATASETS_BUCKET
+from registry.domain.uploads import UPLOAD_PREFIX, expired
 from registry.engine.storage import Storage
 from registry.freeing import Freeing
 from registry.store import datasets
 
 _log = get_logger("sweeper")
 _REMOVED = Counter("registry_orphans_removed_total", "Uploads removed because no data set was made of them")
+_UPLOADS = S3Path(DATASETS_BUCKET, UPLOAD_PREFIX)
 _LONGEST_UPLOAD = timedelta(days=3)
 """Gateways keep an upload that can be resumed for a day, unless told otherwise."""
 
@@ -54,7 +57,7 @@ class Sweeper:
             await self._storage.remove(orphan)
             _REMOVED.inc()
             _log.info("orphan_removed", key=orphan.key)
-        dropped = await self._storage.drop_unfinished(datetime.now(UTC) - _LONGEST_UPLOAD)
+        dropped = await self._storage.drop_unfinished(_UPLOADS, datetime.now(UTC) - _LONGEST_UPLOAD)
         if dropped:
             _log.info("unfinished_uploads_dropped", uploads=dropped)
         return len(orphans)

@@ -77,6 +77,8 @@ def test_a_data_set_goes_through_a_pipeline(command: Ran, tmp_path: Path) -> Non
     assert len(command("--json", "logs", end["job_id"], "--follow").splitlines()) == len(records)
     assert records[0]["message"] in command("logs", end["job_id"])
     assert "completed" in command("jobs", "show", end["job_id"])
+    assert "freed_bytes" in command("jobs", "delete", end["job_id"])
+    assert end["job_id"] not in command("jobs", "list")
 
 
 def test_models_are_asked_and_what_it_cost_is_told(command: Ran) -> None:

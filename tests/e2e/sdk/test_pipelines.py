@@ -48,6 +48,9 @@ def test_a_job_is_watched_to_its_end_and_its_files_are_fetched(sdk: Client, smal
         path = sdk.jobs.download_artifact(job.job_id, artifact.name, tmp_path / "artifact")
         assert path.stat().st_size == artifact.size_bytes
     assert {template.template for template in sdk.jobs.templates()} >= {"validate", "finetune"}
+    assert sdk.jobs.delete(job.job_id).status == job.delete().status == "deleted"
+    with pytest.raises(NotFound):
+        job.refresh()
 
 
 def test_jobs_that_there_are_not_cannot_be_got_and_bad_ones_not_submitted(sdk: Client) -> None:

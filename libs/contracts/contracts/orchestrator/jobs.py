@@ -255,7 +255,7 @@ RETRY_JOB = Rpc(
     refusals=(RefusalCode.INVALID, RefusalCode.CONFIG_INVALID, RefusalCode.CONFLICT, RefusalCode.NOT_FOUND),
 )
 CANCEL_JOB = Rpc("orchestrator.v1.jobs.cancel", GetJob, JobCancelled, refusals=_STEERED)
-DELETE_JOB = Rpc("orchestrator.v1.jobs.delete", GetJob, JobDeleted, refusals=_STEERED, timeout=60.0)
+DELETE_JOB = Rpc("orchestrator.v1.jobs.delete", GetJob, JobDeleted, refusals=_STEERED, timeout=30.0)
 PAUSE_JOB = Rpc("orchestrator.v1.jobs.pause", GetJob, Job, refusals=_STEERED)
 RESUME_JOB = Rpc("orchestrator.v1.jobs.resume", GetJob, Job, refusals=_STEERED)
 ADJUST_JOB = Rpc("orchestrator.v1.jobs.adjust", AdjustJob, AdjustmentAccepted, refusals=_STEERED)

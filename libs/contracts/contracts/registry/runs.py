@@ -27,5 +27,7 @@ class RunFreed(Message):
     more: bool
 
 
-CLOSE_RUN = Rpc("registry.v1.runs.close", CloseRun, Empty, timeout=30.0)
-FREE_RUN = Rpc("registry.v1.runs.free", FreeRun, RunFreed, refusals=(RefusalCode.STORAGE_FAILED,), timeout=30.0)
+CLOSE_RUN = Rpc("registry.v1.runs.close", CloseRun, Empty, timeout=15.0, long=True)
+FREE_RUN = Rpc(
+    "registry.v1.runs.free", FreeRun, RunFreed, refusals=(RefusalCode.STORAGE_FAILED,), timeout=30.0, long=True
+)

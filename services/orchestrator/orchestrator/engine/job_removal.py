@@ -42,7 +42,7 @@ async def remove(deps: Deps, left: Left) -> None:
     async with deps.database.connection() as connection:
         while await logs.delete_of(connection, left.run_id, limit=_LINES_AT_ONCE) == _LINES_AT_ONCE:
             pass
-        # After this, whatever the job had taken over is counted as its own no more.
+        # What others that are deleted, too, have left for this one may go with it.
         await deleted_jobs.wake_origins(connection, left.run_id)
         # Asked after the job was gone: nobody can take over more of it.
         taken_over = await reuse.taken_over(connection, left.run_id)

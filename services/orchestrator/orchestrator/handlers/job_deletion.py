@@ -17,7 +17,7 @@ from orchestrator.engine import job_removal
 from orchestrator.handlers.job_steering import check_owner, locked
 from orchestrator.store import deleted_jobs, reuse
 
-_PATIENCE = 20.0
+_PATIENCE = 10.0
 """For so many seconds a caller waits for what is left to be removed: the rest goes without them."""
 _FORGOTTEN_AT_ONCE = 100
 

@@ -1,5 +1,6 @@
 """The object store as the registry uses it: files of exports, and uploads that no one entered."""
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Protocol
@@ -16,6 +17,9 @@ class Storage(Protocol):
     async def files_of(self, export: str) -> list[ModelFile]:
         """The files of an export, which is one object or a folder of them; none when there is nothing."""
 
+    async def files_below(self, folder: str) -> list[ModelFile]:
+        """All that lies in the folder or below it."""
+
     async def remove_files(self, files: Iterable[ModelFile]) -> None:
         """Those that are gone are fine."""
 
@@ -25,8 +29,8 @@ class Storage(Protocol):
     async def remove(self, upload: Upload) -> None:
         """Removes it; one that is gone is fine."""
 
-    async def drop_unfinished(self, before: datetime) -> int:
-        """Frees uploads that began before then and were never finished; how many there were."""
+    async def drop_unfinished(self, below: S3Path, before: datetime) -> int:
+        """Frees what began before then to be stored in parts and was never finished; how many there were."""
 
 
 class ObjectStorage:
@@ -39,9 +43,13 @@ class ObjectStorage:
         path = S3Path.parse(export.rstrip("/"))
         return [_file(info, path) for info in await self._objects.list(path) if _belongs(info, path)]
 
+    async def files_below(self, folder: str) -> list[ModelFile]:
+        path = S3Path.parse(folder.rstrip("/"))
+        return [_file(info, path) for info in await self._objects.list(path / "")]
+
     async def remove_files(self, files: Iterable[ModelFile]) -> None:
-        for file in files:
-            await self._objects.remove(S3Path(file.bucket, file.key))
+        # No more at once than the store has threads.
+        await asyncio.gather(*(self._objects.remove(S3Path(file.bucket, file.key)) for file in files))
 
     async def uploads(self) -> list[Upload]:
         found = await self._objects.list(S3Path(DATASETS_BUCKET, UPLOAD_PREFIX))
@@ -50,8 +58,8 @@ class ObjectStorage:
     async def remove(self, upload: Upload) -> None:
         await self._objects.remove(S3Path(DATASETS_BUCKET, upload.key))
 
-    async def drop_unfinished(self, before: datetime) -> int:
-        found = await self._objects.unfinished(S3Path(DATASETS_BUCKET, UPLOAD_PREFIX))
+    async def drop_unfinished(self, below: S3Path, before: datetime) -> int:
+        found = await self._objects.unfinished(below)
         old = [one for one in found if one.began is not None and one.began < before]
         for one in old:
             await self._objects.drop_parts(one.path, one.upload)
