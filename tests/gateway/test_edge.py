@@ -70,6 +70,14 @@ async def test_a_body_that_does_not_fit_is_refused_field_by_field(
     assert not peers.heard
 
 
+async def test_a_body_that_is_not_compressed_as_it_says_is_refused(gateway: Gateway, peers: Peers) -> None:
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    status, body, _ = await gateway.call("POST", "/v1/chat/completions", data=b"{}", headers=headers)
+    assert (status, body["error"]["param"]) == (400, "body")
+    assert "Content-Encoding" in body["error"]["message"]
+    assert not peers.heard
+
+
 async def test_a_missing_field_is_worded_as_in_document_e(gateway: Gateway) -> None:
     status, body, _ = await gateway.call("POST", "/api/v1/jobs", json={"pipeline_config": {"nodes": [{}]}})
     assert status == 400

@@ -14,6 +14,7 @@ from common.tracing import SpanKind, hop
 from contracts.base import RefusalCode, Refused
 from gateway.edge.noted import PRINCIPAL, STARTED, note_request_id
 from gateway.edge.responses import refused
+from gateway.errors import invalid_fields
 from gateway.routes.table import HOOKS, family_of
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
@@ -66,6 +67,8 @@ async def _answer(request: web.Request, route: str, endpoint: Handler) -> web.St
         return _refuse(request, refusal)
     except web.HTTPException as error:
         return _refuse(request, _at_the_edge(request, error))
+    except web.RequestPayloadError:
+        return _unreadable(request)
     except (ConnectionError, ClientError) as error:
         _log.info("client_gone", error=repr(error))
         return _break_off(request) or web.Response(status=_CLIENT_GONE)
@@ -79,6 +82,15 @@ def _refuse(request: web.Request, refusal: Refused) -> web.StreamResponse:
         _log.warning("answer_broken_off", code=refusal.code.value, error=refusal.message)
         return begun
     return refused(refusal, family_of(request.path, request.method))
+
+
+def _unreadable(request: web.Request) -> web.StreamResponse:
+    """The answer to a body that is damaged on its way: it has no end to be found, so the connection ends with it."""
+    request.content.feed_eof()
+    wrong = "cannot be read: it is not what Content-Encoding or Transfer-Encoding say"
+    response = _refuse(request, invalid_fields([("body", wrong)]))
+    response.force_close()
+    return response
 
 
 def _break_off(request: web.Request) -> web.StreamResponse | None:
