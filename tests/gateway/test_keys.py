@@ -229,6 +229,7 @@ async def test_a_key_is_refused_from_its_expiry_on(gateway: Gateway) -> None:
         {"requests_per_minute": 0},
         {"allowed_models": []},
         {"expires_at": "2099-01-01"},
+        {"expires_at": "2020-01-01T00:00:00Z"},
     ],
 )
 async def test_an_option_that_does_not_fit_is_refused(fields: dict[str, Any], gateway: Gateway) -> None:

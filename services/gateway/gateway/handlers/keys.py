@@ -1,6 +1,7 @@
 """API keys: made, listed, changed, revoked."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import cast
 
 from aiohttp import web
@@ -21,12 +22,15 @@ from gateway.domain.keys import (
 )
 from gateway.edge.reading import read_request
 from gateway.edge.responses import respond
+from gateway.errors import invalid_fields
 from gateway.routes.table import Route
 from gateway.store import keys as store
 
 
 async def create_key(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
     new = cast(NewApiKey, await read_request(request, route))
+    if new.expires_at is not None and new.expires_at <= datetime.now(UTC):
+        raise invalid_fields([("expires_at", "must be in the future")])
     minted = mint()
     caller = current().principal
     async with deps.database.transaction() as connection:
