@@ -315,3 +315,9 @@ async def test_the_api_s_description_is_rendered_and_tried_in_the_session(
     await page.locator("#post_api_v1_llm_test summary").first.click()
     await page.get_by_role("button", name="Send").click()
     await expect(page.locator(".try pre")).to_contain_text('"result": "Hi"')
+
+    await page.get_by_label("Search").fill("pause a job")
+    await page.locator("#post_api_v1_jobs_job_id_pause summary").first.click()
+    await page.get_by_role("button", name="Send").click()
+    await expect(page.locator(".try .bad")).to_have_text("Fill in: job_id.")
+    await expect(page.get_by_label("job_id")).to_be_focused()

@@ -268,6 +268,13 @@ function tryView(operation) {
     return { url, headers: { ...headers, ...more }, content, rest };
   };
   send.addEventListener("click", async () => {
+    // Without its parts a path would be another's, or nobody's.
+    const empty = inputs.find(([parameter, input]) => parameter.in === "path" && !input.value);
+    if (empty) {
+      output.replaceChildren(element("p", { class: "bad" }, `Fill in: ${empty[0].name}.`));
+      empty[1].focus();
+      return;
+    }
     const { url, headers, content } = request();
     control = new AbortController();
     send.disabled = true;
