@@ -5,8 +5,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from contracts.base import RefusalCode, Refused
+from contracts.base import Message, RefusalCode, Refused
+from contracts.pipeline.jobs import Node
+from contracts.registry.models import SetAlias
+from contracts.tasks import CreateTask
 from gateway.domain.embeddings import EmbeddingsRequest
+from gateway.domain.people import NewUser
 from gateway.errors import FORMS, OUTCOMES, invalid_input, openai_error, tell
 from gateway.routes.table import Family
 
@@ -83,6 +87,21 @@ def test_a_field_that_takes_several_types_is_named_as_its_caller_knows_it() -> N
     refused = invalid_input(caught.value)
     assert {error["field"] for error in refused.metadata["errors"]} == {"input", "input.0"}
     assert openai_error(refused).error.param == "input"
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "told"),
+    [
+        (CreateTask, {"prompt": " \n"}, "must not be blank"),
+        (SetAlias, {"model_id": "m", "alias": "3"}, "must begin with a letter,"),
+        (Node, {"agent_name": "a b", "agent_class": "A"}, "must begin with a letter or digit,"),
+        (NewUser, {"name": " ada", "password": "correct horse battery"}, "must not begin or end with white space"),
+    ],
+)
+def test_what_a_pattern_asks_for_is_told_in_words(model: type[Message], fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(fields)
+    assert [error["message"].startswith(told) for error in invalid_input(caught.value).metadata["errors"]] == [True]
 
 
 def test_openai_s_form_of_a_missing_model_has_the_code_its_clients_know() -> None:

@@ -91,6 +91,7 @@ class TestTokens:
             refused = await refusal(house, short())
         assert refused.code is RefusalCode.QUOTA_EXHAUSTED
         assert refused.metadata["unit"] == "tokens"
+        assert f"may take up to {RESERVED} tokens" in refused.message
         assert len(house.upstreams[0].requests) == 3
 
     async def test_two_routers_spend_one_budget(self, open_house: Open) -> None:

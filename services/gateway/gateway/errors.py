@@ -306,6 +306,15 @@ def _headers(refusal: Refused, outcome: Outcome) -> dict[str, str]:
 _TYPE = re.compile(r"(?:constrained-)?(?:str|int)|(?:list|dict)\[.+\]")
 """How pydantic names the types of which a field takes any."""
 
+_MISMATCH = "String should match pattern "
+_PATTERNS: Mapping[str, str] = {
+    r"\S": "must not be blank",
+    r"^\S(.*\S)?$": "must not begin or end with white space",
+    r"^[A-Za-z][A-Za-z0-9_-]*$": "must begin with a letter, and have letters, digits, - and _ alone",
+    r"^[A-Za-z0-9][A-Za-z0-9_-]*$": "must begin with a letter or digit, and have letters, digits, - and _ alone",
+}
+"""What contracts' patterns ask for, in words."""
+
 
 def invalid_fields(errors: list[tuple[str, str]], message: str = "Input validation failed") -> Refused:
     """A request whose fields do not fit, as `(field, what is wrong)`."""
@@ -333,6 +342,8 @@ def _wording(kind: str, message: str) -> str:
             return "field required"
         case "extra_forbidden":
             return "unknown field"
+        case "string_pattern_mismatch":
+            return _PATTERNS.get(message.removeprefix(_MISMATCH).strip("'"), message)
         case "model_type" | "model_attributes_type" | "dict_type":
             return "must be an object"
         case _:

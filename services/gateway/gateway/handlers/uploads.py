@@ -135,7 +135,7 @@ class _Upload:
             case "format":
                 await self._take_format(part)
             case name:
-                raise invalid_fields([(name or "body", "unknown field")])
+                raise invalid_fields([(name or "body", "unknown field; there are `file` and `format`")])
 
     async def _take_file(self, part: BodyPartReader) -> None:
         if self._file is not None:

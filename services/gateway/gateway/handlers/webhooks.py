@@ -49,7 +49,8 @@ def _check_signature(opened: OpenedWebhook, request: web.Request, raw: bytes) ->
     right = _SCHEME + hmac.new(opened.signing_secret.encode(), raw, hashlib.sha256).hexdigest()
     given = request.headers.get(_SIGNATURE, "")
     if not hmac.compare_digest(given.encode(errors="surrogateescape"), right.encode()):
-        raise Refused(RefusalCode.UNAUTHENTICATED, f"The header {_SIGNATURE} must hold the signature of the body")
+        wanted = f"{_SCHEME} and the HMAC-SHA256 of the body under the signing secret, in hexadecimal"
+        raise Refused(RefusalCode.UNAUTHENTICATED, f"The header {_SIGNATURE} must be {wanted}")
 
 
 async def _owner(deps: Deps, opened: OpenedWebhook) -> Caller:

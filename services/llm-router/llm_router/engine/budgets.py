@@ -122,16 +122,20 @@ class Budgets:
         asked = Limit(f"budget:{principal.id}:{budget.period}:{unit}", limit, window)
         standing = self._allowances.spend(asked, amount) or await self._allowances.take(asked, amount)
         if not standing.admitted:
-            raise _exhausted(budget, unit, standing)
+            raise _exhausted(budget, unit, amount, standing)
         return _Part(asked, standing, amount)
 
 
-def _exhausted(budget: Budget, unit: str, standing: Standing) -> Refused:
+def _exhausted(budget: Budget, unit: str, amount: int, standing: Standing) -> Refused:
     whole = f"{budget.usd} US dollars" if unit == "usd" else f"{budget.tokens} tokens"
+    most = f"{amount / budgets.NANODOLLARS:.4g} US dollars" if unit == "usd" else f"{amount} tokens"
     period = "in all" if budget.period == "total" else f"a {budget.period}"
     metadata: dict[str, object] = {"unit": unit, "period": budget.period}
     if standing.resets_at is not None:
         metadata["retry_after"] = max(1, math.ceil(standing.resets_at - time.time()))
     return Refused(
-        RefusalCode.QUOTA_EXHAUSTED, f"Too little is left of this key's budget of {whole} {period}", metadata
+        RefusalCode.QUOTA_EXHAUSTED,
+        f"Too little is left of this key's budget of {whole} {period}: the prompt and max_tokens"
+        f" together may take up to {most}",
+        metadata,
     )

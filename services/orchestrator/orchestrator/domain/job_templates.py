@@ -80,7 +80,7 @@ def definition_of(request: SubmitJob) -> PipelineConfig:
     """The job that is asked for, written out. Raises `Refused`: INVALID, CONFIG_INVALID."""
     if request.template is None:
         if request.pipeline_config is None:
-            raise _invalid([("pipeline_config", "field required")])
+            raise _invalid([("pipeline_config", "field required, or else `template` with what that needs")])
         if superfluous := [name for name in _OF_TEMPLATES if getattr(request, name)]:
             raise _invalid([(name, "belongs to a template, not to a pipeline_config") for name in superfluous])
         return request.pipeline_config
