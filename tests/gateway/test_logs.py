@@ -288,8 +288,10 @@ async def test_where_all_that_comes_is_left_out_silence_is_filled_too(start: Sta
 
 
 async def test_an_unknown_run_is_refused_before_the_stream_begins(gateway: Gateway, peers: Peers) -> None:
-    status, body, headers = await gateway.call("GET", "/api/v1/logs/stream/nowhere")
+    status, body, headers = await gateway.call("GET", "/api/v1/logs/stream/job_nowhere")
     assert (status, body["error"]) == (404, "NOT_FOUND")
+    assert body["message"] == "There is no such run: a log goes by the `run_id` that its job tells"
+    assert body["metadata"] == {"run_id": "job_nowhere"}
     assert headers["Content-Type"] == "application/json"
 
 

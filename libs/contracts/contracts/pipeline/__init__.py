@@ -48,7 +48,7 @@ from contracts.pipeline.names import (
     TrainingMethod,
     lies_elsewhere,
 )
-from contracts.pipeline.refusals import FILE, invalid_dataset
+from contracts.pipeline.refusals import FILE, invalid_dataset, unknown_run
 from contracts.pipeline.training import (
     COUNTS_OF_STEPS,
     MOST_STEPS,
@@ -113,4 +113,5 @@ __all__ = [
     "ValidationOutput",
     "invalid_dataset",
     "lies_elsewhere",
+    "unknown_run",
 ]

@@ -5,7 +5,9 @@ from typing import cast
 
 from aiohttp import web
 
+from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import LogRecord
+from contracts.pipeline import unknown_run
 from gateway.deps import Deps
 from gateway.edge.reading import read_request
 from gateway.edge.streams import last_event_id, streaming
@@ -18,7 +20,10 @@ async def stream_logs(deps: Deps, route: Route, request: web.Request) -> web.Str
     asked = cast(FollowLogs, await read_request(request, route))
     run_id, after = asked.run_id, last_event_id(request)
     with deps.endings.watching(run_id) as ended:
-        job = await job_of(deps.bus, run_id)
+        try:
+            job = await job_of(deps.bus, run_id)
+        except Refused as refusal:
+            raise unknown_run(run_id) if refusal.code is RefusalCode.NOT_FOUND else refusal from None
         heartbeat = deps.settings.heartbeat_seconds
         entries = RunLog(deps.bus, run_id, after, ended, heartbeat).entries(job)
         title = f"the log of run {run_id}"

@@ -1,8 +1,8 @@
 """The logs of runs, for readers."""
 
 from contracts import orchestrator
-from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import GetLogs, GetMetrics, LogPage, RunMetrics
+from contracts.pipeline import unknown_run
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain.logs import fitting, series
 from orchestrator.store import logs, runs
@@ -12,7 +12,7 @@ from orchestrator.store import logs, runs
 async def get_logs(deps: Deps, request: GetLogs) -> LogPage:
     async with deps.database.connection() as connection:
         if not await runs.exists(connection, request.run_id):
-            raise Refused(RefusalCode.NOT_FOUND, "There is no such run", {"run_id": request.run_id})
+            raise unknown_run(request.run_id)
         # A line that comes in between would be in one of them and not in the other.
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             total = await logs.count(connection, request)
@@ -25,6 +25,6 @@ async def get_logs(deps: Deps, request: GetLogs) -> LogPage:
 async def get_metrics(deps: Deps, request: GetMetrics) -> RunMetrics:
     async with deps.database.connection() as connection:
         if not await runs.exists(connection, request.run_id):
-            raise Refused(RefusalCode.NOT_FOUND, "There is no such run", {"run_id": request.run_id})
+            raise unknown_run(request.run_id)
         records = await logs.metrics(connection, request)
     return RunMetrics(run_id=request.run_id, series=series(records))
