@@ -137,7 +137,7 @@ def test_keys_are_made_and_revoked(command: Ran) -> None:
         (("pipeline", "run"), Exit.USAGE, "template"),
         (("pipeline", "run", "--template", "finetune"), Exit.REFUSED, "400"),
         (("--url", "http://127.0.0.1:9", "whoami"), Exit.UNREACHABLE, "cannot be reached"),
-        (("--key", "llmp_wrong", "whoami"), Exit.NOT_ALLOWED, "401"),
+        (("--key", "llmp_wrong", "whoami"), Exit.NOT_ALLOWED, "llm-platform login"),
         (("no-such-command",), Exit.USAGE, "no-such-command"),
     ],
 )

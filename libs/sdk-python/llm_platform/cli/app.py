@@ -9,7 +9,7 @@ import llm_platform
 from llm_platform.cli import administration, asking, data, pipelines, trained
 from llm_platform.cli.exits import EPILOG, Exit, meaning
 from llm_platform.cli.session import Session
-from llm_platform.errors import PlatformError
+from llm_platform.errors import PlatformError, Unauthenticated
 
 app = typer.Typer(
     name="llm-platform",
@@ -53,6 +53,8 @@ def run(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("\n" if sys.stderr.isatty() else "")
         return Exit.INTERRUPTED
+    except Unauthenticated as error:
+        return _tell(f"{error}\n`llm-platform login` checks a key and keeps it.", meaning(error))
     except PlatformError as error:
         return _tell(str(error), meaning(error))
     except (OSError, ValueError) as error:
