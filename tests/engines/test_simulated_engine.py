@@ -259,7 +259,8 @@ class TestWhatOpenAICanDo:
 
     async def test_a_schema_without_an_end_or_a_meaning_is_refused(self, serve: Serve) -> None:
         async with serve() as (client, _):
-            for schema in ({"$ref": "#"}, {"$ref": "https://example.com/x"}, {"anyOf": [5]}):
+            nowhere = ({"$ref": "#"}, {"$ref": "https://example.com/x"}, {"anyOf": [5]})
+            for schema in (*nowhere, {"type": "strin"}, {"type": "array", "minItems": "two"}):
                 wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
                 with pytest.raises(openai.BadRequestError):
                     await client.chat.completions.create(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+import jsonschema_rs
 import orjson
 
 from engines.openai_wire import ApiError, ChatCompletionRequest, Json
@@ -25,8 +26,10 @@ _OF_FORMAT: Mapping[str, str] = {
 def instance(schema: Any, root: Json | None = None, name: str = "value", depth: int = 0) -> Any:
     """A value of `schema`. Keywords beyond the usual ones, such as `pattern`, may go unheeded.
 
-    Raises ApiError (400) for a schema that leads nowhere or has no end.
+    Raises ApiError (400) for what is no schema, and for one that leads nowhere or has no end.
     """
+    if root is None:
+        _check(schema)
     if schema is True or schema == {}:
         return f"[simulated] {name}"
     if not isinstance(schema, dict) or depth > _DEEPEST:
@@ -41,6 +44,15 @@ def instance(schema: Any, root: Json | None = None, name: str = "value", depth: 
     if schema.get("allOf"):
         return instance(_together(schema, root), root, name, depth + 1)
     return _of_type(_type_of(schema), schema, root, name, depth)
+
+
+def _check(schema: Any) -> None:
+    """Raises ApiError (400) for what no engine would take either."""
+    try:
+        jsonschema_rs.validator_for(schema, pattern_options=jsonschema_rs.RegexOptions(), offline=True)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError, TypeError) as error:
+        why = str(error).splitlines()[0]
+        raise ApiError(400, f"The JSON schema is not valid: {why}", param="response_format") from None
 
 
 def _given(schema: Json) -> list[Any] | None:
