@@ -7,6 +7,8 @@ import pkgutil
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 import contracts
 from contracts.base import Event, Rpc, Stream
 from contracts.pipeline import AGENT_CONFIGS
@@ -31,7 +33,7 @@ def described() -> dict[str, Any]:
             if isinstance(contract, Rpc)
             else {"request": contract.request, "chunk": contract.chunk, "final": contract.final}
         )
-        told[subject] = {name: model.model_json_schema() for name, model in parts.items()}
+        told[subject] = {name: TypeAdapter(model).json_schema() for name, model in parts.items()}
         if not isinstance(contract, Event):
             told[subject]["refusals"] = sorted(contract.refusals)
     told["agents"] = {name: config.model_json_schema() for name, config in AGENT_CONFIGS.items()}

@@ -12,7 +12,7 @@ from common.context import Call, Principal, calling
 from contracts.base import RefusalCode, Refused
 from contracts.engines import CREATE_ENGINE, CreateEngine
 from contracts.gateway import Budget
-from contracts.router import CHAT_COMPLETE, CHAT_STREAM, Chat, ChatDelta, ChatMessage, Embed, Prices, TextCompletion
+from contracts.router import CHAT_COMPLETE, CHAT_STREAM, Chat, ChatMessage, ChatReply, Embed, Prices, TextCompletion
 from llm_router.domain import budgets
 from tests.llm_router import upstream as faults
 from tests.llm_router.conftest import House, Open, soon
@@ -119,7 +119,7 @@ class TestTokens:
         house.upstreams[0].faults.append(faults.hang_after_a_word)
         with key(budget=Budget(tokens=1000, period="total")) as name:
             async with aclosing(house.bus.stream(CHAT_STREAM, short())) as items:
-                assert isinstance(await anext(items), ChatDelta)
+                assert not isinstance(await anext(items), ChatReply)
         assert 0 < await spent(house, name) < RESERVED
 
     async def test_what_an_engine_refused_costs_nothing(self, open_house: Open) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from common.objects import S3Path
 from contracts.base import Empty, RefusalCode
-from contracts.router import CHAT_COMPLETE, DEFAULT_MODEL, GET_CONFIG, ChatDelta, ChatReply
+from contracts.router import CHAT_COMPLETE, DEFAULT_MODEL, GET_CONFIG, ChatReply
 from contracts.topology import ARTIFACTS_BUCKET
 from engines.local.app import build as build_local
 from engines.local.settings import LocalSettings
@@ -74,7 +74,7 @@ async def test_a_simulated_engine_answers_the_first_call_and_says_what_it_is(ope
         assert reply.usage.completion_tokens > 10
         *pieces, whole = await house.stream("simulated-small")
         assert isinstance(whole, ChatReply)
-        assert "".join(piece.content for piece in pieces if isinstance(piece, ChatDelta)) == whole.content
+        assert "".join(piece["content"] for piece in pieces if not isinstance(piece, ChatReply)) == whole.content
         assert whole.content == reply.content
         assert whole.usage == reply.usage
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Plain
 
 RequestT = TypeVar("RequestT", bound="Message")
 ReplyT = TypeVar("ReplyT", bound="Message")
-ChunkT = TypeVar("ChunkT", bound="Message")
+ChunkT = TypeVar("ChunkT", bound="Message | Mapping[str, object]")
 FinalT = TypeVar("FinalT", bound="Message")
 BodyT = TypeVar("BodyT", bound="EventBody")
 

@@ -143,19 +143,40 @@ class ChatReply(Choice):
     others: list[Choice] = Field(default_factory=list)
 
 
-class ChatDelta(Message):
-    """A piece of a streamed completion, for the choice number `index`.
+class ChatDelta(TypedDict, total=False):
+    """A piece of a streamed completion, for the choice number `index`, without one for the first. It has only what it
+    adds. Made for every token, written and read again: of JSON's own types, as an `Interaction`.
 
     `final` is the whole, so the last item of the stream carries usage and the reason.
     """
 
-    # A factory, here and in what else a completion is made of: pydantic copies a default more slowly than it makes one.
+    index: int
+    content: str
+    tool_calls: list[dict[str, Any]]
+    logprobs: dict[str, Any]
+    extra: dict[str, Any]
 
-    index: int = 0
-    content: str = ""
-    tool_calls: list[dict[str, Any]] | None = None
-    logprobs: dict[str, Any] | None = None
-    extra: dict[str, Any] = Field(default_factory=dict)
+
+def chat_delta(
+    index: int,
+    content: str,
+    tool_calls: list[dict[str, Any]] | None = None,
+    logprobs: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
+) -> ChatDelta:
+    """A piece with what there is of these; empty where there is nothing."""
+    delta: ChatDelta = {}
+    if content:
+        delta["content"] = content
+    if tool_calls:
+        delta["tool_calls"] = tool_calls
+    if logprobs:
+        delta["logprobs"] = logprobs
+    if extra:
+        delta["extra"] = extra
+    if delta and index:
+        delta["index"] = index
+    return delta
 
 
 class Embeddings(Message):

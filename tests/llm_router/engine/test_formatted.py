@@ -121,7 +121,7 @@ async def test_a_stream_brings_the_checked_answer_in_one_piece() -> None:
     pieces, answer = items
     assert isinstance(pieces, list)
     assert isinstance(answer, Answer)
-    assert [piece.content for piece in pieces] == [answer.content] == [GOOD]
+    assert [*pieces, answer.content] == [{"content": GOOD}, GOOD]
 
 
 @pytest.mark.parametrize(

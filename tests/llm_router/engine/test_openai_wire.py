@@ -208,7 +208,7 @@ class TestStreams:
             [{"index": 0, "function": {"arguments": "1}"}}],
         ):
             (delta,) = answer.take(orjson.dumps({"choices": [{"delta": {"tool_calls": calls}}]}))
-            assert delta.tool_calls == calls
+            assert delta == {"tool_calls": calls}
         assert answer.whole().tool_calls == [
             {"type": "function", "function": {"name": "f", "arguments": '{"x":1}'}, "id": "a"},
             {"type": "function", "function": {"name": "g", "arguments": "{}"}, "id": "b"},
@@ -222,8 +222,11 @@ class TestStreams:
             b'{"choices":[{"index":0,"delta":{"content":"a"},"logprobs":{"content":[2]},"finish_reason":"stop"}]}',
         )
         deltas = [delta for frame in frames for delta in answer.take(frame)]
-        assert [(delta.index, delta.content) for delta in deltas] == [(1, "B"), (0, "A"), (0, "a")]
-        assert deltas[0].extra == {"reasoning_content": "hm"}
+        assert deltas == [
+            {"index": 1, "content": "B", "extra": {"reasoning_content": "hm"}},
+            {"content": "A", "logprobs": {"content": [1]}},
+            {"content": "a", "logprobs": {"content": [2]}},
+        ]
         assert not answer.ended
         answer.take(b'{"choices":[{"index":1,"delta":{},"finish_reason":"length"}]}')
         assert answer.ended

@@ -1,8 +1,9 @@
 """How answers and streamed frames look on the wire: a kind in one header, JSON in the body."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from enum import StrEnum
 from functools import cache
+from typing import Any, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
@@ -50,15 +51,15 @@ def encode(message: BaseModel) -> bytes:
 
 
 def encode_chunks(chunk: type[ChunkT], chunks: Sequence[ChunkT]) -> bytes:
-    return _list_of(chunk).dump_json(list(chunks), exclude_defaults=True)
+    return _list_of(cast(Hashable, chunk)).dump_json(list(chunks))
 
 
 def decode_chunks(chunk: type[ChunkT], data: bytes) -> list[ChunkT]:
-    return _list_of(chunk).validate_json(data)
+    return _list_of(cast(Hashable, chunk)).validate_json(data)
 
 
 @cache
-def _list_of(chunk: type[ChunkT]) -> TypeAdapter[list[ChunkT]]:
+def _list_of(chunk: Hashable) -> TypeAdapter[list[Any]]:
     return TypeAdapter(list[chunk])  # type: ignore[valid-type]
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Generic, Self
+from typing import Generic, Self, cast
 
 from common.bus.frames import (
     CHUNKS,
@@ -156,12 +156,12 @@ class Writing(Generic[RequestT, ChunkT, FinalT]):
             raise self._failure
         if isinstance(item, list):
             self._add_chunks(item)
-        elif isinstance(item, self._stream.chunk):
-            self._add_chunks([item])
-        else:
+        elif isinstance(item, self._stream.final):
             self._send_waiting()
             headers = {Header.FRAME.value: Frame.FINAL.value, CHUNKS: str(self._sent)}
             self._wire.publish(self._inbox, self._fitting(encode(item)), reply=self._lost, headers=headers)
+        else:
+            self._add_chunks([cast(ChunkT, item)])
 
     def _add_chunks(self, chunks: list[ChunkT]) -> None:
         if not self._waiting:

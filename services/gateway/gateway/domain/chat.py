@@ -212,12 +212,12 @@ class ChatChunks:
         return [self._chunk(index, {"role": "assistant", "content": ""}) for index in range(self._choices)]
 
     def delta(self, delta: ChatDelta) -> Json:
-        fields: Json = dict(delta.extra)
-        if delta.tool_calls:
-            fields["tool_calls"] = delta.tool_calls
-        if delta.content or not fields:
-            fields["content"] = delta.content
-        return self._chunk(delta.index, fields, logprobs=delta.logprobs)
+        fields: Json = dict(delta.get("extra", {}))
+        if calls := delta.get("tool_calls"):
+            fields["tool_calls"] = calls
+        if (content := delta.get("content", "")) or not fields:
+            fields["content"] = content
+        return self._chunk(delta.get("index", 0), fields, logprobs=delta.get("logprobs"))
 
     def ending(self, reply: ChatReply) -> list[Json]:
         """What comes last: the finish reasons and, where it was asked for, the usage."""

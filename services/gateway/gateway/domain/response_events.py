@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from contracts.base import Message
-from contracts.router import ChatDelta, ChatReply, Choice
+from contracts.router import ChatDelta, ChatReply, Choice, chat_delta
 from gateway.domain.responses import (
     IncompleteDetails,
     ItemStatus,
@@ -141,17 +141,18 @@ class ResponseEvents:
 
     def delta(self, delta: ChatDelta) -> Iterator[ResponseEvent]:
         """What a piece of the answer adds. Of several choices, which this API does not know, the first is told."""
-        if delta.index:
+        if delta.get("index"):
             return
+        extra = delta.get("extra", {})
         for name in _REASONING:
-            if isinstance(thought := delta.extra.get(name), str) and thought:
+            if isinstance(thought := extra.get(name), str) and thought:
                 yield from self._add("reasoning_text", thought, [])
                 break
-        if isinstance(refusal := delta.extra.get("refusal"), str) and refusal:
+        if isinstance(refusal := extra.get("refusal"), str) and refusal:
             yield from self._add("refusal", refusal, [])
-        if delta.content:
-            yield from self._add("output_text", delta.content, (delta.logprobs or {}).get("content") or [])
-        for call in delta.tool_calls or ():
+        if content := delta.get("content"):
+            yield from self._add("output_text", content, delta.get("logprobs", {}).get("content") or [])
+        for call in delta.get("tool_calls", ()):
             yield from self._add_call(call)
 
     def ending(self, reply: ChatReply) -> Iterator[ResponseEvent]:
@@ -285,7 +286,7 @@ def response(asked: ResponsesRequest, reply: ChatReply) -> Response:
 
 def _as_delta(choice: Choice) -> ChatDelta:
     calls = [{**call, "index": index} for index, call in enumerate(choice.tool_calls or ())]
-    return ChatDelta(content=choice.content, tool_calls=calls or None, logprobs=choice.logprobs, extra=choice.extra)
+    return chat_delta(0, choice.content, calls, choice.logprobs, choice.extra)
 
 
 def _new_id(prefix: str) -> str:

@@ -98,7 +98,7 @@ class TextChunks:
         return []
 
     def delta(self, delta: ChatDelta) -> Json:
-        choice = _choice(delta.index, delta.content, None, delta.logprobs)
+        choice = _choice(delta.get("index", 0), delta.get("content", ""), None, delta.get("logprobs"))
         return {**self._shared, "choices": [choice], **self._usage}
 
     def ending(self, reply: ChatReply) -> list[Json]:

@@ -101,9 +101,10 @@ class _Told:
         return _event(openai_error(about_the_model(refusal)).model_dump(exclude_unset=True))
 
     def _event(self, piece: ChatDelta) -> bytes:
-        if piece.extra or piece.tool_calls is not None or piece.logprobs is not None:
+        if "extra" in piece or "tool_calls" in piece or "logprobs" in piece:
             return _event(self._chunks.delta(piece))
-        return orjson.dumps(piece.content).join(self._around.get(piece.index) or self._learn(piece.index))
+        index = piece.get("index", 0)
+        return orjson.dumps(piece.get("content", "")).join(self._around.get(index) or self._learn(index))
 
     def _learn(self, index: int) -> tuple[bytes, bytes]:
         """What is around the text of a choice. NUL stands for the text: no request can have one."""

@@ -41,7 +41,7 @@ class _Told:
         return b""
 
     def pieces(self, pieces: list[ChatDelta]) -> bytes:
-        return b"".join([_event("delta", TrialDelta(content=piece.content)) for piece in pieces])
+        return b"".join([_event("delta", TrialDelta(content=piece.get("content", ""))) for piece in pieces])
 
     def ending(self, reply: ChatReply) -> bytes:
         return _event("result", trial_result(reply))

@@ -7,7 +7,7 @@ engine that perhaps knows formats is asked in its own way first, and in words wh
 from collections.abc import AsyncGenerator, Awaitable
 from dataclasses import replace
 
-from contracts.router import Chat, ChatDelta, Choice, Usage
+from contracts.router import Chat, Choice, Usage, chat_delta
 from llm_router.domain.engines import Answer, Question
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.domain.structure import Structure, Unfit, corrected, format_not_kept, instructed, structure_of
@@ -69,12 +69,10 @@ async def _in_words(engine: Engine, question: Chat, structure: Structure, model:
 
 async def _whole_as_stream(engine: Engine, question: Question, model: str) -> AsyncGenerator[Pieces | Answer, None]:
     answer = await complete(engine, question, model)
-    first = ChatDelta(content=answer.content, tool_calls=answer.tool_calls, extra=answer.extra)
-    others = [
-        ChatDelta(index=index, content=other.content, tool_calls=other.tool_calls, extra=other.extra)
-        for index, other in enumerate(answer.others, 1)
+    choices: tuple[Answer | Choice, ...] = (answer, *answer.others)
+    yield [
+        chat_delta(index, choice.content, choice.tool_calls, extra=choice.extra) for index, choice in enumerate(choices)
     ]
-    yield [first, *others]
     yield answer
 
 

@@ -99,7 +99,7 @@ class Observation:
         """A part of the answer goes to the caller."""
         if self.time_to_first_token is None:
             self.time_to_first_token = time.perf_counter() - self._started
-        self._pieces += [piece.content for piece in pieces]
+        self._pieces += [piece.get("content", "") for piece in pieces]
 
     def falling_back(self, failure: Refused) -> None:
         """Another model is asked instead: nothing was spent on this one."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from contracts.router import ChatDelta, Choice, FinishReason
+from contracts.router import ChatDelta, Choice, FinishReason, chat_delta
 from llm_router.domain.engines import Answer
 from llm_router.domain.failures import EngineFailure
 from llm_router.engine.openai_wire import (
@@ -63,8 +63,8 @@ class _Part:
     logprobs: Json | None = None
     extra: Json = field(default_factory=dict)
 
-    def take(self, index: int, choice: Json) -> ChatDelta | None:
-        """What a frame adds to the choice, if anything."""
+    def take(self, index: int, choice: Json) -> ChatDelta:
+        """What a frame adds to the choice, empty where that is nothing."""
         delta = choice.get("delta") or {}
         content = (delta.get("content") or "") if "text" not in choice else choice["text"]
         if not isinstance(content, str):
@@ -75,7 +75,7 @@ class _Part:
             self.finished, self.reason = True, finish_reason(choice["finish_reason"])
         elif content and len(delta) <= 1 and choice.get("logprobs") is None:
             # Nothing but text, as nearly all are.
-            return ChatDelta(index=index, content=content)
+            return {"index": index, "content": content} if index else {"content": content}
         calls, extra, logprobs = delta.get("tool_calls") or None, other_fields(delta), read_logprobs(choice)
         for call in calls or ():
             self._merge_call(call)
@@ -83,9 +83,7 @@ class _Part:
             _merge(self.extra, extra)
         if logprobs:
             self.logprobs = _merge(self.logprobs or {}, logprobs)
-        if content or calls or extra or logprobs:
-            return ChatDelta(index=index, content=content, tool_calls=calls, logprobs=logprobs, extra=extra)
-        return None
+        return chat_delta(index, content, calls, logprobs, extra)
 
     def fields(self) -> Json:
         """The fields of a `Choice`."""
@@ -128,9 +126,10 @@ class StreamedAnswer:
 
     def take(self, payload: bytes) -> list[ChatDelta]:
         """One frame; what it adds for the caller. Raises when it is an error or makes no sense."""
+        deltas: list[ChatDelta] = []
         if payload == DONE:
             self.done = True
-            return []
+            return deltas
         frame = read_object(payload)
         if frame.get("error"):
             raise _error_in_stream(frame)
@@ -139,8 +138,12 @@ class StreamedAnswer:
         if usage := frame.get("usage"):
             self.usage = read_usage(usage)
         try:
-            choices = frame.get("choices") or ()
-            return [delta for choice in choices if (delta := self._take_choice(choice)) is not None]
+            for choice in frame.get("choices") or ():
+                index = choice.get("index", 0)
+                part = self._parts.get(index) or self._begin(index)
+                if delta := part.take(index, choice):
+                    deltas.append(delta)
+            return deltas
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise invalid_answer("has a frame that is no completion chunk") from error
 
@@ -148,14 +151,11 @@ class StreamedAnswer:
         first, *others = [self._parts[index].fields() for index in sorted(self._parts)] or [_Part().fields()]
         return Answer(id=self._id, usage=self.usage, others=tuple(Choice(**choice) for choice in others), **first)
 
-    def _take_choice(self, choice: Json) -> ChatDelta | None:
-        index = choice.get("index", 0)
-        part = self._parts.get(index)
-        if part is None:
-            if not isinstance(index, int) or not 0 <= index < _MOST_CHOICES:
-                raise TypeError("a choice is numbered from 0")
-            part = self._parts[index] = _Part()
-        return part.take(index, choice)
+    def _begin(self, index: object) -> _Part:
+        if not isinstance(index, int) or not 0 <= index < _MOST_CHOICES:
+            raise TypeError("a choice is numbered from 0")
+        part = self._parts[index] = _Part()
+        return part
 
 
 def _merge(whole: Json, piece: Json) -> Json:

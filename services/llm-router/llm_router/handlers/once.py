@@ -18,7 +18,7 @@ from typing import Self
 from common.context import current
 from common.telemetry import get_logger
 from contracts.base import RefusalCode, Refused
-from contracts.router import ChatDelta, ChatReply, Choice
+from contracts.router import ChatDelta, ChatReply, Choice, chat_delta
 from llm_router.domain.engines import Question
 from llm_router.engine.protocol import Pieces
 from llm_router.handlers.deps import Deps
@@ -211,10 +211,4 @@ def _fingerprint(question: Question) -> bytes:
 
 def _as_delta(index: int, choice: Choice) -> ChatDelta:
     calls = [{"index": place, **call} for place, call in enumerate(choice.tool_calls or ())]
-    return ChatDelta(
-        index=index,
-        content=choice.content,
-        tool_calls=calls or None,
-        logprobs=choice.logprobs,
-        extra=choice.extra,
-    )
+    return chat_delta(index, choice.content, calls, choice.logprobs, choice.extra)
