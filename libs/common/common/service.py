@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
 
 from common.bus import Bus
 from common.database import Database
@@ -125,7 +126,7 @@ async def running(name: str, settings: SettingsT, build: Build[SettingsT]) -> As
 
 def run(name: str, settings_type: type[SettingsT], build: Build[SettingsT]) -> None:
     """Runs a service as this process until SIGINT or SIGTERM, then ends it in order."""
-    settings = settings_type()
+    settings = _read_settings(name, settings_type)
     configure_logging(name, settings.log_level)
     configure_tracing(name, settings.trace_ratio)
     try:
@@ -136,6 +137,17 @@ def run(name: str, settings_type: type[SettingsT], build: Build[SettingsT]) -> N
         sys.exit(1)
     finally:
         shutdown_tracing()
+
+
+def _read_settings(name: str, settings_type: type[SettingsT]) -> SettingsT:
+    """Settings that make no sense end the process, with status 2 and a line that names them."""
+    try:
+        return settings_type()
+    except ValidationError as error:
+        configure_logging(name)
+        wrong = {f"PLATFORM_{'__'.join(map(str, e['loc'])).upper()}": e["msg"] for e in error.errors()}
+        _log.error("settings_invalid", **wrong)
+        sys.exit(2)
 
 
 async def _main(name: str, settings: SettingsT, build: Build[SettingsT]) -> None:

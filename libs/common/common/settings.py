@@ -11,7 +11,14 @@ BUCKET_PREFIX = r"^[a-z0-9-]{0,40}$"
 class ServiceSettings(BaseSettings):
     """Where a service finds the others, read from the environment (`PLATFORM_NATS_URL` and so on)."""
 
-    model_config = SettingsConfigDict(env_prefix="PLATFORM_", frozen=True, extra="ignore", protected_namespaces=())
+    model_config = SettingsConfigDict(
+        env_prefix="PLATFORM_",
+        frozen=True,
+        extra="ignore",
+        protected_namespaces=(),
+        # What is wrong with a password is no reason to show it.
+        hide_input_in_errors=True,
+    )
 
     nats_url: str = Field(default="nats://127.0.0.1:4222", description="NATS servers, separated by commas")
     nats_user: str = Field(default="", description="User of this service; its permissions follow contracts.topology")

@@ -23,7 +23,12 @@ class Settings(BaseSettings):
     """Where the servers are, and how their administrators enter; read from `PLATFORM_NATS_URL` and so on."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PLATFORM_", env_nested_delimiter="__", frozen=True, extra="ignore", protected_namespaces=()
+        env_prefix="PLATFORM_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        protected_namespaces=(),
+        hide_input_in_errors=True,
     )
 
     nats_url: str = Field(description="NATS servers, separated by commas")
