@@ -176,7 +176,7 @@ def completion(reply: ChatReply) -> Json:
         "created": reply.created,
         "model": reply.model,
         "choices": [_choice(index, choice) for index, choice in enumerate((reply, *reply.others))],
-        "usage": dict(reply.usage),
+        "usage": vars(reply.usage),
         "system_fingerprint": fingerprint(reply),
     }
 
