@@ -390,7 +390,7 @@ async def test_cancelling_again_answers_the_same(caller: Bus, jobs: Jobs) -> Non
 async def test_what_has_ended_cannot_be_cancelled(caller: Bus, jobs: Jobs, worker: Worker) -> None:
     accepted = await jobs.submit(["a"])
     await worker.succeed(await worker.take())
-    with pytest.raises(Refused, match="completed already") as refused:
+    with pytest.raises(Refused, match="completed already: `purge=true`") as refused:
         await cancel(caller, accepted)
     assert refused.value.code is RefusalCode.CONFLICT
 

@@ -1,11 +1,18 @@
 """What can be done to a job that goes on, and how others are told."""
 
+from collections.abc import Mapping
+
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import JobAction, Steering
 from orchestrator.domain.jobs import TRAINER
 from orchestrator.domain.machine import Run
 
 _DONE = {"pause": "paused the job", "resume": "resumed the job", "cancel": "cancelled the job"}
+_INSTEAD: Mapping[JobAction, str] = {
+    "resume": ": retry it, to go on from where it ended",
+    "cancel": ": `purge=true` deletes it",
+}
+"""What who comes too late may have meant."""
 
 
 def check_active(run: Run, action: JobAction) -> None:
@@ -13,8 +20,7 @@ def check_active(run: Run, action: JobAction) -> None:
     if run.status == "active":
         return
     ended = "was cancelled" if run.status == "cancelled" else f"has {run.status}"
-    hint = ": retry it, to go on from where it ended" if action == "resume" else ""
-    raise Refused(RefusalCode.CONFLICT, f"The job {ended} already{hint}", {"status": run.status})
+    raise Refused(RefusalCode.CONFLICT, f"The job {ended} already{_INSTEAD.get(action, '')}", {"status": run.status})
 
 
 def check_adjustable(run: Run, agent_name: str | None) -> None:
