@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class Span:
     trace_id: str
     span_id: str
     parent_id: str
+    has_failed: bool
 
 
 class Receiver:
@@ -39,6 +41,7 @@ class Receiver:
                             span.trace_id.hex(),
                             span.span_id.hex(),
                             span.parent_span_id.hex(),
+                            span.status.code == Status.STATUS_CODE_ERROR,
                         )
                         for span in scope.spans
                     ]

@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry.trace import StatusCode
+
 from common.database import Connection
 from common.telemetry import get_logger
 from common.tracing import hop
@@ -255,8 +257,11 @@ class StepWorker:
         return held is not None and held[0] == claim.fence
 
     async def _do(self, claim: Claim) -> None:
-        with hop(f"step {claim.kind}", headers={"traceparent": claim.traceparent} if claim.traceparent else {}):
+        headers = {"traceparent": claim.traceparent} if claim.traceparent else {}
+        with hop(f"step {claim.kind}", headers=headers, attributes={"run.id": claim.run_id}) as span:
             result = await self._result(claim)
+            if isinstance(result, StepFailed):
+                span.set_status(StatusCode.ERROR, result.code)
         if isinstance(result, Postponed):
             # What is away or has no room is not to be asked at once by the next in line, who may be thousands.
             with suppress(asyncio.CancelledError):

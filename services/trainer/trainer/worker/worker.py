@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from opentelemetry.trace import StatusCode
+
 from common.bus import Bus
 from common.objects import ObjectStore
 from common.telemetry import SECONDS, Counter, Histogram, get_logger
@@ -116,8 +118,10 @@ class Worker:
         started = time.monotonic()
         headers = {"traceparent": step.traceparent} if step.traceparent else {}
         try:
-            with hop(f"step {step.agent_class}", headers=headers):
+            with hop(f"step {step.agent_class}", headers=headers, attributes={"run.id": step.run_id}) as span:
                 result = await self._outcome(lease, child, log)
+                if isinstance(result, StepFailed):
+                    span.set_status(StatusCode.ERROR, result.code)
                 outcome = result.outcome if result is not None else "lost"
                 if result is not None:
                     await self._tell(lease, result, log)
