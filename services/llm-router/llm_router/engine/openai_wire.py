@@ -66,7 +66,7 @@ def request_body(question: Question, model: str, *, stream: bool, hosted: bool =
 
 
 def _set_fields(message: ChatMessage) -> Json:
-    return {name: value for name, value in message if value is not None}
+    return {name: value for name, value in vars(message).items() if value is not None}
 
 
 def embed_body(asked: Embed, model: str) -> bytes:
