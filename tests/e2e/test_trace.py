@@ -54,4 +54,5 @@ async def test_a_step_that_fails_is_marked_in_the_trace_of_who_asked_for_it(call
     )
     assert status == 201, job
     spans = await spans_of(receiver, trace_id, {"gateway", "orchestrator", "trainer"})
+    assert {"gateway", "orchestrator", "trainer"} <= {span.service for span in spans}
     assert [span.name for span in spans if span.has_failed] == ["step DatasetAgent"]

@@ -29,6 +29,13 @@ _LONGEST_MESSAGE = 1000
 """Characters of a refusal whose details are too large to be sent."""
 _UNSUBSCRIBE_SECONDS = 5.0
 PING_SECONDS = 2.0
+_FAULTS = frozenset(
+    (
+        *(RefusalCode.INTERNAL, RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT, RefusalCode.STORAGE_FAILED),
+        *(RefusalCode.ENGINE_FAILED, RefusalCode.ENGINE_UNAVAILABLE, RefusalCode.TRAINING_FAILED),
+    )
+)
+"""Refusals that are errors in a trace: not those of whoever asked."""
 _PING = {Header.FRAME.value: Frame.PING.value}
 
 REQUESTS = Counter("bus_requests_total", "Requests answered over the bus", ["subject", "outcome"])
@@ -230,7 +237,8 @@ class _Answering(Generic[DepsT]):
                     raise
                 refusal = _refusal_for(error, self._contract)
                 outcome = refusal.code.value
-                span.set_status(StatusCode.ERROR, outcome)
+                if refusal.code in _FAULTS:
+                    span.set_status(StatusCode.ERROR, outcome)
                 self.refuse(message, refusal)
             finally:
                 (self._succeeded if outcome == "ok" else REQUESTS.labels(self.subject, outcome)).inc()
