@@ -3,6 +3,8 @@
 import importlib
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -167,6 +169,11 @@ def test_an_alert_asks_for_what_there_is_and_says_what_to_do(alert: dict[str, An
 def test_what_is_recorded_asks_for_what_there_is() -> None:
     for expression in recorded().values():
         _check(_parse(expression))
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool comes with Prometheus")
+def test_alerts_do_what_they_should() -> None:
+    subprocess.run(["promtool", "test", "rules", str(DEPLOY / "prometheus" / "rules_test.yaml")], check=True)
 
 
 def test_each_alert_has_its_place_in_the_guide_and_each_place_an_alert() -> None:
