@@ -141,5 +141,8 @@ def _read_headers(head: bytes) -> dict[str, str]:
     headers: dict[str, str] = {}
     if status := first[len(_VERSION) :].strip():
         headers["Status"] = status[:3]
-    headers |= {name: value.strip() for name, colon, value in [line.partition(":") for line in lines] if colon}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon:
+            headers[name] = value.strip()
     return headers
