@@ -82,12 +82,24 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 async def provisioned(cluster: Cluster) -> Cluster:
     """Once the servers have found each other and chosen a leader."""
     async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                await provision_streams(cluster.url, "platform", "pa", replicas=3)
-                return cluster
-            except (NatsError, TimeoutError):
-                await asyncio.sleep(0.1)
+        while not await _has_leader(cluster):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+    await provision_streams(cluster.url, "platform", "pa", replicas=3)
+    return cluster
+
+
+async def _has_leader(cluster: Cluster) -> bool:
+    try:
+        client = await nats.connect(servers=cluster.url.split(","), user="platform", password="pa", connect_timeout=1)
+    except (OSError, NatsError):
+        return False
+    try:
+        await client.jetstream(timeout=0.3).account_info()
+        return True
+    except (NatsError, TimeoutError):
+        return False
+    finally:
+        await client.close()
 
 
 @pytest.fixture
