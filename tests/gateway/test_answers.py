@@ -89,3 +89,13 @@ async def test_the_connection_is_closed_where_the_client_keeps_none(
         assert await line.is_closed()
     assert status == f"HTTP/{version} 200 OK"
     assert headers.get("connection") == ("close" if version == "1.1" else None)
+
+
+async def test_a_head_that_is_too_long_is_refused_and_not_logged(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with line_to(gateway) as line:
+        status, *_ = await line.ask({"X-Long": "x" * 10_000})
+        assert await line.is_closed()
+    assert status.endswith(" 400 Bad Request")
+    assert "aiohttp.server" not in {record.name for record in caplog.records}

@@ -1,8 +1,10 @@
 """The web application: one resource per row of the table, and the server that runs it."""
 
+import logging
 from collections.abc import Sequence
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from common.context import Call, calling
@@ -77,6 +79,7 @@ def _refusal_of_strays(deps: Deps, resources: Sequence[web.AbstractResource]) ->
 async def serve(service: Service, app: web.Application, deps: Deps) -> None:
     """Listens until the service ends, then gives requests `shutdown_seconds` to finish."""
     settings = deps.settings
+    logging.getLogger("aiohttp.server").addFilter(_is_of_ours)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -88,3 +91,8 @@ async def serve(service: Service, app: web.Application, deps: Deps) -> None:
     service.stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, settings.host, settings.port, reuse_address=True).start()
     _log.info("listening", address=runner.addresses[0])
+
+
+def _is_of_ours(record: logging.LogRecord) -> bool:
+    """Whoever sends what is no HTTP, or too long a head, is told so; a trace of each would let anybody fill the log."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
