@@ -44,7 +44,7 @@ _ADD = f"""
         INSERT INTO interactions ({", ".join(_COLUMNS)})
         SELECT * FROM json_to_recordset($1::text::json) AS told({", ".join(map(" ".join, _COLUMNS.items()))})
         ON CONFLICT (interaction_id, created_at) DO NOTHING
-        RETURNING *
+        RETURNING created_at, model, principal, status, prompt_tokens, completion_tokens, cost, duration
     )
     INSERT INTO usage_by_day AS known (
         day, model, principal, requests, errors, cancelled, prompt_tokens, completion_tokens, cost, unpriced, duration
