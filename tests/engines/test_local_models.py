@@ -234,11 +234,14 @@ class TestUnderLoad:
     async def test_a_full_line_sends_requests_away_for_a_while(self, serve: Serve) -> None:
         async with serve(max_waiting=1) as served:
             await ask(served)
-            answers = await asyncio.gather(*(ask(served) for _ in range(4)), return_exceptions=True)
-        refused = [answer for answer in answers if isinstance(answer, openai.InternalServerError)]
-        assert len(refused) == 2
-        assert refused[0].status_code == 503
-        assert refused[0].response.headers["Retry-After"] == "1"
+            load = served.engine.loads["tiny"]
+            at_work = [asyncio.create_task(ask(served, max_tokens=150)) for _ in range(2)]
+            await until(lambda: load.waiting == 1)
+            with pytest.raises(openai.InternalServerError) as refused:
+                await ask(served)
+            await asyncio.gather(*at_work)
+        assert refused.value.status_code == 503
+        assert refused.value.response.headers["Retry-After"] == "1"
 
     async def test_health_answers_while_a_model_works(self, served: Served) -> None:
         await ask(served)
