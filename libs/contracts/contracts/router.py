@@ -121,6 +121,7 @@ class Choice(Message):
     tool_calls: list[dict[str, Any]] | None = None
     finish_reason: FinishReason | None
     logprobs: dict[str, Any] | None = None
+    # A factory, as in what else a completion is made of: pydantic copies a default more slowly than it makes one.
     extra: dict[str, Any] = Field(default_factory=dict)
 
 

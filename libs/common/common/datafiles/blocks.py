@@ -35,7 +35,7 @@ class Block:
 def blocks(file: BinaryIO, limits: Limits) -> Iterator[Block]:
     """The rows from where `file` stands on. Ends early, before a row that seems to have no end."""
     start = file.tell()
-    while data := _lines(file, limits):
+    while data := _lines(file, start, limits):
         quotes = _places(data, _QUOTE)
         if quotes.size % 2 == 1:
             if (rest := _rest_of_row(file, limits)) is None:
@@ -51,9 +51,8 @@ def blocks(file: BinaryIO, limits: Limits) -> Iterator[Block]:
         start += size
 
 
-def _lines(file: BinaryIO, limits: Limits) -> bytes:
-    """Some whole lines; the last has no end where it is the file's, or too long."""
-    start = file.tell()
+def _lines(file: BinaryIO, start: int, limits: Limits) -> bytes:
+    """Some whole lines from `start` on; the last has no end where it is the file's, or too long."""
     # Where they end is found first, so that they are read in one piece: to join two would copy both.
     file.seek(start + BLOCK_BYTES)
     size = BLOCK_BYTES + len(file.readline(limits.max_row_bytes + 1))
