@@ -165,8 +165,8 @@ def chat_delta(
     logprobs: dict[str, Any] | None = None,
     extra: dict[str, Any] | None = None,
 ) -> ChatDelta:
-    """A piece with what there is of these; empty where there is nothing."""
-    delta: ChatDelta = {}
+    """A piece of that choice, with what there is of the others."""
+    delta: ChatDelta = {"index": index} if index else {}
     if content:
         delta["content"] = content
     if tool_calls:
@@ -175,8 +175,6 @@ def chat_delta(
         delta["logprobs"] = logprobs
     if extra:
         delta["extra"] = extra
-    if delta and index:
-        delta["index"] = index
     return delta
 
 

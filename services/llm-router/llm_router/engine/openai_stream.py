@@ -83,7 +83,9 @@ class _Part:
             _merge(self.extra, extra)
         if logprobs:
             self.logprobs = _merge(self.logprobs or {}, logprobs)
-        return chat_delta(index, content, calls, logprobs, extra)
+        if content or calls or extra or logprobs:
+            return chat_delta(index, content, calls, logprobs, extra)
+        return {}
 
     def fields(self) -> Json:
         """The fields of a `Choice`."""
