@@ -192,7 +192,7 @@ async def test_a_cancelled_step_is_killed_reported_and_leaves_nothing(
         await _until(lambda: any((tmp_path / "work").rglob("scratch")))
         script.verdicts[step.step_id] = "cancel"
         assert isinstance(await script.outcome(step, within=5), StepCancelled)
-        assert not any((tmp_path / "work").rglob("scratch"))
+        assert not any((tmp_path / "work").iterdir())
         await _until(lambda: objects.list(S3Path("artifacts", f"{run_id}/")) == [])
         script.ready.append(following := behaves("ok"))
         assert isinstance(await script.outcome(following), StepSucceeded)
@@ -206,6 +206,14 @@ async def test_a_lost_step_is_dropped_without_a_word(start: Any, script: Any, be
         script.ready.append(step := behaves("ok"))
         await script.outcome(step)
     assert [request.step_id for request in script.finished] == [step.step_id]
+
+
+def test_a_step_that_is_claimed_again_here_has_lost_its_earlier_claim(make_step: MakeStep) -> None:
+    leases = Leases(bus=None, worker_id="w")  # type: ignore[arg-type] - nobody beats
+    step = make_step("DatasetAgent")
+    earlier, other = leases.hold(step), leases.hold(make_step("DatasetAgent"))
+    again = leases.hold(step.model_copy(update={"fence": step.fence + 1}))
+    assert [lease.lost.is_set() for lease in (earlier, other, again)] == [True, False, False]
 
 
 async def test_a_paused_step_is_given_back_from_where_it_can_go_on(

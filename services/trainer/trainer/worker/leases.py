@@ -88,6 +88,10 @@ class Leases:
         self._changed = asyncio.Event()
 
     def hold(self, step: ClaimedStep) -> Lease:
+        for earlier in [lease for lease in self._held.values() if lease.step.step_id == step.step_id]:
+            # Its lease ended while this process was cut off. Verdicts go by step, and are the new claim's from now on.
+            earlier.interrupt(Interruption.LOST)
+            self.drop(earlier)
         lease = Lease(step)
         self._held[step.step_id, step.fence] = lease
         _HELD.set(len(self._held))

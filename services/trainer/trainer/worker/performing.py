@@ -121,7 +121,7 @@ class Performer:
 
     @asynccontextmanager
     async def _scratch(self, step: ClaimedStep) -> AsyncIterator[Path]:
-        directory = self.folder / step.run_id / f"{step.step_id}-{step.fence}"
+        directory = self.folder / f"{step.step_id}-{step.fence}"
         try:
             yield directory
         finally:
