@@ -1,4 +1,5 @@
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from functools import partialmethod
@@ -393,6 +394,16 @@ def test_a_loss_that_is_no_number_ends_the_run(run: Train, base_model: Path, tmp
         run(base_model=broken)
     assert refused.value.code == RefusalCode.TRAINING_FAILED
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_weights_that_a_last_gradient_has_spoilt_are_not_kept(
+    run: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss before it was a number still."""
+    monkeypatch.setattr("trainer.engine.run.clip_grad_norm_", lambda *_: torch.tensor(math.inf))
+    with pytest.raises(Refused, match="no number"):
+        run(CONFIG.model_copy(update={"max_steps": 1}))
+    assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="QLoRA is there")

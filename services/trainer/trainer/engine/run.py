@@ -211,14 +211,15 @@ class Run:
     def _settle(self) -> None:
         """Fetches what the steps since the last call lost, which a GPU may still be computing, and the time they took.
 
-        Raises `Refused(TRAINING_FAILED)` when that is no number: what is learnt from there on is worthless.
+        Raises `Refused(TRAINING_FAILED)` when that, or the last gradient, is no number: what is learnt from there on is
+        worthless, and not to be kept.
         """
         standing = self.standing
         standing.window_loss += sum(loss.item() for loss in self._losses)
         self._losses.clear()
         standing.seconds += time.perf_counter() - self._clock
         self._clock = time.perf_counter()
-        if not math.isfinite(standing.window_loss):
+        if not math.isfinite(standing.window_loss + self._gradient_norm.item()):
             raise Refused(
                 RefusalCode.TRAINING_FAILED,
                 f"By step {standing.step} the loss is no number any more: try a lower learning_rate or more warm-up",
