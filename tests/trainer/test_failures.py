@@ -3,6 +3,7 @@
 import errno
 
 import pytest
+import torch
 
 from contracts.base import RefusalCode, Refused
 from trainer.domain.failures import crash_of, deadline_passed, failure_of, lost_worker
@@ -52,6 +53,20 @@ def test_a_full_disk_is_told_and_counts_as_an_attempt() -> None:
     assert (failure.code, failure.retryable, failure.away) == ("STORAGE_ERROR", True, False)
     assert "disk of the worker is full" in failure.message
     assert "secret" not in failure.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_too_little_memory_is_told_with_what_takes_less(error: Exception) -> None:
+    failure = crash_of(error)
+    assert (failure.code, failure.retryable) == ("INTERNAL_ERROR", True)
+    assert "batch_size" in failure.message
 
 
 def test_a_dead_worker_may_be_replaced_but_time_does_not_come_back() -> None:

@@ -1,20 +1,25 @@
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import GenerationConfig
 
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import LogLevel
-from contracts.pipeline import EvaluationConfig, TrainingConfig
+from contracts.pipeline import ComparisonConfig, EvaluationConfig, TrainingConfig
 from trainer.domain.measures import Measures
 from trainer.domain.steering import StepSteering
+from trainer.engine.comparison import Entrant, compare
 from trainer.engine.evaluation import Quality, evaluate
 from trainer.engine.examination import fitted
+from trainer.engine.examples import read_rows
 from trainer.engine.recipe import train
+from trainer.engine.tiny_model import Shape, make_tiny_model
 
 CONFIG = EvaluationConfig(batch_size=5, generate_samples=3, max_new_tokens=8)
 
@@ -144,6 +149,15 @@ def test_a_single_sample_is_answered(base_model: Path, adapter: Path, rows_eval:
     assert len(result.samples(4)) == 1
 
 
+def test_answers_are_the_most_probable_ones_whatever_the_model_advises(
+    base_model: Path, rows_eval: Path, tmp_path: Path, progress: Any
+) -> None:
+    advised = Path(shutil.copytree(base_model, tmp_path / "advised"))
+    GenerationConfig(do_sample=True, top_k=5, repetition_penalty=5.0).save_pretrained(advised)
+    result = evaluate(base_model, rows_eval, CONFIG, model_dir=advised, max_seq_length=128, progress=progress)
+    assert result.trained.results == result.base.results
+
+
 def test_perplexity_of_a_hopeless_model_is_still_a_number() -> None:
     assert math.isfinite(Quality(loss=1e4, token_accuracy=0, tokens=1).perplexity)
 
@@ -207,6 +221,18 @@ def test_labels_are_scored_as_a_classification(
     assert [sum(row) for row in matrix.counts] == [6, 6]
     assert metrics["accuracy"] == (matrix.counts[0][0] + matrix.counts[1][1]) / 12
     assert metrics["accuracy"] > result.base.metrics()["accuracy"]
+
+
+def test_losses_of_models_with_other_tokenizers_are_not_compared(
+    base_model: Path, texts: list[str], small_shape: Shape, rows_eval: Path, tmp_path: Path, progress: Any
+) -> None:
+    make_tiny_model(texts, tmp_path / "other", progress=progress, shape=replace(small_shape, vocabulary=300, steps=1))
+    entrants = [Entrant(folder.name, folder.name, folder) for folder in (base_model, tmp_path / "other")]
+    rows = list(read_rows(rows_eval))
+    with pytest.raises(Refused, match="tokenizers part the rows differently"):
+        compare(entrants, rows, ComparisonConfig(generation_rows=1), max_seq_length=256, progress=progress)
+    config = ComparisonConfig(metric="token_f1", generation_rows=1, max_new_tokens=2)
+    assert len(compare(entrants, rows, config, max_seq_length=256, progress=progress).contestants) == 2
 
 
 @pytest.mark.parametrize(

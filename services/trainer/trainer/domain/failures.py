@@ -56,15 +56,30 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 def crash_of(error: BaseException) -> StepFailed:
     """An error nobody expected. Its text may hold internals, so it goes to the service's log, and its type here.
 
-    Only that a disk is full is told: whoever reads it can do something about that.
+    Only that a disk is full or the memory too small is told: whoever reads it can do something about that.
     """
     if isinstance(error, OSError) and error.errno in _FULL:
         message = "The disk of the worker is full: there is no room for what this step reads and writes"
         return StepFailed(code=ErrorCode.STORAGE, message=message, retryable=True)
+    if is_out_of_memory(error):
+        message = (
+            "The worker has too little memory for this step. A lower batch_size or max_seq_length takes less, and so"
+            " does activation_checkpointing"
+        )
+        return StepFailed(code=ErrorCode.INTERNAL, message=message, metadata={"reason": "memory"}, retryable=True)
     return StepFailed(
         code=ErrorCode.INTERNAL,
         message=f"An internal error occurred ({type(error).__name__}); it has been logged",
         retryable=True,
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Also PyTorch's errors: that of a GPU is known by its name here, that of a CPU by its words."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
 
 

@@ -50,6 +50,11 @@ class Measures:
         of_answers = _OF_TEXTS + (_OF_LABELS if self.labels is not None else ())
         return [*_OF_LOSSES, *(of_answers if asked else ())]
 
+    def compares_with(self, other: "Measures", metric: Metric) -> bool:
+        """Losses are means over tokens: where tokenizers part the answers otherwise, they say nothing of each other."""
+        alike = [one.tokens for one in self.results] == [one.tokens for one in other.results]
+        return alike or metric not in _OF_LOSSES
+
     def count(self, metric: Metric) -> int:
         """How many rows the metric is taken from."""
         return len(self.results) if metric in _OF_LOSSES else len(self._answered())

@@ -48,8 +48,8 @@ def compare(
 ) -> Ranking:
     """One model is in memory at a time; those of one base share it, and their adapters come and go.
 
-    Raises `Refused`: CONFIG_INVALID for a metric that the rows do not have, TRAINING_FAILED for a model whose losses
-    are no numbers.
+    Raises `Refused`: CONFIG_INVALID for a metric that the rows do not have, or by which models of these tokenizers do
+    not compare, TRAINING_FAILED for a model whose losses are no numbers.
     """
     measures: dict[str, Measures] = {}
     kept: Sequence[Row] = rows
@@ -100,6 +100,13 @@ def _ranked(
             RefusalCode.CONFIG_INVALID,
             f"The models cannot be compared by {metric!r}: these rows have {there}",
             {"errors": [{"field": "metric", "message": f"one of {there}"}]},
+        )
+    if not all(found.compares_with(first, metric) for found in measures.values()):
+        raise Refused(
+            RefusalCode.CONFIG_INVALID,
+            f"The models cannot be compared by {metric!r}, which is a mean over tokens: their tokenizers part the rows"
+            " differently. Compare them by their answers, as by 'token_f1'",
+            {"errors": [{"field": "metric", "message": "the models' tokenizers part the rows differently"}]},
         )
     bootstrap = Bootstrap(config.resamples, config.confidence, config.seed)
     values = {name: found.metrics()[metric] for name, found in measures.items()}

@@ -12,6 +12,7 @@ from transformers import GenerationConfig
 from contracts.base import RefusalCode, Refused
 from contracts.pipeline import EvaluationConfig
 from trainer.domain.batches import MicroBatch, plan_measurement
+from trainer.domain.failures import is_out_of_memory
 from trainer.domain.measures import Measures, RowResult
 from trainer.domain.scores import label_of, labels_among
 from trainer.engine.examples import Examples, Row, encode, encode_prompts, tokenise
@@ -60,7 +61,10 @@ class Examination:
         )
 
     def load(self, directory: Path) -> Any:
-        return load_model(directory, torch.bfloat16 if self.machine.half else torch.float32).to(self.machine.device)
+        model = load_model(directory, torch.bfloat16 if self.machine.half else torch.float32).to(self.machine.device)
+        # What its makers advise for chats, such as a penalty on repetition, would stand in for all that we do not say.
+        model.generation_config = GenerationConfig()
+        return model
 
     def take(self, model: Any, name: str) -> Measures:
         """The model's results on all rows. Raises `Refused(TRAINING_FAILED)` when its losses are no numbers."""
@@ -125,8 +129,8 @@ def fitted(rows: MicroBatch, work: Callable[[MicroBatch], T]) -> list[tuple[Micr
     """
     try:
         return [(rows, work(rows))]
-    except (torch.OutOfMemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
             raise
         # Not in here: the error's frames hold what filled the memory.
     if len(rows) == 1:
@@ -164,10 +168,6 @@ def _no_labels(reason: str) -> Refused:
         f"The held-out rows cannot be measured as a classification: {reason}",
         {"errors": [{"field": "labels", "message": reason}]},
     )
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _fitting(rows: Sequence[Row], tokenizer: Any, max_seq_length: int) -> list[Row]:
