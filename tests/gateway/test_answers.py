@@ -1,8 +1,9 @@
 """An answer of JSON on the hot path is written by ourselves: by hand on a socket, it is as aiohttp's own would be."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import orjson
 import pytest
@@ -25,18 +26,21 @@ class Line:
 
     async def ask(
         self,
-        own: dict[str, str] | None = None,
+        own: Mapping[str, str | None] | None = None,
         *,
         method: str = "POST",
         path: str = "/v1/chat/completions",
         body: bytes = BODY,
         version: str = "1.1",
     ) -> tuple[str, dict[str, str], bytes]:
-        """Status line, headers by their lower-case names, and the body. `own` headers are added."""
+        """Status line, headers by their lower-case names, and the body. `own` headers are added; None leaves one out.
+
+        A byte that is no UTF-8 is written as the surrogate that stands for it.
+        """
         headers = {"Host": "gateway", "Authorization": f"Bearer {ADMIN_KEY}", "Content-Length": str(len(body))}
-        headers |= own or {}
-        lines = [f"{method} {path} HTTP/{version}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-        self._writer.write("\r\n".join(lines).encode() + body)
+        sent = {name: value for name, value in {**headers, **(own or {})}.items() if value is not None}
+        lines = [f"{method} {path} HTTP/{version}", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
+        self._writer.write("\r\n".join(lines).encode(errors="surrogateescape") + body)
         status, *head = (await self._reader.readuntil(b"\r\n\r\n")).decode().strip().split("\r\n")
         told = {name.lower(): value for name, _, value in (line.partition(": ") for line in head)}
         assert len(told) == len(head)
@@ -91,11 +95,43 @@ async def test_the_connection_is_closed_where_the_client_keeps_none(
     assert headers.get("connection") == ("close" if version == "1.1" else None)
 
 
-async def test_a_head_that_is_too_long_is_refused_and_not_logged(
-    gateway: Gateway, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("asked", "wrong"),
+    [
+        ({"own": {"X-Long": "x" * 10_000}}, "has a head that is too long"),
+        ({"method": "GARBAGE("}, "is not HTTP as it should be"),
+        ({"path": "/v1/\udcff"}, "is not HTTP as it should be"),
+        ({"version": "9.9"}, "is not HTTP as it should be"),
+    ],
+    ids=["long", "method", "path", "version"],
+)
+async def test_what_is_no_http_is_refused_in_json_and_not_logged(
+    asked: dict[str, Any], wrong: str, gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with line_to(gateway) as line:
-        status, *_ = await line.ask({"X-Long": "x" * 10_000})
+        status, headers, body = await line.ask(**asked)
         assert await line.is_closed()
     assert status.endswith(" 400 Bad Request")
-    assert "aiohttp.server" not in {record.name for record in caplog.records}
+    assert orjson.loads(body) == {"error": "VALIDATION_ERROR", "message": f"The request {wrong}", "metadata": {}}
+    assert (headers["server"], headers["x-content-type-options"]) == ("llm-platform", "nosniff")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("own", "status"),
+    [
+        ({"Authorization": "Bearer \udcff"}, "401 Unauthorized"),
+        ({"Authorization": "bearer llmp_\udcff_\udcff"}, "401 Unauthorized"),
+        ({"X-API-Key": "\udcff", "Authorization": None}, "401 Unauthorized"),
+        ({"Cookie": "llmp_session=\udcff", "Authorization": None}, "401 Unauthorized"),
+        ({"traceparent": f"00-{'1' * 32}-{'2' * 16}-00", "tracestate": "a=\udcff"}, "200 OK"),
+    ],
+    ids=["key", "our key", "header", "cookie", "trace"],
+)
+async def test_bytes_of_headers_that_are_no_text_are_no_crash(
+    own: dict[str, str | None], status: str, gateway: Gateway, peers: Peers
+) -> None:
+    peers.answer(CHAT_COMPLETE, REPLY)
+    async with line_to(gateway) as line:
+        told, *_ = await line.ask(own)
+    assert told == f"HTTP/1.1 {status}"

@@ -124,6 +124,13 @@ async def test_what_does_not_fit_is_refused_and_changes_nothing(
     assert (await gateway.call("HEAD", location))[0] == 404
 
 
+@pytest.mark.parametrize("metadata", ["filename a", "filename ä"])
+async def test_metadata_that_cannot_be_read_is_refused(metadata: str, gateway: Gateway) -> None:
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Upload-Metadata": metadata}
+    status, body, _ = await gateway.call("POST", PATH, headers=headers)
+    assert (status, body["metadata"]["errors"][0]["field"]) == (400, "Upload-Metadata")
+
+
 async def test_what_can_be_uploaded_is_told_before_anything_is(gateway: Gateway) -> None:
     for path in (PATH, await create(gateway, 100)):
         status, _, told = await gateway.call("OPTIONS", path)

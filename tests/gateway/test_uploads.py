@@ -136,8 +136,9 @@ async def test_an_empty_file_is_refused(gateway: Gateway, peers: Peers) -> None:
         b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n',
         b"--edge\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\na\r\n--x--\r\n--edge--\r\n",
         b"--edge--\r\n",
+        b'--edge\r\nContent-Disposition: form-data; name="\xff"\r\n\r\na\r\n--edge--\r\n',
     ],
-    ids=["empty", "no boundary", "cut short", "cut long", "cut in headers", "nested", "no part"],
+    ids=["empty", "no boundary", "cut short", "cut long", "cut in headers", "nested", "no part", "no text"],
 )
 async def test_a_broken_form_is_refused(raw: bytes, gateway: Gateway, peers: Peers) -> None:
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}

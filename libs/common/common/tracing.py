@@ -151,4 +151,5 @@ def _is_sampled(flags: str) -> bool:
 
 
 def _kept(parent: str, state: str | None) -> Mapping[str, str]:
-    return {_PARENT: parent} if state is None else {_PARENT: parent, _STATE: state}
+    """What travels on: a state that is no ASCII is none, and could not be sent."""
+    return {_PARENT: parent} if state is None or not state.isascii() else {_PARENT: parent, _STATE: state}

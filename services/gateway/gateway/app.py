@@ -1,10 +1,8 @@
 """The web application: one resource per row of the table, and the server that runs it."""
 
-import logging
 from collections.abc import Sequence
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from common.context import Call, calling
@@ -15,6 +13,7 @@ from gateway.edge.headers import add_headers
 from gateway.edge.noted import REQUEST_ID
 from gateway.edge.observing import observed
 from gateway.edge.reading import idempotency_key
+from gateway.edge.server import Runner
 from gateway.handlers import handler_of
 from gateway.routes import ROUTES, Route
 from gateway.routes.table import Special
@@ -79,8 +78,7 @@ def _refusal_of_strays(deps: Deps, resources: Sequence[web.AbstractResource]) ->
 async def serve(service: Service, app: web.Application, deps: Deps) -> None:
     """Listens until the service ends, then gives requests `shutdown_seconds` to finish."""
     settings = deps.settings
-    logging.getLogger("aiohttp.server").addFilter(_is_of_ours)
-    runner = web.AppRunner(
+    runner = Runner(
         app,
         access_log=None,
         # A client that goes away cancels its handler: nothing works on for nobody.
@@ -91,8 +89,3 @@ async def serve(service: Service, app: web.Application, deps: Deps) -> None:
     service.stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, settings.host, settings.port, reuse_address=True).start()
     _log.info("listening", address=runner.addresses[0])
-
-
-def _is_of_ours(record: logging.LogRecord) -> bool:
-    """Whoever sends what is no HTTP, or too long a head, is told so; a trace of each would let anybody fill the log."""
-    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)

@@ -130,8 +130,11 @@ def parse(text: str) -> tuple[str, str] | None:
 
 
 def digest(secret: str) -> bytes:
-    """What is kept of a secret. It is as random as the digest is long, so a slow hash would add nothing."""
-    return hashlib.sha256(secret.encode()).digest()
+    """What is kept of a secret. It is as random as the digest is long, so a slow hash would add nothing.
+
+    Of one that a header brings, whatever bytes it has: those that are no UTF-8 arrive as surrogates.
+    """
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).digest()
 
 
 def opens(secret: str, kept: bytes) -> bool:

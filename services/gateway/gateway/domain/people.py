@@ -117,8 +117,8 @@ def new_token() -> str:
 
 
 def digest(token: str) -> bytes:
-    """What is kept of a token."""
-    return hashlib.sha256(token.encode()).digest()
+    """What is kept of a token, whatever bytes a cookie has: those that are no UTF-8 arrive as surrogates."""
+    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
 
 
 def csrf_token(token: str) -> str:
@@ -127,7 +127,7 @@ def csrf_token(token: str) -> str:
 
 
 def is_csrf_token(offered: str, token: str) -> bool:
-    return hmac.compare_digest(offered.encode(), csrf_token(token).encode())
+    return hmac.compare_digest(offered.encode(errors="surrogateescape"), csrf_token(token).encode())
 
 
 def ends_sessions(before: User, after: User, *, new_password: bool) -> bool:

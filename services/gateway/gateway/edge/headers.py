@@ -11,7 +11,7 @@ from gateway.edge.noted import STANDING, STARTED, request_id_of
 from gateway.limits import rates
 
 _OPENAI = "/v1/"
-_ALWAYS = {
+ALWAYS = {
     "Server": "llm-platform",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -19,14 +19,14 @@ _ALWAYS = {
 }
 _UNKEPT = {"Cache-Control": "no-store"}
 _JSON_HEAD = "".join(
-    f"{name}: {value}\r\n" for name, value in {"Content-Type": "application/json", **_ALWAYS, **_UNKEPT}.items()
+    f"{name}: {value}\r\n" for name, value in {"Content-Type": "application/json", **ALWAYS, **_UNKEPT}.items()
 )
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Run when the headers are about to be sent."""
     request[STARTED] = response
-    response.headers.update(_ALWAYS)
+    response.headers.update(ALWAYS)
     response.headers.update(_own_headers(request))
     for name, value in _UNKEPT.items():
         response.headers.setdefault(name, value)

@@ -1,12 +1,10 @@
 """What the headers of tus 1.0 say of uploads that can be resumed."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import get_args
 
-from contracts.base import Refused
 from contracts.pipeline import DatasetFormat
 from gateway.domain.uploads import safe_filename
 from gateway.errors import invalid_fields
@@ -68,9 +66,6 @@ def _metadata(text: str) -> dict[str, str]:
         return {
             name: base64.b64decode("".join(value), validate=True).decode(errors="replace") for name, *value in pairs
         }
-    except binascii.Error:
-        raise _unreadable() from None
-
-
-def _unreadable() -> Refused:
-    return invalid_fields([("Upload-Metadata", "must be pairs of a name and a value in base 64")])
+    except ValueError:
+        wrong = "must be pairs of a name and a value in base 64"
+        raise invalid_fields([("Upload-Metadata", wrong)]) from None

@@ -135,7 +135,9 @@ class _Upload:
             case "format":
                 await self._take_format(part)
             case name:
-                raise invalid_fields([(name or "body", "unknown field; there are `file` and `format`")])
+                # One that is no UTF-8 arrives as surrogates, which no JSON can carry.
+                known = (name or "body").encode(errors="replace").decode()
+                raise invalid_fields([(known, "unknown field; there are `file` and `format`")])
 
     async def _take_file(self, part: BodyPartReader) -> None:
         if self._file is not None:
