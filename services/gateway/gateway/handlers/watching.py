@@ -37,6 +37,8 @@ async def issue_ticket(deps: Deps, route: Route, request: web.Request) -> web.St
 async def watch_runs(deps: Deps, route: Route, request: web.Request) -> web.StreamResponse:
     asked = cast(WatchRuns, await read_request(request, route))
     socket = open_socket(request, deps.settings.allowed_origins, deps.settings.heartbeat_seconds)
+    if asked.run_id is not None:
+        await _run(deps, asked.run_id)
     closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
     async with deps.run_events.watching(
         _scope(asked.run_id), _principal().id, partial(SLOW.decide, closing)

@@ -17,14 +17,15 @@ RUN_EVENTS = (
             " client that comes back with it as `last_event_id` misses nothing and sees nothing twice. What the"
             " client sends is not heeded. Closed with 4408 when the client reads too slowly, 4410 when what came after"
             " `last_event_id` is not kept any more, 4401 when the caller is not let in any more, 1001 when the gateway"
-            " ends. A session's cookie is heeded from the platform's own pages."
+            " ends. With a `run_id` that is no run of the caller's it is refused with 404. A session's cookie is heeded"
+            " from the platform's own pages."
         ),
         role="viewer",
         request=WatchRuns,
         response=None,
         special=Special.WATCH_RUNS,
         status=101,
-        refusals=(RefusalCode.INVALID,),
+        refusals=(RefusalCode.INVALID, RefusalCode.NOT_FOUND),
     ),
     Route(
         method="GET",
