@@ -133,8 +133,9 @@ class TestWhatItAnswersWith:
         assert answer.choices[0].finish_reason == "stop"
         jsonschema_rs.validate(SCHEMA, json.loads(answer.choices[0].message.content or ""))
 
-    async def test_a_schema_it_cannot_follow_is_refused(self, served: Served) -> None:
-        wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "nonsense"}}}
+    @pytest.mark.parametrize("schema", [{"type": "nonsense"}, {"type": "integer", "minimum": 2**70}])
+    async def test_a_schema_it_cannot_follow_is_refused(self, served: Served, schema: Any) -> None:
+        wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
         with pytest.raises(openai.BadRequestError, match="schema") as refused:
             await served.client.chat.completions.create(model="tiny", messages=MESSAGES, response_format=wanted)
         assert refused.value.param == "response_format"

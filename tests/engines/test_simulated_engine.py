@@ -257,6 +257,11 @@ class TestWhatOpenAICanDo:
         assert streamed_text == content
         assert cut.choices[0].finish_reason == "length"
 
+    async def test_a_schema_may_have_numbers_of_any_size(self, serve: Serve) -> None:
+        wanted: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"const": 2**70}}}
+        async with serve() as (client, _):
+            assert json.loads(text_of(await streamed(client, response_format=wanted))) == 2**70
+
     async def test_a_schema_without_an_end_or_a_meaning_is_refused(self, serve: Serve) -> None:
         async with serve() as (client, _):
             nowhere = ({"$ref": "#"}, {"$ref": "https://example.com/x"}, {"anyOf": [5]})

@@ -94,6 +94,12 @@ class TestTokens:
         assert f"may take up to {RESERVED} tokens" in refused.message
         assert len(house.upstreams[0].requests) == 3
 
+    async def test_a_wish_beyond_all_bounds_is_refused_as_any_other(self, open_house: Open) -> None:
+        house = await open_house()
+        with key(budget=Budget(tokens=RESERVED, period="total")):
+            assert (await refusal(house, short(max_tokens=2**70))).code is RefusalCode.QUOTA_EXHAUSTED
+            await house.bus.ask(CHAT_COMPLETE, short())
+
     async def test_two_routers_spend_one_budget(self, open_house: Open) -> None:
         house = await open_house(replicas=2)
         with key(budget=Budget(tokens=RESERVED + 20 * ANSWER, period="total")):

@@ -269,6 +269,15 @@ class TestRecording:
         assert row["error_message"] is None
         assert row["duration"] > 0
 
+    async def test_numbers_of_any_size_reach_the_engine_and_are_kept(self, open_house: Open) -> None:
+        house, content, large = await open_house(provider="vllm"), unique(), 2**70
+        schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"maximum": large}}}
+        asked = chat("m", content).model_copy(update={"seed": large, "response_format": schema, "extra": {"x": large}})
+        await house.bus.ask(CHAT_COMPLETE, asked)
+        sent = house.upstreams[0].requests[0]
+        assert (sent["seed"], sent["x"], sent["response_format"]["json_schema"]["schema"]["maximum"]) == (large,) * 3
+        assert (await house.recorded(content))["parameters"]["seed"] == large
+
     async def test_a_failed_one_is_kept_with_its_error(self, open_house: Open) -> None:
         house = await open_house()
         house.upstreams[0].faults.append(faults.status(400, "odd"))

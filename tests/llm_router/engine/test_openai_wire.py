@@ -86,6 +86,10 @@ class TestAnswers:
         usage = Usage(prompt_tokens=1, completion_tokens=2, total_tokens=3)
         assert read_answer(data) == Answer("c1", "Hi", None, "length", usage)
 
+    def test_counts_that_cannot_be_are_none(self) -> None:
+        data = {"choices": [{"message": {"content": "Hi"}}], "usage": {"prompt_tokens": -1, "completion_tokens": 2**31}}
+        assert read_answer(orjson.dumps(data)).usage == Usage(prompt_tokens=0, completion_tokens=0, total_tokens=0)
+
     def test_several_choices_come_in_their_order(self) -> None:
         data = (
             b'{"choices":[{"index":1,"text":"b","finish_reason":"stop"},'
@@ -150,10 +154,16 @@ class TestAnswers:
                     {"id": "b", "parent": "a", "max_model_len": None},
                     {"name": "no id"},
                     "no object",
+                    {"id": "c", "max_model_len": 2**31, "parent": "\0"},
+                    *({"id": name} for name in ("", "x" * 301, "a\0b")),
                 ]
             }
         )
-        assert read_models(data) == [ModelCard("a", 128, None, simulated=True), ModelCard("b", None, "a")]
+        assert read_models(data) == [
+            ModelCard("a", 128, None, simulated=True),
+            ModelCard("b", None, "a"),
+            ModelCard("c"),
+        ]
 
     def test_a_list_without_models_is_an_invalid_answer(self) -> None:
         with pytest.raises(EngineFailure):

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import orjson
 import torch
 from llguidance import LLMatcher, LLTokenizer
 
+from common.encoding import as_json
 from engines.openai_wire import ApiError, Json
 
 
@@ -17,7 +17,7 @@ class Grammar:
         try:
             # One way to write each value: a small model would otherwise fill its answer with spaces.
             grammar = LLMatcher.grammar_from_json_schema(
-                orjson.dumps(schema).decode(),
+                as_json(schema).decode(),
                 defaults={"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "},
             )
             self._matcher = LLMatcher(tokenizer, grammar, log_level=0)

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import uuid4
 
 import jsonschema_rs
-import orjson
 
+from common.encoding import as_json
 from engines.openai_wire import ApiError, ChatCompletionRequest, Json
 
 _DEEPEST = 24
@@ -79,7 +79,7 @@ def forced_call(asked: ChatCompletionRequest) -> Json | None:
     return {
         "id": f"call_{uuid4().hex[:24]}",
         "type": "function",
-        "function": {"name": function.name, "arguments": orjson.dumps(arguments).decode()},
+        "function": {"name": function.name, "arguments": as_json(arguments).decode()},
     }
 
 

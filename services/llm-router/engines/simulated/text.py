@@ -1,10 +1,9 @@
 """The text of a simulated answer: the same prompt gets the same words, and they say that no model ran."""
 
+import json
 import re
 import zlib
 from dataclasses import dataclass
-
-import orjson
 
 from engines.openai_wire import FinishReason, Json
 from engines.simulated.structured import instance
@@ -82,7 +81,7 @@ class Author:
 
     def fill_in(self, schema: Json, prompt: str, cut: Cut) -> Reply:
         """Answers with JSON of `schema`, whose texts say that they are simulated."""
-        tokens = _SPACED.findall(orjson.dumps(instance(schema), option=orjson.OPT_INDENT_2).decode())
+        tokens = _SPACED.findall(json.dumps(instance(schema), indent=2, ensure_ascii=False))
         if cut.limit is not None and len(tokens) > cut.limit:
             return Reply(tokens[: cut.limit], "length", count_tokens(prompt))
         return Reply(tokens, "stop", count_tokens(prompt))

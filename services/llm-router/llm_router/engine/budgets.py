@@ -120,7 +120,9 @@ class Budgets:
             return None
         window: Window = budget.period
         asked = Limit(f"budget:{principal.id}:{budget.period}:{unit}", limit, window)
-        standing = self._allowances.spend(asked, amount) or await self._allowances.take(asked, amount)
+        # More than all of it is too much, however much more: callers may write any number.
+        taken = min(amount, limit + 1)
+        standing = self._allowances.spend(asked, taken) or await self._allowances.take(asked, taken)
         if not standing.admitted:
             raise _exhausted(budget, unit, amount, standing)
         return _Part(asked, standing, amount)

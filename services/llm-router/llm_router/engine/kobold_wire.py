@@ -3,15 +3,14 @@
 Source: https://lite.koboldai.net/koboldcpp_api
 """
 
-from typing import Any, TypeGuard
+from typing import Any
 
-import orjson
-
+from common.encoding import as_json
 from contracts.router import Chat, FinishReason, Usage
 from llm_router.domain.engines import Question
 from llm_router.domain.failures import EngineFailure, FailureKind
 from llm_router.domain.instruct import STOPS, instruct_prompt, refuse_beyond_text
-from llm_router.engine.openai_wire import invalid_answer, read_object
+from llm_router.engine.openai_wire import invalid_answer, is_count, is_name, read_object
 
 USUAL_LENGTH = 1024
 """Tokens that are made at most when nobody says how many: the API has no "as many as there is room for"."""
@@ -45,7 +44,7 @@ def generate_body(question: Question, prompt: str, key: str, length: int, contex
         "max_context_length": context,
     }
     body: dict[str, Any] = {"prompt": prompt, "max_length": length, "stop_sequence": stops_of(question), "genkey": key}
-    return orjson.dumps(body | {name: value for name, value in optional.items() if value is not None})
+    return as_json(body | {name: value for name, value in optional.items() if value is not None})
 
 
 def read_result(data: bytes) -> tuple[str, FinishReason, Usage | None]:
@@ -55,7 +54,7 @@ def read_result(data: bytes) -> tuple[str, FinishReason, Usage | None]:
     if not isinstance(first, dict) or not isinstance(first.get("text"), str):
         raise invalid_answer("is no generation")
     prompt, made = first.get("prompt_tokens"), first.get("completion_tokens")
-    usage = tokens(prompt, made) if _is_count(prompt) and _is_count(made) else None
+    usage = tokens(prompt, made) if is_count(prompt) and is_count(made) else None
     return first["text"], _reason(first.get("finish_reason")) or "stop", usage
 
 
@@ -71,23 +70,21 @@ def read_token(payload: bytes) -> tuple[str, FinishReason | None]:
 def read_model(data: bytes) -> str | None:
     """The name of the loaded model; None when the server has none."""
     name = read_object(data).get("result")
-    if not isinstance(name, str):
+    if name == "" or name in _NO_MODEL:
+        return None
+    if not is_name(name):
         raise invalid_answer("names no model")
-    return None if not name or name in _NO_MODEL else name
+    return name
 
 
 def read_value(data: bytes) -> int | None:
     """The one number of an answer."""
     value = read_object(data).get("value")
-    return value if isinstance(value, int) and value >= 0 else None
+    return value if is_count(value) else None
 
 
 def tokens(prompt: int, made: int) -> Usage:
     return Usage(prompt_tokens=prompt, completion_tokens=made, total_tokens=prompt + made)
-
-
-def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and value >= 0
 
 
 def _reason(reason: object) -> FinishReason | None:

@@ -8,10 +8,11 @@ import struct
 import uuid
 from collections.abc import Mapping
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import orjson
 
+from common.encoding import as_json
 from contracts.router import Chat, ChatMessage, Choice, Embed, FinishReason, Usage
 from llm_router.domain.engines import Answer, ModelCard, Question, Vectors
 from llm_router.domain.failures import EngineFailure, FailureKind
@@ -19,6 +20,8 @@ from llm_router.domain.failures import EngineFailure, FailureKind
 _FLOAT_BYTES = 4
 _LONGEST_MESSAGE = 1000
 _MOST_MODELS = 2000
+_LONGEST_NAME = 300
+_MOST_TOKENS = 2**31 - 1
 _FINISH_REASONS: Mapping[str, FinishReason] = {
     "stop": "stop",
     "eos": "stop",
@@ -62,7 +65,7 @@ def request_body(question: Question, model: str, *, stream: bool, hosted: bool =
         body["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     else:
         body.pop("stream_options", None)
-    return orjson.dumps(body)
+    return as_json(body)
 
 
 def _set_fields(message: ChatMessage) -> Json:
@@ -74,7 +77,7 @@ def embed_body(asked: Embed, model: str) -> bytes:
     body: Json = {**asked.extra, "model": model, "input": asked.inputs, "encoding_format": "base64"}
     if asked.dimensions is not None:
         body["dimensions"] = asked.dimensions
-    return orjson.dumps(body)
+    return as_json(body)
 
 
 # Answers
@@ -166,7 +169,12 @@ def read_models(data: bytes) -> list[ModelCard]:
     rows = read_object(data).get("data")
     if not isinstance(rows, list):
         raise invalid_answer("lists no models")
-    return [_model_card(row) for row in rows[:_MOST_MODELS] if isinstance(row, dict) and isinstance(row.get("id"), str)]
+    return [_model_card(row) for row in rows[:_MOST_MODELS] if isinstance(row, dict) and is_name(row.get("id"))]
+
+
+def is_name(name: object) -> TypeGuard[str]:
+    """Whether a model of that name can be asked for and kept. An engine's others are no worse for one that cannot."""
+    return isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and "\0" not in name
 
 
 def answer_id(body: Json) -> str:
@@ -182,8 +190,8 @@ def _model_card(row: Json) -> ModelCard:
     length, parent, metadata = row.get("max_model_len"), row.get("parent"), row.get("metadata")
     return ModelCard(
         name=row["id"],
-        max_tokens=length if isinstance(length, int) and length > 0 else None,
-        parent=parent if isinstance(parent, str) else None,
+        max_tokens=length if is_count(length) and length > 0 else None,
+        parent=parent if is_name(parent) else None,
         simulated=isinstance(metadata, dict) and metadata.get("simulated") is True,
     )
 
@@ -192,8 +200,13 @@ def finish_reason(reason: object) -> FinishReason | None:
     return _FINISH_REASONS.get(reason) if isinstance(reason, str) else None
 
 
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether that many tokens can be, and be kept."""
+    return isinstance(value, int) and 0 <= value <= _MOST_TOKENS
+
+
 def _count(value: object) -> int:
-    return value if isinstance(value, int) and value >= 0 else 0
+    return value if is_count(value) else 0
 
 
 # Errors

@@ -7,8 +7,7 @@ llama.cpp's server. Both are below the host itself, not below `/v1`.
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
+from common.encoding import as_json
 from contracts.router import Chat, Usage
 from llm_router.domain.engines import EngineSpec, Question
 from llm_router.domain.failures import EngineFailure, FailureKind
@@ -64,7 +63,7 @@ class EngineTokenizer:
         if self._http is None:
             # Made when it is first needed, which with most engines it never is.
             self._http = EngineHttp(self._spec, self._timeouts)
-        return read_object(await self._http.read("POST", path, orjson.dumps(body), total=self._timeouts.check))
+        return read_object(await self._http.read("POST", path, as_json(body), total=self._timeouts.check))
 
 
 def _count(answer: dict[str, Any]) -> int:

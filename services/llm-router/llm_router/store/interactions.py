@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
-import orjson
-
 from common.database import Connection, Record
+from common.encoding import as_json
 from contracts.interactions import InteractionStatus, KeptInteraction, UsageRow
 from contracts.router import Interaction
 
@@ -133,7 +132,7 @@ class Place:
 async def add_interactions(connection: Connection, interactions: Sequence[Interaction]) -> None:
     """Keeps each interaction once, however often it is told. The partitions of their days have to be there."""
     # As one JSON, which the two sides write and read in C; arrays of 20 columns cost more than all else here.
-    await connection.execute(_ADD, orjson.dumps(list(interactions)).decode())
+    await connection.execute(_ADD, as_json(list(interactions)).decode())
 
 
 async def list_interactions(
