@@ -177,7 +177,14 @@ async def test_what_a_model_needs_stays_and_goes_with_it(
         objects.put_part(place, objects.begin_parts(place), 1, b"1")
     model = await register(worker.bus, "swept", "export", "winner")
     line = LogRecord(
-        run_id="swept", timestamp=job.created_at, agent="TrainingAgent", level="METRIC", message="m", step=1, loss=0.5
+        run_id="swept",
+        timestamp=job.created_at,
+        agent="TrainingAgent",
+        agent_name="winner",
+        level="METRIC",
+        message="m",
+        step=1,
+        loss=0.5,
     )
     await worker.bus.publish(LOG_RECORDED, line, message_id="swept.metric", key="swept")
     await eventually(lambda: _has_metric(caller))

@@ -3,7 +3,6 @@
 import xml.etree.ElementTree as ET  # what is read is our own
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from common.bus import Bus, Handlers
 from common.settings import ServiceSettings
 from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import GET_LOGS, GetLogs, LogEntry, LogPage, LogRecord
+from contracts.orchestrator import GET_METRICS, GetMetrics, MetricSeries, RunMetrics
 from contracts.pipeline import ExportCheck, ExportedFile
 from contracts.registry import (
     COMPARE_MODELS,
@@ -40,34 +39,25 @@ SVG = "{http://www.w3.org/2000/svg}"
 class Logs:
     """The logs of runs, as the orchestrator keeps them."""
 
-    records: dict[str, list[LogRecord]] = field(default_factory=dict)
-    asked: int = 0
+    series: dict[str, list[MetricSeries]] = field(default_factory=dict)
 
-    def trained(self, run_id: str, *losses: float) -> None:
-        self.records[run_id] = [
-            _record(run_id, step=index + 1, loss=loss, eval_loss=loss + 0.1 if index % 2 else None)
-            for index, loss in enumerate(losses)
-        ]
-
-
-def _record(run_id: str, **numbers: Any) -> LogRecord:
-    moment = datetime.now(UTC)
-    return LogRecord(
-        run_id=run_id, timestamp=moment, agent="TrainingAgent", level="METRIC", message="a step", **numbers
-    )
+    def trained(self, run_id: str, *losses: float, agent: str = "training") -> None:
+        points: list[dict[str, int | float]] = []
+        for step, loss in enumerate(losses, start=1):
+            points.append({"step": step, "loss": loss})
+            points += [{"step": step, "eval_loss": loss + 0.1}] if step % 2 == 0 else []
+        self.series.setdefault(run_id, []).append(MetricSeries(agent="TrainingAgent", agent_name=agent, points=points))
 
 
 ANSWERS = Handlers[Logs]()
 
 
-@ANSWERS.on(GET_LOGS)
-async def get_logs(logs: Logs, request: GetLogs) -> LogPage:
-    logs.asked += 1
-    if request.run_id not in logs.records:
+@ANSWERS.on(GET_METRICS)
+async def get_metrics(logs: Logs, request: GetMetrics) -> RunMetrics:
+    if request.run_id not in logs.series:
         raise Refused(RefusalCode.NOT_FOUND, "There is no such run")
-    entries = [LogEntry(sequence=i + 1, record=record) for i, record in enumerate(logs.records[request.run_id])]
-    page = [entry for entry in entries if entry.sequence > request.after][: request.limit]
-    return LogPage(run_id=request.run_id, entries=page, total=len(entries))
+    found = [one for one in logs.series[request.run_id] if request.agent in (one.agent, one.agent_name)]
+    return RunMetrics(run_id=request.run_id, series=found)
 
 
 @pytest.fixture
@@ -89,7 +79,7 @@ async def test_the_losses_of_a_training_are_drawn_and_kept(
     assert [len(line.get("points", "").split()) for line in lines] == [4, 2]
     heights = [float(place.split(",")[1]) for place in lines[0].get("points", "").split()]
     assert heights == sorted(heights), "a loss that falls goes down"
-    logs.records.clear()
+    logs.series.clear()
     card = (await gateway.ask(GET_MODEL_CARD, GetModel(model_id=model.model_id))).markdown
     assert f"/api/v1/models/{model.model_id}/loss.svg" in card
     assert "| 4 | 1.25 | 1.35 |" in card
@@ -102,6 +92,19 @@ async def test_a_result_that_was_used_again_shows_the_losses_of_the_run_it_came_
     model = await trainer.ask(REGISTER_MODEL, export(lineage=[step]))
     logs.trained("earlier-run", 2.0, 1.0)
     assert "polyline" in (await gateway.ask(GET_LOSS_PLOT, GetModel(model_id=model.model_id))).svg
+
+
+async def test_of_a_sweep_the_losses_of_the_one_that_was_registered_are_shown(
+    export: Export, trainer: Bus, gateway: Bus, logs: Logs
+) -> None:
+    step = LineageStep(kind="training", name="t", path="s3://artifacts/a-sweep/training-2/model")
+    model = await trainer.ask(REGISTER_MODEL, export(lineage=[step]))
+    logs.trained("a-sweep", 3.0, 1.5, agent="training-2")
+    logs.trained("a-sweep", 9.0, 8.0, 7.0, agent="training-1")
+    card = (await gateway.ask(GET_MODEL_CARD, GetModel(model_id=model.model_id))).markdown
+    assert "| 1 | 3 |  |" in card
+    assert "| 2 | 1.5 | 1.6 |" in card
+    assert "| 3 | 7" not in card
 
 
 async def test_without_losses_there_is_no_plot_and_a_card_all_the_same(

@@ -174,7 +174,7 @@ ACCESS = (
         "registry",
         serves="registry.v1.>",
         asks=(
-            orchestrator.GET_LOGS.subject,
+            orchestrator.GET_METRICS.subject,
             orchestrator.FIND_JOBS_OF_DATASET.subject,
             orchestrator.FIND_PATHS_IN_USE.subject,
             orchestrator.FIND_JOBS_COMPARING.subject,

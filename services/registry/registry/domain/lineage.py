@@ -1,9 +1,20 @@
 """Where a served model came from, link by link, back to the file of rows."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from contracts.registry import Dataset, LineageStep, Model
 from contracts.topology import ARTIFACTS_BUCKET
+
+_TRAINER = "TrainingAgent"
+
+
+@dataclass(frozen=True)
+class Training:
+    """The run that trained a model, and the agent of it that did, by its name; by its class where that is not known."""
+
+    run_id: str
+    agent: str = _TRAINER
 
 
 def place_of(run_id: str) -> str:
@@ -11,10 +22,14 @@ def place_of(run_id: str) -> str:
     return f"s3://{ARTIFACTS_BUCKET}/{run_id}"
 
 
-def training_run(model: Model, told: Sequence[LineageStep]) -> str:
-    """The run whose log tells of the training: an earlier one than the model's, where its result was used again."""
+def training_of(model: Model, told: Sequence[LineageStep]) -> Training:
+    """Of an earlier run than the model's, where a result was used again. A run that tries several values has several
+    agents that train."""
     path = next((step.path for step in told if step.kind == "training" and step.path is not None), None)
-    return model.run_id if path is None else path.removeprefix(f"s3://{ARTIFACTS_BUCKET}/").split("/", 1)[0]
+    if path is None:
+        return Training(model.run_id)
+    run_id, agent, *_ = path.removeprefix(f"s3://{ARTIFACTS_BUCKET}/").split("/")
+    return Training(run_id, agent)
 
 
 def lineage_of(model: Model, told: Sequence[LineageStep], dataset: Dataset | None) -> list[LineageStep]:

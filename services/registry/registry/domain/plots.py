@@ -7,7 +7,7 @@ from math import ceil, floor, isfinite, log10
 
 _WIDTH, _HEIGHT = 720, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 40, 48
-_MOST_POINTS = 500
+MOST_POINTS = 500
 _TRAINING, _HELD_OUT = "#2563eb", "#dc2626"
 
 
@@ -33,7 +33,7 @@ class Point:
 
 def thinned(points: Sequence[Point]) -> list[Point]:
     """No more points than a plot shows, the first, the last and all measurements of held-out rows among them."""
-    every = ceil(len(points) / _MOST_POINTS) or 1
+    every = ceil(len(points) / MOST_POINTS) or 1
     last = len(points) - 1
     return [
         point

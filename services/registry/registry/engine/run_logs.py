@@ -3,41 +3,33 @@
 from common.bus import Bus
 from common.telemetry import get_logger
 from contracts.base import RefusalCode, Refused
-from contracts.orchestrator import GET_LOGS, GetLogs
-from registry.domain.plots import Point, thinned
+from contracts.orchestrator import GET_METRICS, GetMetrics
+from registry.domain.lineage import Training
+from registry.domain.plots import MOST_POINTS, Point, thinned
 
 _log = get_logger("run_logs")
-_PAGE = 1000
-_MOST_PAGES = 200
 _TIMEOUT, _PATIENCE = 3.0, 0.2
 """Seconds: a card without its plot is better than one that is waited for."""
 _AWAY = (RefusalCode.NOT_FOUND, RefusalCode.INVALID, RefusalCode.UNAVAILABLE, RefusalCode.TIMEOUT)
 
 
-async def loss_curve(bus: Bus, run_id: str) -> list[Point]:
+async def loss_curve(bus: Bus, training: Training) -> list[Point]:
     """The losses by step; empty where there are none, or the log cannot be read now."""
     try:
-        return await read_losses(bus, run_id)
+        return await read_losses(bus, training)
     except Refused as refused:
         if refused.code not in _AWAY:
             raise
-        _log.info("log_not_read", run_id=run_id, error=refused.message)
+        _log.info("log_not_read", run_id=training.run_id, error=refused.message)
         return []
 
 
-async def read_losses(bus: Bus, run_id: str) -> list[Point]:
+async def read_losses(bus: Bus, training: Training) -> list[Point]:
     """As `loss_curve`. Raises `Refused` where the log cannot be read."""
+    request = GetMetrics(run_id=training.run_id, agent=training.agent, points=MOST_POINTS)
+    measured = await bus.ask(GET_METRICS, request, timeout=_TIMEOUT, patience=_PATIENCE)
     points: dict[int, Point] = {}
-    after = 0
-    for _ in range(_MOST_PAGES):
-        request = GetLogs(run_id=run_id, limit=_PAGE, after=after)
-        page = await bus.ask(GET_LOGS, request, timeout=_TIMEOUT, patience=_PATIENCE)
-        for entry in page.entries:
-            record = entry.record
-            if record.level == "METRIC" and record.agent == "TrainingAgent" and record.step is not None:
-                earlier = points.get(record.step, Point(record.step))
-                points[record.step] = earlier.with_losses(record.loss, record.eval_loss)
-        if len(page.entries) < _PAGE:
-            break
-        after = page.entries[-1].sequence
+    for numbers in (numbers for series in measured.series for numbers in series.points):
+        step = int(numbers["step"])
+        points[step] = points.get(step, Point(step)).with_losses(numbers.get("loss"), numbers.get("eval_loss"))
     return thinned([point for _, point in sorted(points.items()) if point.is_told])

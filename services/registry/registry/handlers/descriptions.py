@@ -18,7 +18,7 @@ from contracts.registry import (
 )
 from registry.domain.cards import card
 from registry.domain.comparing import compared
-from registry.domain.lineage import lineage_of, training_run
+from registry.domain.lineage import lineage_of, training_of
 from registry.domain.plots import Point, plot
 from registry.engine.run_logs import loss_curve
 from registry.handlers.deps import HANDLERS, Deps
@@ -75,7 +75,7 @@ async def _curve(deps: Deps, model: Model) -> list[Point]:
         told = [LineageStep.model_validate(step) for step in await models.lineage(connection, model.model_id)]
     if kept is not None:
         return [Point(**point) for point in kept]  # type: ignore[arg-type]
-    points = await loss_curve(deps.bus, training_run(model, told))
+    points = await loss_curve(deps.bus, training_of(model, told))
     await remember(deps, model, points)
     return points
 

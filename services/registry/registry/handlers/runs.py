@@ -2,7 +2,7 @@
 
 from contracts.base import Empty, RefusalCode, Refused
 from contracts.registry import CLOSE_RUN, FREE_RUN, CloseRun, FreeRun, RunFreed
-from registry.domain.lineage import place_of, training_run
+from registry.domain.lineage import place_of, training_of
 from registry.engine.run_logs import read_losses
 from registry.handlers.deps import HANDLERS, Deps
 from registry.handlers.descriptions import origin, remember
@@ -28,8 +28,9 @@ async def close_run(deps: Deps, request: CloseRun) -> Empty:
 
 async def _keep_losses(deps: Deps, model_id: str, run_id: str) -> None:
     model, told, _ = await origin(deps, model_id)
-    if training_run(model, told) == run_id:
-        await remember(deps, model, await read_losses(deps.bus, run_id))
+    training = training_of(model, told)
+    if training.run_id == run_id:
+        await remember(deps, model, await read_losses(deps.bus, training))
 
 
 @HANDLERS.on(FREE_RUN)
