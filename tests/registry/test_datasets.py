@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import os
 import re
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -326,12 +327,21 @@ async def test_a_file_that_expands_without_end_is_refused_and_the_registry_lives
         assert (await enter(CSV)).rows == 2
 
 
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whatever is inspected takes a minute."""
+    program = tmp_path / "python"
+    program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(60)\n")
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+
+
+@pytest.mark.usefixtures("slow")
 async def test_a_file_that_takes_too_long_is_refused(enter: Enter, settings: Settings, service: Service) -> None:
     await service.stack.aclose()
     hurried = settings.model_copy(update={"inspection_seconds": 1})
     async with running("registry", hurried, build):
-        words = b"\n".join(b"%d,%d,%d,%d,%d,%d" % (i, i, i, i, i, i) for i in range(1_500_000))
-        refusal = await refused(enter(b"a,b,c,d,e,f\n" + words))
+        refusal = await refused(enter(CSV))
         assert (refusal.code, "more than 1 s" in refusal.message) == (RefusalCode.DATASET_INVALID, True)
 
 
@@ -341,11 +351,11 @@ async def test_a_file_above_the_bound_is_refused_unread(enter: Enter, settings: 
         assert "larger than 10 bytes" in (await refused(enter(CSV))).message
 
 
+@pytest.mark.usefixtures("slow")
 async def test_a_caller_that_stops_waiting_leaves_neither_process_nor_file(
     upload: Upload, gateway: Bus, settings: Settings
 ) -> None:
-    words = b"\n".join(b"%d,%d,%d,%d,%d,%d" % (i, i, i, i, i, i) for i in range(1_500_000))
-    request = upload(b"a,b,c,d,e,f\n" + words)
+    request = upload(CSV)
     refusal = await refused(gateway.ask(REGISTER_DATASET, request, timeout=1.2))
     assert refusal.code is RefusalCode.TIMEOUT
     await asyncio.sleep(0.3)
