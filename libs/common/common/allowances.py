@@ -218,10 +218,11 @@ class Allowances:
 
     def _go_on_alone(self, limit: Limit, amount: int) -> None:
         held = self._slices.get(limit.account)
-        if held is None or held.starts_at is not None or time.monotonic() >= held.until:
-            self._slices[limit.account] = _alone(limit)
-        else:
+        is_alone = held is not None and held.starts_at is None and time.monotonic() < held.until
+        if held is not None and is_alone and held.most == limit.most:
             held.dry_for, held.dry_until = amount, held.until
+        else:
+            self._slices[limit.account] = _alone(limit)
 
     async def _recall(self, account: str) -> None:
         """Asks all other processes to give back what they do not spend."""
@@ -245,7 +246,7 @@ class Allowances:
             await asyncio.sleep(1.0)
             await self._write_corrections()
             now = time.monotonic()
-            idle = [a for a, held in self._slices.items() if now - held.used_at > self._idle_seconds]
+            idle = {a for a, held in self._slices.items() if now - held.used_at > self._idle_seconds}
             await self._give_back(idle)
             over = [a for a, held in self._slices.items() if now >= held.until or (a in idle and not held.unspent)]
             for account in over:

@@ -93,9 +93,8 @@ class Puller(Generic[BodyT]):
             PENDING.labels(self._consumer.name).set(0)
             return []
         except NatsError as error:
-            if not isinstance(error, asyncio.TimeoutError):
-                _log.warning("fetch_failed", consumer=self._consumer.name, error=repr(error))
-                await asyncio.sleep(min(timeout, 1.0))
+            _log.warning("fetch_failed", consumer=self._consumer.name, error=repr(error))
+            await asyncio.sleep(min(timeout, 1.0))
             return []
         if messages:
             PENDING.labels(self._consumer.name).set(messages[-1].metadata.num_pending)
