@@ -178,6 +178,12 @@ def chat_delta(
     return delta
 
 
+def whole_delta(index: int, choice: Choice) -> ChatDelta:
+    """All of that choice as one piece. Calls are numbered in pieces, and not in the whole."""
+    calls = [{**call, "index": number} for number, call in enumerate(choice.tool_calls or ())]
+    return chat_delta(index, choice.content, calls, choice.logprobs, choice.extra)
+
+
 class Embeddings(Message):
     """Vectors in the order of the inputs, each as base64 of its little-endian 32-bit floats."""
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from contracts.base import Message
-from contracts.router import ChatDelta, ChatReply, Choice, chat_delta
+from contracts.router import ChatDelta, ChatReply, whole_delta
 from gateway.domain.responses import (
     IncompleteDetails,
     ItemStatus,
@@ -279,14 +279,9 @@ _INCOMPLETE = {
 def response(asked: ResponsesRequest, reply: ChatReply) -> Response:
     """The response that is not streamed: what its last event would tell."""
     events = ResponseEvents(asked)
-    *_, last = [*events.delta(_as_delta(reply)), *events.ending(reply)]
+    *_, last = [*events.delta(whole_delta(0, reply)), *events.ending(reply)]
     assert last.response is not None  # noqa: S101 - an ending ends with the whole
     return last.response
-
-
-def _as_delta(choice: Choice) -> ChatDelta:
-    calls = [{**call, "index": index} for index, call in enumerate(choice.tool_calls or ())]
-    return chat_delta(0, choice.content, calls, choice.logprobs, choice.extra)
 
 
 def _new_id(prefix: str) -> str:

@@ -18,7 +18,7 @@ from typing import Self
 from common.context import current
 from common.telemetry import get_logger
 from contracts.base import RefusalCode, Refused
-from contracts.router import ChatDelta, ChatReply, Choice, chat_delta
+from contracts.router import ChatReply, whole_delta
 from llm_router.domain.engines import Question
 from llm_router.engine.protocol import Pieces
 from llm_router.handlers.deps import Deps
@@ -57,7 +57,7 @@ async def stream(deps: Deps, question: Question, key: str) -> AsyncGenerator[Pie
     """As `complete`, but leaving stops it. One that was made before comes in one piece for each choice."""
     claim = _Claim.of(deps, key)
     if (reply := await _reply_or_claim(claim, question)) is not None:
-        yield [_as_delta(index, choice) for index, choice in enumerate((reply, *reply.others))]
+        yield [whole_delta(index, choice) for index, choice in enumerate((reply, *reply.others))]
         yield reply
         return
     async with _held(claim), aclosing(deps.completions.stream(question)) as items:
@@ -207,8 +207,3 @@ def _fingerprint(question: Question) -> bytes:
     """The same for the same question, streamed or not."""
     kind = type(question).__name__
     return hashlib.sha256(f"{kind}:{question.model_dump_json(exclude_unset=True)}".encode()).digest()
-
-
-def _as_delta(index: int, choice: Choice) -> ChatDelta:
-    calls = [{"index": place, **call} for place, call in enumerate(choice.tool_calls or ())]
-    return chat_delta(index, choice.content, calls, choice.logprobs, choice.extra)
