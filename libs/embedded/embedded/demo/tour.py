@@ -152,7 +152,7 @@ class Tour:
         self._console.print(
             Panel(Markdown(_sections(card, "Model Description", "Evaluation Metrics")), title="model card")
         )
-        archive = self._work / f"{model_id}-adapter.tar.gz"
+        archive = self._work / f"{model_id}-adapter.tar"
         self.record.adapter_bytes = await self._api.download(
             f"/api/v1/models/{model_id}/download?format=adapter", archive
         )
