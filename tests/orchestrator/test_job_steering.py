@@ -39,6 +39,7 @@ from contracts.orchestrator import (
     LogRecord,
     RetryJob,
     StepCancelled,
+    StepFailed,
     StepReleased,
     StepSucceeded,
     StepVerdict,
@@ -180,12 +181,14 @@ async def test_a_job_says_how_far_its_training_is(caller: Bus, worker: Worker, d
     accepted = await caller.ask(SUBMIT_JOB, training())
     for _ in range(3):
         await worker.succeed(await worker.take())
-    assert (await worker.take()).agent_name == "training"
+    first = await worker.take()
+    assert first.agent_name == "training"
     # The same step twice is what an evaluation says; then an hour's pause. Four bytes are too few for such steps.
     began, many = datetime.now(UTC), 10**8
     seconds = {10: [0], 20: [50, 60], 30: [110], 40: [3700], 50: [3750]}
-    records = [
-        LogRecord(
+
+    def measured(step: int, second: int) -> LogRecord:
+        return LogRecord(
             run_id=accepted.run_id,
             timestamp=began + timedelta(seconds=second),
             agent="TrainingAgent",
@@ -195,9 +198,8 @@ async def test_a_job_says_how_far_its_training_is(caller: Bus, worker: Worker, d
             step=step * many,
             total_steps=100 * many,
         )
-        for step, moments in seconds.items()
-        for second in moments
-    ]
+
+    records = [measured(step, second) for step, moments in seconds.items() for second in moments]
     async with database.connection() as connection:
         await logs.insert(connection, [LogEntry(sequence=10**9 + n, record=one) for n, one in enumerate(records)])
     job = await get(caller, accepted.job_id)
@@ -209,6 +211,18 @@ async def test_a_job_says_how_far_its_training_is(caller: Bus, worker: Worker, d
     paused = await pause(caller, accepted.job_id)
     assert (paused.steps[3].training_step, paused.steps[3].seconds_left) == (50 * many, 250)
     assert (paused.status, paused.progress.percent) == ("paused", 50)
+
+    # It never falls: neither while nobody works on it, nor while steps are done again, nor once it has ended.
+    await worker.finish(first, StepReleased())
+    assert (await resume(caller, accepted.job_id)).progress.percent == 50
+    again = await worker.take()
+    async with database.connection() as connection:
+        await logs.insert(connection, [LogEntry(sequence=2 * 10**9, record=measured(45, 4000))])
+    behind = await get(caller, accepted.job_id)
+    assert (behind.steps[3].training_step, behind.progress.percent) == (45 * many, 50)
+    await worker.finish(again, StepFailed(code="TRAINING_ERROR", message="broke", retryable=False))
+    failed = await get(caller, accepted.job_id)
+    assert (failed.status, failed.steps[3].training_step, failed.progress.percent) == ("failed", 45 * many, 50)
 
 
 async def test_what_does_not_train_is_not_adjusted(caller: Bus, jobs: Jobs) -> None:

@@ -976,7 +976,7 @@ class JobProgress(Record):
     """With parallel branches `current_agent` is the one that started first; `current_agents` lists all.
 
     `cached_agents` are those of the completed that were not done again, since nothing they depend on had changed.
-    `percent` counts each agent alike, one that trains as far as its last record says.
+    `percent` counts each agent alike, one that trains as far as it ever came: it never falls.
     """
 
     completed_agents: list[str]

@@ -37,16 +37,22 @@ _RESUMES = "resumes"
 
 @dataclass(frozen=True)
 class HowFar:
-    """The training step that an agent is at, of how many, and the seconds that one takes, where that is known."""
+    """The training step that an agent is at, of how many, and the seconds that one takes, where that is known.
+
+    `furthest` is how far it has come at most, from 0 to 1: an attempt that goes on from a checkpoint does some steps
+    again.
+    """
 
     step: int
     total: int
     pace: float | None
+    furthest: float
 
     @property
     def share(self) -> float:
         """What is done of it, from 0 to 1."""
-        return min(max(self.step / self.total, 0.0), 1.0) if self.total > 0 else 0.0
+        now = min(self.step / self.total, 1.0) if self.total > 0 else 0.0
+        return max(now, self.furthest)
 
     @property
     def seconds_left(self) -> float | None:
@@ -144,13 +150,13 @@ def accepted(record: JobRecord) -> JobAccepted:
     )
 
 
-def training_now(records: Iterable[JobRecord]) -> list[tuple[str, str]]:
-    """The runs and names of the agents that train and have not come to an end."""
+def begun_trainings(records: Iterable[JobRecord]) -> list[tuple[str, str]]:
+    """The runs and names of the agents that have begun to train and not completed it."""
     return [
         (record.run_id, step.name)
         for record in records
         for step in record.steps
-        if step.kind == TRAINER and step.status in {"running", "paused"}
+        if step.kind == TRAINER and step.started_at is not None and step.status != "completed"
     ]
 
 

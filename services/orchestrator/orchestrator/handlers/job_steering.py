@@ -84,7 +84,7 @@ async def _steer(deps: Deps, job_id: str, action: JobAction, decide: Callable[[R
         settled(deps, transition)
     # What is done stays done, whatever there is in the log.
     async with deps.database.connection() as connection:
-        trainings = await logs.how_far(connection, job.training_now([changed]))
+        trainings = await logs.how_far(connection, job.begun_trainings([changed]))
     return job.job(changed, with_result=False, trainings=trainings)
 
 

@@ -139,7 +139,7 @@ async def list_job_templates(_deps: Deps, _request: Empty) -> JobTemplates:
 async def get_job(deps: Deps, request: GetJob) -> Job:
     async with deps.database.connection() as connection:
         found = await known(connection, request.job_id)
-        trainings = await logs.how_far(connection, job.training_now([found]))
+        trainings = await logs.how_far(connection, job.begun_trainings([found]))
     return job.job(found, trainings=trainings)
 
 
@@ -161,7 +161,7 @@ async def list_jobs(deps: Deps, request: ListJobs) -> JobPage:
             limit=request.limit,
             offset=request.offset,
         )
-        trainings = await logs.how_far(connection, job.training_now(found))
+        trainings = await logs.how_far(connection, job.begun_trainings(found))
     return JobPage.of([job.job(one, with_result=False, trainings=trainings) for one in found], total, request)
 
 

@@ -65,7 +65,10 @@ _METRICS = """
 # the last steps took, which neither a pause nor the time between two attempts disturbs. A line is anybody's text: as
 # floats its numbers may be of any size.
 _HOW_FAR = """
-    SELECT training.run_id, training.name, said.step, said.total, said.pace
+    SELECT training.run_id, training.name, said.step, said.total, said.pace, (
+        SELECT coalesce(max(furthest), 0) FROM log_counts
+        WHERE log_counts.run_id = training.run_id AND level = 'METRIC' AND agent_name = training.name
+    ) AS furthest
     FROM unnest($1::text[], $2::text[]) AS training (run_id, name), LATERAL (
         SELECT
             (array_agg(step ORDER BY sequence DESC))[1] AS step,
@@ -129,7 +132,10 @@ async def how_far(connection: Connection, training: Sequence[tuple[str, str]]) -
     if not training:
         return {}
     rows = await connection.fetch(_HOW_FAR, *map(list, zip(*training, strict=True)))
-    return {(row["run_id"], row["name"]): HowFar(int(row["step"]), int(row["total"]), row["pace"]) for row in rows}
+    return {
+        (row["run_id"], row["name"]): HowFar(int(row["step"]), int(row["total"]), row["pace"], row["furthest"])
+        for row in rows
+    }
 
 
 async def delete_older(connection: Connection, *, seconds: float, limit: int) -> int:
