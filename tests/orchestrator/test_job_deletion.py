@@ -338,7 +338,8 @@ async def test_a_deletion_that_is_cut_off_anywhere_is_completed(
                     await reached.wait()
         await _due(database)
         async with replica():
-            await eventually(lambda: _settled(caller, job))
+            # What was removed just before it died is told as well.
+            assert (await eventually(lambda: _settled(caller, job))).freed_bytes == 5
     assert agents.left("cut") == set()
 
 

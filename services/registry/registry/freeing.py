@@ -15,6 +15,7 @@ from common.telemetry import Counter, get_logger
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import FIND_PATHS_IN_USE, FindPathsInUse
 from contracts.topology import ARTIFACTS_BUCKET
+from registry.domain.lineage import place_of
 from registry.domain.models import without
 from registry.engine.storage import Storage
 from registry.store import closed_runs, freeing, serving
@@ -65,12 +66,17 @@ class Freeing:
                 if refused.code is not RefusalCode.TIMEOUT:
                     return
 
-    async def free_run(self, place: str, kept: Sequence[str]) -> Freed:
+    async def free_run(self, run_id: str, kept: Sequence[str]) -> Freed:
         """Removes what a closed run left below its place, some at a time, but for what lies at the `kept` paths or
-        below, and for what models have: no more of it can become theirs. Raises `Refused(STORAGE_FAILED)`."""
+        below, and for what models have: no more of it can become theirs. Returns what is free by now, whoever removed
+        it. Raises `Refused(STORAGE_FAILED)`."""
+        place = place_of(run_id)
         files = await self._storage.files_below(place)
+        there = sum(file.size for file in files)
         async with self._database.connection() as connection:
             needed = [*kept, *await closed_runs.owned_below(connection, place)]
+            # Noted before anything goes: this process may die right after.
+            most = await closed_runs.most(connection, run_id, there)
         needless = without(files, needed)
         some = needless[:_MOST_FILES]
         await self._storage.remove_files(some)
@@ -80,7 +86,7 @@ class Freeing:
         _FREED.inc(size)
         if some:
             _log.info("run_freed", path=place, files=len(some), size=size)
-        return Freed(size, waits=len(needless) > len(some))
+        return Freed(most - (there - size), waits=len(needless) > len(some))
 
     async def _free_few(self, paths: Sequence[str]) -> Freed:
         used = await self._used(paths)

@@ -21,7 +21,7 @@ class FreeRun(Message):
 
 
 class RunFreed(Message):
-    """With `more` there is still something to remove: ask again."""
+    """`freed_bytes` are free since the run was closed. With `more` there is still something to remove: ask again."""
 
     freed_bytes: int
     more: bool

@@ -80,7 +80,8 @@ async def wake_origins(connection: Connection, run_id: str) -> None:
 
 
 async def freed(connection: Connection, run_id: str, freed_bytes: int) -> None:
-    sql = "UPDATE deleted_jobs SET freed_bytes = freed_bytes + $2 WHERE run_id = $1"
+    """Notes how much is free by now. Answers that two have asked for may come in either order."""
+    sql = "UPDATE deleted_jobs SET freed_bytes = greatest(freed_bytes, $2) WHERE run_id = $1"
     await connection.execute(sql, run_id, freed_bytes)
 
 

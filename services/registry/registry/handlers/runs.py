@@ -35,5 +35,5 @@ async def _keep_losses(deps: Deps, model_id: str, run_id: str) -> None:
 
 @HANDLERS.on(FREE_RUN)
 async def free_run(deps: Deps, request: FreeRun) -> RunFreed:
-    freed = await deps.freeing.free_run(place_of(request.run_id), request.kept)
+    freed = await deps.freeing.free_run(request.run_id, request.kept)
     return RunFreed(freed_bytes=freed.size, more=freed.waits)

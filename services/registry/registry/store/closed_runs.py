@@ -12,6 +12,14 @@ async def is_closed(connection: Connection, run_id: str) -> bool:
     return await connection.fetchval("SELECT true FROM closed_runs WHERE run_id = $1", run_id) is not None
 
 
+async def most(connection: Connection, run_id: str, size: int) -> int:
+    """How many bytes the run, which has `size` of them now, has had at most since it was closed."""
+    known: int | None = await connection.fetchval(
+        "UPDATE closed_runs SET size = greatest(size, $2) WHERE run_id = $1 RETURNING size", run_id, size
+    )
+    return size if known is None else known
+
+
 async def owned_below(connection: Connection, place: str) -> list[str]:
     """What belongs to models of all that lies below the place."""
     rows = await connection.fetch("SELECT DISTINCT path FROM model_paths WHERE starts_with(path, $1 || '/')", place)
