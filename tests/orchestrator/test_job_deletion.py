@@ -19,6 +19,7 @@ from contracts.orchestrator import (
     FORGET_RESULTS,
     GET_JOB,
     GET_LOGS,
+    LIST_JOBS,
     LOG_RECORDED,
     RETRY_JOB,
     REUSE_RESULT,
@@ -29,6 +30,7 @@ from contracts.orchestrator import (
     GetLogs,
     JobAccepted,
     JobDeleted,
+    ListJobs,
     LogRecord,
     RetryJob,
     ReuseResult,
@@ -51,7 +53,10 @@ from contracts.registry import (
     RegisterModel,
 )
 from embedded.endpoints import Endpoints
+from orchestrator.deps import Deps
 from orchestrator.engine import job_removal
+from orchestrator.main import build
+from orchestrator.settings import Settings
 from orchestrator.store import deleted_jobs
 from registry.main import build as build_registry
 from registry.settings import Settings as RegistrySettings
@@ -347,6 +352,47 @@ async def _due(database: Database) -> None:
     """As if whoever had taken it had been gone for a minute."""
     async with database.connection() as connection:
         await connection.execute("UPDATE deleted_jobs SET next_at = now()")
+
+
+@pytest.mark.usefixtures("registered")
+async def test_old_jobs_are_deleted_once_but_for_those_that_others_go_on_from(
+    caller: Bus, worker: Worker, agents: Agents, jobs: Jobs, deps: Deps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_removal, "_JOBS_AT_ONCE", 2)
+    await agents.job("shared", "own", run_id="first")
+    await agents.job("shared", reuses="first", run_id="second")
+    broken = await jobs.submit(["a"], run_id="broken")
+    await worker.finish(await worker.take(), StepFailed(code="DATASET_ERROR", message="broke", retryable=False))
+    await agents.job("last", run_id="last")
+    retried = await caller.ask(RETRY_JOB, RetryJob(job_id=broken.job_id))
+
+    async def there() -> set[str]:
+        return {job.run_id for job in (await caller.ask(LIST_JOBS, ListJobs())).items}
+
+    assert await job_removal.delete_old(deps, 3600) is None
+    assert await there() == {"first", "second", "broken", "last", retried.run_id}
+    # Two replicas at once; then what is left, in another small batch.
+    after, _ = await asyncio.gather(job_removal.delete_old(deps, 0.001), job_removal.delete_old(deps, 0.001))
+    assert await there() == {"broken", "last", retried.run_id}
+    assert await job_removal.delete_old(deps, 0.001, after) is None
+    assert await there() == {"broken", retried.run_id}
+
+
+async def test_an_orchestrator_deletes_old_jobs_if_it_is_told_to(
+    agents: Agents, settings: Settings, registry: Any, service: Service, database: Database
+) -> None:
+    async with registry():
+        await agents.job("a", run_id="old")
+        hurried = settings.model_copy(update={"job_retention_days": 1e-9})
+        async with running("orchestrator", hurried, build):
+            await eventually(lambda: _is_deleted(database))
+        await _due(database)
+        await agents.when_left("old", set())
+
+
+async def _is_deleted(database: Database) -> bool:
+    async with database.connection() as connection:
+        return await connection.fetchval("SELECT true FROM deleted_jobs WHERE run_id = 'old'") is not None
 
 
 @pytest.mark.usefixtures("registered")

@@ -33,7 +33,7 @@ async def build(service: Service, settings: Settings) -> None:
     service.spawn("scheduler", Scheduler(deps, interval=settings.schedule_interval_seconds).run)
     service.spawn("log_writer", keeper.write)
     service.spawn("log_retention", keeper.expire)
-    service.spawn("job_removal", partial(job_removal.keep, deps))
+    service.spawn("job_removal", partial(job_removal.keep, deps, retention=settings.job_retention))
     service.spawn("step_worker", worker.run)
     service.spawn("answering", partial(direct.keep, deps))
     service.spawn("executions", partial(executions.keep, deps))

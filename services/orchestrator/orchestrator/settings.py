@@ -56,6 +56,18 @@ class Settings(ServiceSettings):
         default=14, ge=0, description="How long the checkpoints of a failed training are kept for a retry to go on from"
     )
     log_retention_days: float = Field(default=30, gt=0, description="How long the lines of run logs are kept")
+    job_retention_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36_500,
+        description="How long jobs that have ended are kept, until they are deleted with all that nothing else needs;"
+        " for ever where it is not set",
+    )
+
+    @property
+    def job_retention(self) -> float | None:
+        """In seconds."""
+        return None if self.job_retention_days is None else self.job_retention_days * _DAY
 
     @property
     def policy(self) -> Policy:

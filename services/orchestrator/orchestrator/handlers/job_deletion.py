@@ -3,19 +3,16 @@
 import asyncio
 from contextlib import suppress
 
-from common.database import Connection
-from contracts import orchestrator, registry
+from contracts import orchestrator
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import ForgetResults, GetJob, JobDeleted, ResultsToForget
-from contracts.registry import CloseRun
 from orchestrator.deps import HANDLERS, Deps
 from orchestrator.domain import deletion
 from orchestrator.domain import jobs as job
 from orchestrator.domain.deletion import Deleted, Left
-from orchestrator.domain.machine import Run
 from orchestrator.engine import job_removal
 from orchestrator.handlers.job_steering import check_owner, locked
-from orchestrator.store import deleted_jobs, reuse
+from orchestrator.store import deleted_jobs
 
 _PATIENCE = 10.0
 """For so many seconds a caller waits for what is left to be removed: the rest goes without them."""
@@ -54,21 +51,10 @@ async def _gone(deps: Deps, run_id: str) -> Deleted | None:
 
 
 async def _delete(deps: Deps, job_id: str) -> Left:
-    async with deps.database.transaction() as connection:
-        run = await _deletable(connection, job_id)
-    # What of its models only its log tells is kept first; and a worker that was cut off registers no more of them.
-    await deps.bus.ask(registry.CLOSE_RUN, CloseRun(run_id=run.run_id))
-    async with deps.database.transaction() as connection:
-        await reuse.exclude(connection, run.run_id)
-        run = await _deletable(connection, job_id)
-        return await deleted_jobs.delete(connection, run, quiet_after=deps.policy.cancel_grace if run.steps else 0)
-
-
-async def _deletable(connection: Connection, job_id: str) -> Run:
     """Raises `Refused`: NOT_FOUND, FORBIDDEN, CONFLICT."""
-    run = await locked(connection, job_id)
-    deletion.check_deletable(run, await reuse.retries(connection, run.run_id))
-    return run
+    async with deps.database.transaction() as connection:
+        run = await locked(connection, job_id)
+    return await job_removal.delete(deps, run.run_id)
 
 
 @HANDLERS.on(orchestrator.FORGET_RESULTS)

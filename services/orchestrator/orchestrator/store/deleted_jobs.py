@@ -1,9 +1,11 @@
 """Jobs that were deleted, and what is left of them to be removed."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from common.database import Connection
 from orchestrator.domain.deletion import Deleted, Left
+from orchestrator.domain.jobs import KIND
 from orchestrator.domain.machine import Run
 
 _LEASE = "interval '1 minute'"
@@ -19,6 +21,17 @@ _ENTER = f"""
     FROM runs WHERE id = $1
     RETURNING run_id, next_at
 """  # noqa: S608 - constants
+
+_OLD = """
+    SELECT run_id, finished_at FROM runs
+    WHERE kind = $1 AND finished_at <= statement_timestamp() - make_interval(secs => $2)
+        AND ($3::timestamptz IS NULL OR finished_at > $3)
+        AND NOT EXISTS (
+            SELECT FROM runs AS later
+            WHERE later.kind = $1 AND later.status = 'active' AND later.options ->> 'resumes' = runs.run_id
+        )
+    ORDER BY finished_at LIMIT $4
+"""
 
 _TAKE = f"""
     UPDATE deleted_jobs SET next_at = statement_timestamp() + {_LEASE}
@@ -59,6 +72,15 @@ async def delete(connection: Connection, run: Run, *, quiet_after: float) -> Lef
     assert row is not None  # noqa: S101 - the run is locked
     await connection.execute("DELETE FROM runs WHERE id = $1", run.id)
     return Left(**row)
+
+
+async def old(
+    connection: Connection, *, seconds: float, after: datetime | None, limit: int
+) -> list[tuple[str, datetime]]:
+    """Runs of jobs that ended so long ago, and `after` that moment, the first to end first, and when they ended. Those
+    that others go on from are left out."""
+    rows = await connection.fetch(_OLD, KIND, seconds, after, limit)
+    return [(row["run_id"], row["finished_at"]) for row in rows]
 
 
 async def find(connection: Connection, run_id: str) -> Deleted | None:
