@@ -11,7 +11,6 @@ import asyncpg
 import orjson
 from asyncpg.pool import PoolConnectionProxy
 
-from common.encoding import as_json
 from common.telemetry import Gauge, get_logger
 from contracts.base import RefusalCode, Refused
 
@@ -163,5 +162,5 @@ async def _leave_as_it_is(_: Any) -> None:
 async def _set_codecs(connection: Any) -> None:
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
-            kind, encoder=lambda value: as_json(value).decode(), decoder=orjson.loads, schema="pg_catalog"
+            kind, encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads, schema="pg_catalog"
         )
