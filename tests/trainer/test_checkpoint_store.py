@@ -30,7 +30,7 @@ def test_there_is_none_at_first(store: S3CheckpointStore, tmp_path: Path) -> Non
 
 
 def test_the_newest_comes_back_with_all_its_files(store: S3CheckpointStore, tmp_path: Path) -> None:
-    for step in (5, 50, 10):
+    for step in (5, 10, 50):
         store.save(step, _state(tmp_path / "state", f"weights of {step}"))
     assert store.latest(tmp_path / "into") == 50
     assert (tmp_path / "into" / "weights.safetensors").read_text() == "weights of 50"
@@ -41,6 +41,15 @@ def test_two_are_kept(store: S3CheckpointStore, objects: Objects, prefix: S3Path
     for step in (1, 2, 3, 4):
         store.save(step, _state(tmp_path / "state", "weights"))
     assert {info.path.key.split("/")[3] for info in objects.list(prefix / "")} == {"step-3", "step-4"}
+
+
+def test_a_run_that_began_anew_keeps_its_own_checkpoints(store: S3CheckpointStore, tmp_path: Path) -> None:
+    """Those of a run that had come further are of no use to it: they would stand before its own."""
+    for step in (300, 400, 100):
+        store.save(step, _state(tmp_path / "state", f"weights of {step}"))
+    assert store.latest(tmp_path / "into") == 100
+    store.save(200, _state(tmp_path / "state", "weights of 200"))
+    assert store.latest(tmp_path / "into") == 200
 
 
 def test_a_broken_upload_is_never_resumed_from(

@@ -16,7 +16,7 @@ _STEP = re.compile(r"/step-(\d+)/manifest\.json$")
 class S3CheckpointStore:
     """A `CheckpointStore` below one prefix: `step-<n>/` with the files and, written last, `manifest.json`.
 
-    The manifest names every file with its size in bytes. The two newest checkpoints are kept. While there is none,
+    The manifest names every file with its size in bytes. The last two checkpoints are kept. While there is none,
     those below `earlier` are there to go on from.
     """
 
@@ -36,8 +36,10 @@ class S3CheckpointStore:
             if file.is_file()
         }
         self._objects.put_bytes(place / _MANIFEST, json.dumps({"step": step, "files": files}).encode())
-        for old in self._steps()[:-_KEPT]:
-            self._remove(old)
+        there = self._steps()
+        # Those beyond are of a run that could not be gone on from, or this one would be beyond as well.
+        for needless in [*(other for other in there if other > step), *there[: there.index(step) + 1][:-_KEPT]]:
+            self._remove(needless)
 
     def latest(self, into: Path) -> int | None:
         found = self._latest(into)
