@@ -104,6 +104,8 @@ def test_an_empty_or_broken_file_is_refused_for_good(
         ({}, RefusalCode.CONFIG_INVALID),
         ({"file_path": "/etc/passwd"}, RefusalCode.CONFIG_INVALID),
         ({"file_path": "s3://datasets/../secrets"}, RefusalCode.CONFIG_INVALID),
+        ({"file_path": "s3://../secrets"}, RefusalCode.CONFIG_INVALID),
+        ({"file_path": "s3://No Bucket/rows.csv"}, RefusalCode.CONFIG_INVALID),
         ({"file_path": "s3://datasets/ds_nothing/there.csv"}, RefusalCode.NOT_FOUND),
         ({"file_path": 7}, RefusalCode.CONFIG_INVALID),
     ],

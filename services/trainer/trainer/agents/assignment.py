@@ -1,5 +1,6 @@
 """What an agent is given: its step, and what to work with."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from contracts.pipeline import AgentOutput
 from contracts.registry import Dataset, Model
 from trainer.domain.work import Progress, Steering
 from trainer.engine.places import place_of
+
+_BUCKET = re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,17 @@ Agent = Callable[[Assignment], AgentOutput]
 def parse_path(path: str) -> S3Path:
     """Raises `Refused(CONFIG_INVALID)` for what is no `s3://bucket/key`."""
     try:
-        return S3Path.parse(path)
+        place = S3Path.parse(path)
     except ValueError:
-        raise Refused(
-            RefusalCode.CONFIG_INVALID,
-            f"{path!r} is not an s3://bucket/key path",
-            {"errors": [{"field": "file_path", "message": "must be s3://bucket/key"}]},
-        ) from None
+        raise _no_path(path) from None
+    if not _BUCKET.fullmatch(place.bucket):
+        raise _no_path(path)
+    return place
+
+
+def _no_path(path: str) -> Refused:
+    return Refused(
+        RefusalCode.CONFIG_INVALID,
+        f"{path!r} is not an s3://bucket/key path",
+        {"errors": [{"field": "file_path", "message": "must be s3://bucket/key"}]},
+    )
