@@ -137,6 +137,8 @@ class TestAnswers:
             b'{"choices":[]}',
             b'{"choices":[1]}',
             b'{"choices":[{}]}',
+            b'{"choices":[{"message":{"content":["Hi"]}}]}',
+            b'{"choices":[{"message":{"tool_calls":[5]}}]}',
             b"\xff\xfe",
             b"null",
         ],
@@ -224,6 +226,19 @@ class TestStreams:
             {"type": "function", "function": {"name": "g", "arguments": "{}"}, "id": "b"},
         ]
 
+    def test_tool_calls_that_an_engine_does_not_number_are_numbered(self) -> None:
+        answer = StreamedAnswer()
+        pieces = [
+            (0, {"id": "a", "function": {"name": "f", "arguments": "{"}}),
+            (0, {"function": {"arguments": "}"}}),
+            (1, {"id": "b", "index": None}),
+        ]
+        for number, call in pieces:
+            (delta,) = answer.take(orjson.dumps({"choices": [{"delta": {"tool_calls": [call]}}]}))
+            assert delta == {"tool_calls": [{**call, "index": number}]}
+        told = [(call["id"], call["function"]["arguments"]) for call in answer.whole().tool_calls or ()]
+        assert told == [("a", "{}"), ("b", "")]
+
     def test_choices_are_told_apart_by_index(self) -> None:
         answer = StreamedAnswer(choices=2)
         frames = (
@@ -257,7 +272,15 @@ class TestStreams:
             StreamedAnswer().take(frame)
         assert caught.value.kind is FailureKind.ENGINE_ERROR
 
-    @pytest.mark.parametrize("frame", [b"nonsense", b'{"choices":[1]}', b'{"choices":[{"delta":{"content":5}}]}'])
+    @pytest.mark.parametrize(
+        "frame",
+        [
+            b"nonsense",
+            b'{"choices":[1]}',
+            b'{"choices":[{"delta":{"content":5}}]}',
+            b'{"choices":[{"delta":{"tool_calls":[{"index":"a"}]}}]}',
+        ],
+    )
     def test_a_frame_that_makes_no_sense_is_an_invalid_answer(self, frame: bytes) -> None:
         with pytest.raises(EngineFailure) as caught:
             StreamedAnswer().take(frame)

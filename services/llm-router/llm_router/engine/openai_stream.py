@@ -99,12 +99,19 @@ class _Part:
         }
 
     def _merge_call(self, piece: Json) -> None:
-        """A call comes in pieces with the same index: its id and name once, its arguments bit by bit."""
-        index = cast(int, piece.get("index", 0))
+        """A call comes in pieces with the same index: its id and name once, its arguments bit by bit.
+
+        Not all engines number them: then one begins with its id or its name. Callers are told the numbers in any case.
+        """
+        index, function = piece.get("index"), piece.get("function") or {}
+        if index is None:
+            begins = not self.tool_calls or piece.get("id") or function.get("name")
+            index = piece["index"] = len(self.tool_calls) - (0 if begins else 1)
+        if not isinstance(index, int):
+            raise TypeError("a call is numbered")
         call = self.tool_calls.setdefault(index, {"type": "function", "function": {"name": "", "arguments": ""}})
         if piece.get("id"):
             call["id"] = piece["id"]
-        function = piece.get("function") or {}
         for name in ("name", "arguments"):
             call["function"][name] += function.get(name) or ""
 

@@ -125,12 +125,14 @@ def read_logprobs(choice: Json) -> Json | None:
 
 
 def _choice(choice: Json) -> Json:
-    """The fields of a `Choice`."""
+    """The fields of a `Choice`. Raises TypeError for content that is no text, and calls that are no objects."""
     message = choice["message"] if "message" in choice else {"content": choice["text"]}
-    content = message.get("content")
+    content, calls = message.get("content") or "", message.get("tool_calls") or []
+    if not (isinstance(content, str) and isinstance(calls, list) and all(isinstance(call, dict) for call in calls)):
+        raise TypeError("no message")
     return {
-        "content": content if isinstance(content, str) else "",
-        "tool_calls": message.get("tool_calls") or None,
+        "content": content,
+        "tool_calls": calls or None,
         "finish_reason": finish_reason(choice.get("finish_reason")),
         "logprobs": read_logprobs(choice),
         "extra": other_fields(message),
