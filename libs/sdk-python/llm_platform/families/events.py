@@ -15,7 +15,8 @@ class Events(Family[R]):
         """What the caller's runs tell, or one run, each message once, over any number of connections.
 
         Without `after` (the id of the last message seen, 0 for none) messages are those from now on. It has no end:
-        leave it with `close`. Raises `EventsLost` when what was missed meanwhile is not kept any more.
+        leave it with `close`. Raises `NotFound` for a run that is not the caller's, and `EventsLost` when what was
+        missed meanwhile is not kept any more.
         """
         messages = watch("/ws", texts({"run_id": run_id}), self._runner.retries, after)
         return mapped(messages, lambda told: [answers.RunEvent.model_validate(told)])
