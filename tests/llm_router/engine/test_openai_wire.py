@@ -112,7 +112,14 @@ class TestAnswers:
         assert read_vectors(as_numbers, 1).usage.prompt_tokens == 2
 
     @pytest.mark.parametrize(
-        "data", [b"{}", b'{"data":[]}', b'{"data":[{"index":0,"embedding":"AAA="}]}', b'{"data":[{"index":0}]}']
+        "data",
+        [
+            b"{}",
+            b'{"data":[]}',
+            b'{"data":[{"index":0,"embedding":"AAA="}]}',
+            b'{"data":[{"index":0}]}',
+            b'{"data":[{"index":0,"embedding":[1e300]}]}',
+        ],
     )
     def test_what_is_no_embedding_is_an_invalid_answer(self, data: bytes) -> None:
         with pytest.raises(EngineFailure) as caught:

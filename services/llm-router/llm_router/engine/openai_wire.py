@@ -108,7 +108,7 @@ def read_vectors(data: bytes, count: int) -> Vectors:
         if len(rows) != count:
             raise invalid_answer(f"has {len(rows)} embeddings for {count} inputs")
         return Vectors([_vector(row["embedding"]) for row in rows], read_usage(body.get("usage")))
-    except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, struct.error, OverflowError) as error:
         raise invalid_answer("is no list of embeddings") from error
 
 
