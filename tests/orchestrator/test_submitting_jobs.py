@@ -7,6 +7,7 @@ import pytest
 
 from common.bus import Bus
 from common.context import Call, Principal, calling
+from common.database import Database
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import LIST_JOBS, SUBMIT_JOB, ListJobs, SubmitJob
 from contracts.pipeline import PipelineConfig
@@ -45,6 +46,13 @@ async def test_an_idempotency_key_enters_one_job(caller: Bus, jobs: Jobs) -> Non
     assert refused.value.code is RefusalCode.CONFLICT
     with calling(Call(principal=principal, idempotency_key="k2")):
         assert (await jobs.submit(["a"])).job_id != answers[0].job_id
+
+
+async def test_jobs_that_come_at_once_stand_in_line_one_behind_the_other(jobs: Jobs, database: Database) -> None:
+    """Those in one place would be served together, before anybody else's turn came."""
+    await asyncio.gather(*(jobs.submit(["a"]) for _ in range(12)))
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(DISTINCT turn) FROM steps") == 12
 
 
 async def test_a_key_is_its_owners_alone(jobs: Jobs) -> None:

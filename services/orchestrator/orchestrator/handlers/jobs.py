@@ -113,7 +113,7 @@ async def _enter(
 ) -> tuple[JobRecord, bool]:
     """The run of `submission`, or of its key, and whether it has been entered now. Raises `Refused`: NOT_FOUND when the
     run that it takes something over from is gone, CONFLICT when its own id was that of a job that is."""
-    async with deps.database.transaction() as connection:
+    async with deps.turnstile.through(submission.owner), deps.database.transaction() as connection:
         if takes is not None and not await reuse.share(connection, [takes.origin]):
             raise job.no_such_job(job.job_id_of(takes.origin))
         run = await runs.insert(connection, submission, planned, hint_pause=deps.policy.hint_pause)
