@@ -9,6 +9,7 @@ from contracts.pipeline import (
     ComparisonOutput,
     Contestant,
     DatasetOutput,
+    EvaluationOutput,
     ExportOutput,
     Interval,
     PreprocessingOutput,
@@ -111,6 +112,19 @@ def test_what_earlier_versions_made_is_of_the_nearest(make_step: Make) -> None:
 def test_a_result_that_is_used_again_is_of_the_ancestors_it_has_here(make_step: Make) -> None:
     step = make_step("TrainingAgent", {}, [_ROWS[1], _DATA[1]])
     assert as_of(step, _TRAINED[0]) == _TRAINED[0].model_copy(update={"rows_path": _ROWS[1].train_path})
+    measured = EvaluationOutput(
+        rows=1,
+        tokens=1,
+        loss=1,
+        perplexity=1,
+        token_accuracy=1,
+        base_loss=1,
+        base_perplexity=1,
+        base_token_accuracy=1,
+        model_path=_TRAINED[0].model_path,
+    )
+    own = as_of(make_step("EvaluationAgent", {}, [_TRAINED[1], _ROWS[1], _DATA[1]]), measured)
+    assert own == measured.model_copy(update={"model_path": _TRAINED[1].model_path})
     # Where its ancestors lay does not matter for those who know it again.
     keys = {
         content_key("ExportAgent", TrainingConfig(), [output], {output.model_path: "same"}, {}, "program")

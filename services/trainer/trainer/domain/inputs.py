@@ -78,6 +78,8 @@ def as_of(step: ClaimedStep, output: AgentOutput) -> AgentOutput:
             return output.model_copy(update={"data_path": need(step, DatasetOutput).s3_path})
         case TrainingOutput():
             return output.model_copy(update={"rows_path": need(step, PreprocessingOutput).train_path})
+        case EvaluationOutput():
+            return output.model_copy(update={"model_path": need(step, TrainingOutput).model_path})
     return output
 
 
