@@ -266,7 +266,7 @@ async def test_a_session_is_heeded_from_the_platform_s_own_pages_alone(start: St
             async with page.client.ws_connect(f"{gateway.url}/ws", origin=origin) as opened:
                 await run.tell(progress(run.run_id))
                 await heard(opened, 1)
-        for origin in ("https://evil.example.com", None):
+        for origin in ("https://evil.example.com", "http://[", None):
             with pytest.raises(aiohttp.WSServerHandshakeError) as error:
                 await page.client.ws_connect(f"{gateway.url}/ws", origin=origin)
             assert error.value.status == 403

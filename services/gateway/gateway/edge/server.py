@@ -1,4 +1,7 @@
-"""The HTTP server, whose connections answer in our forms where aiohttp would in plain text of its own."""
+"""The HTTP server, whose connections answer in our forms where aiohttp would in plain text of its own.
+
+It is made of the parts of aiohttp's own, in its pinned version: there is no setting for this.
+"""
 
 from http import HTTPStatus
 from typing import Any
