@@ -10,6 +10,8 @@ from contracts.workflow_runs import (
     RERUN_WORKFLOW,
     RerunWorkflow,
 )
+from orchestrator.domain.workflows import responses as domain_responses
+from orchestrator.engine import payload_steps
 
 from .answering import Router
 from .workflow_runs import contents, ended, get, items_of, responses, start, workflow
@@ -33,6 +35,25 @@ async def test_a_payload_is_done_for_each_item_of_a_list(caller: Bus, router: Ro
     assert (each.metadata.items, each.metadata.tokens) == (3, 15)
     keys = sorted(str(call.idempotency_key).partition("/")[2] for _, call in router.asked)
     assert keys == ["0", "1", "2/0", "2/1", "2/2"]
+
+
+async def test_responses_to_long_lists_are_shown_as_far_as_there_is_room(
+    caller: Bus, router: Router, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payload_steps, "LONGEST", 25)
+    monkeypatch.setattr(domain_responses, "LONGEST", 25)
+    made = await workflow(
+        caller,
+        {"name": "each", "says": "All about {item}", "for_each": "topics"},
+        {"name": "next", "says": "{each}", "model_format": "raw"},
+    )
+    run_id = await start(caller, made, topics=list("abcd"))
+    await ended(caller, run_id)
+    each, following = await responses(caller, run_id)
+    assert each.prompt == "All about a\n\nAll about b"
+    assert each.content == "<All about a>\n\n<All abou…"
+    assert following.prompt == "\n\n".join(f"<All about {item}>" for item in "abcd"), "what follows has all of it"
+    assert [item.prompt for item in await items_of(caller, run_id)] == [f"All about {item}" for item in "abcd"]
 
 
 async def test_so_many_items_are_asked_about_at_once(caller: Bus, router: Router) -> None:

@@ -102,7 +102,11 @@ class ResponseMetadata(Message):
 
 
 class RunResponse(Message):
-    """What a payload of a run answered. `prompt` is the exact text that the instance was asked with."""
+    """What a payload of a run answered. `prompt` is the exact text that the instance was asked with.
+
+    Of one that was done for each item of a list both are those of all items, up to a million characters: the run's
+    items have the rest.
+    """
 
     id: int
     run_id: int

@@ -1924,6 +1924,9 @@ export interface RunMetrics {
 
 /**
  * What a payload of a run answered. `prompt` is the exact text that the instance was asked with.
+ *
+ * Of one that was done for each item of a list both are those of all items, up to a million characters: the run's
+ * items have the rest.
  */
 export interface RunResponse {
   id: number;

@@ -16,7 +16,15 @@ from orchestrator.domain.workflows.conditions import holds
 from orchestrator.domain.workflows.fanout import check_room, items, join, parts
 from orchestrator.domain.workflows.questions import question
 from orchestrator.domain.workflows.rendering import render, variables, with_defaults
-from orchestrator.domain.workflows.responses import Answer, is_skipped, joined, output, output_of_item, skipped
+from orchestrator.domain.workflows.responses import (
+    LONGEST,
+    Answer,
+    is_skipped,
+    joined,
+    output,
+    output_of_item,
+    skipped,
+)
 from orchestrator.engine.completions import complete_for_step
 from orchestrator.engine.progress import Answering
 from orchestrator.engine.step_worker import Ask, Done, Split, is_no_attempt
@@ -50,7 +58,7 @@ class PayloadSteps:
         payload = run.snapshot.payloads[position]
         if claim.parts:
             async with deps.database.connection() as connection:
-                return join(position, payload, await steps.parts(connection, claim.step_id))
+                return join(position, payload, await steps.parts(connection, claim.step_id, prompts=LONGEST))
         step = _PayloadStep(deps, claim, run, position, payload)
         if (item := claim.config.get("item")) is not None:
             return output_of_item(position, payload, item, await step.answer(item, claim.config["text"]))

@@ -83,9 +83,14 @@ _EXPIRY = """
 """
 
 _PARTS = """
-    SELECT part.config, part.output, part.error
-    FROM steps AS part JOIN steps AS whole ON whole.run = part.run AND whole.position = part.part_of
-    WHERE whole.id = $1 ORDER BY part.position
+    SELECT config, error, CASE WHEN so_far > $2 THEN jsonb_set(output, '{prompt}', '""') ELSE output END AS output
+    FROM (
+        SELECT part.position, part.config, part.output, part.error,
+            sum(length(part.output ->> 'prompt')) OVER (ORDER BY part.position) AS so_far
+        FROM steps AS part JOIN steps AS whole ON whole.run = part.run AND whole.position = part.part_of
+        WHERE whole.id = $1
+    ) AS ended
+    ORDER BY position
 """
 
 _HINT_AGAIN = """
@@ -149,9 +154,10 @@ async def expiry(connection: Connection, step_id: int) -> tuple[Expiry, float] |
     return None if row is None else (row["reason"], row["timeout_seconds"])
 
 
-async def parts(connection: Connection, step_id: int) -> list[PartRecord]:
-    """The parts of a split step, all of which have ended, in their order."""
-    return [PartRecord(**row) for row in await connection.fetch(_PARTS, step_id)]
+async def parts(connection: Connection, step_id: int, *, prompts: int) -> list[PartRecord]:
+    """The parts of a split step, all of which have ended, in their order; those beyond so many characters of `prompts`
+    without theirs."""
+    return [PartRecord(**row) for row in await connection.fetch(_PARTS, step_id, prompts)]
 
 
 async def count_parts(connection: Connection, run: int) -> int:

@@ -8,7 +8,7 @@ from common.database import Connection
 from contracts.workflow_runs import ListWorkflowRuns, RunResponse, RunStatus
 from contracts.workflows import WorkflowSnapshot
 from orchestrator.domain.workflows.fanout import KeptItem, kept_item
-from orchestrator.domain.workflows.responses import kept
+from orchestrator.domain.workflows.responses import kept, shown
 from orchestrator.domain.workflows.runs import Done, NewWorkflowRun, WorkflowRunRecord
 
 _INSERT = """
@@ -156,7 +156,7 @@ async def responses(connection: Connection, run_id: int, *, after: int, limit: i
             run_id=row["run_id"],
             payload_id=row["output"]["payload_id"],
             payload_name=row["name"],
-            content=row["output"]["content"],
+            content=shown(row["output"]["content"]),
             prompt=row["output"]["prompt"],
             metadata=row["output"]["metadata"],
             created_at=row["finished_at"],

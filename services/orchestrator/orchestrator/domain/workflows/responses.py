@@ -11,6 +11,9 @@ from contracts.workflows import PayloadSnapshot
 
 BETWEEN_RESPONSES = "\n\n"
 """Stands between the responses of items."""
+LONGEST = 1_000_000
+"""Characters of prompts that the response to a whole list keeps, and of its content that are shown: together they may
+be more than a message holds, and each item has its own whole."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def joined(position: int, payload: PayloadSnapshot, outputs: Sequence[dict[str, 
         position,
         payload,
         content=BETWEEN_RESPONSES.join(one["content"] for one in outputs),
-        prompt=BETWEEN_RESPONSES.join(one["prompt"] for one in outputs),
+        prompt=BETWEEN_RESPONSES.join(one["prompt"] for one in outputs if one["prompt"]),
         metadata=ResponseMetadata(
             tokens=tokens,
             promptTokens=sum(one.promptTokens for one in took),
@@ -77,6 +80,11 @@ def joined(position: int, payload: PayloadSnapshot, outputs: Sequence[dict[str, 
         ),
     )
     return {**whole, "items": [one["content"] for one in outputs]}
+
+
+def shown(content: str) -> str:
+    """As much of it as a list of responses has room for."""
+    return content if len(content) <= LONGEST else content[: LONGEST - 1] + "…"
 
 
 def skipped(position: int, payload: PayloadSnapshot) -> dict[str, Any]:
