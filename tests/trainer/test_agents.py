@@ -19,6 +19,7 @@ from contracts.pipeline import (
     LearningRateChange,
     PreprocessingOutput,
     RegistrationConfig,
+    Sample,
     TrainingOutput,
 )
 from trainer.agents import dataset, evaluation, export, preprocessing, training
@@ -177,6 +178,13 @@ def test_the_registry_is_told_all_that_is_known(
     }
     assert request.chat_template is not None
     assert "### Instruction:" in request.chat_template
+
+
+@pytest.mark.parametrize(("count", "length"), [(1, 2000), (12, 2000), (64, 390)])
+def test_of_many_samples_less_travels_on(count: int, length: int) -> None:
+    sample = Sample(prompt="p" * 5000, reference="r" * 5000, base_answer="short", answer="")
+    shown = evaluation.shortened([sample] * count)
+    assert [(len(one.prompt), one.base_answer, one.answer) for one in shown] == [(length, "short", "")] * count
 
 
 def test_registration_needs_an_export(make_step: Make, trained: tuple[TrainingOutput, Sequence[AgentOutput]]) -> None:

@@ -1,6 +1,6 @@
 """EvaluationAgent: measures the trained model beside its base on the rows that training never saw."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -18,8 +18,9 @@ from trainer.domain.inputs import need
 from trainer.engine.evaluation import EvaluationResult, evaluate
 from trainer.engine.models import resolve_model
 
-_LONGEST_TEXT = 2000
-"""Characters of a sample's text that travel on; messages between services are bounded, and a person reads these."""
+_LONGEST_TEXT, _LONGEST_TOGETHER = 2000, 100_000
+"""Characters of a sample's text, and of all of them, that travel on: a person reads these, and what a hundred agents of
+one job have put out goes into a message. The report has them whole."""
 _MOST_LABELS = 50
 """A larger confusion matrix lies in the report alone."""
 
@@ -55,7 +56,7 @@ def run(work: Assignment) -> EvaluationOutput:
         base_loss=base["loss"],
         base_perplexity=base["perplexity"],
         base_token_accuracy=base["token_accuracy"],
-        samples=[_shortened(sample) for sample in result.samples(config.generate_samples)],
+        samples=shortened(result.samples(config.generate_samples)),
         task="generation" if result.trained.labels is None else "classification",
         generated_rows=sum(row.answer is not None for row in result.trained.results),
         metrics=metrics,
@@ -92,5 +93,7 @@ def _report(result: EvaluationResult) -> bytes:
     return b"".join(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)
 
 
-def _shortened(sample: Sample) -> Sample:
-    return Sample(**{name: text[:_LONGEST_TEXT] for name, text in sample.model_dump().items()})
+def shortened(samples: Sequence[Sample]) -> list[Sample]:
+    texts = len(samples) * len(Sample.model_fields)
+    most = min(_LONGEST_TEXT, _LONGEST_TOGETHER // max(1, texts))
+    return [Sample(**{name: text[:most] for name, text in sample.model_dump().items()}) for sample in samples]
