@@ -7,6 +7,7 @@ memory of each service is watched, with that of the processes it starts.
 
 import argparse
 import asyncio
+import os
 import random
 import statistics
 import subprocess
@@ -27,6 +28,7 @@ from embedded.endpoints import SERVICES
 from embedded.platform import FREE_PORTS, Platform
 from embedded.secrets import Secrets
 from embedded.servers import USERS
+from registry.engine.inspector import MEMORY_KEPT
 
 _ROWS_OF_TEXT = 20_000
 _CHUNK = 1 << 20
@@ -140,8 +142,10 @@ def bare(objects: Objects, path: Path) -> float:
 
 
 def process(program: str, path: Path) -> float:
-    """Seconds that the program says it took, in a process of its own."""
-    done = subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, text=True)
+    """Seconds that the program says it took, in a process of its own, set up as that which inspects uploads."""
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], check=True, capture_output=True, text=True, env=os.environ | MEMORY_KEPT
+    )
     return float(done.stdout)
 
 

@@ -3,7 +3,9 @@
 import csv
 import io
 import random
+from collections.abc import Sequence
 
+import polars as pl
 import pytest
 
 from common.datafiles import blocks
@@ -17,7 +19,7 @@ _PIECES = ["a", "bc", "1", "-2.5", "", "é", "🙂", " ", '"', '""', ",", "\n", 
 
 def _read(data: bytes, separator: str | None = None) -> list[dict[str, str | None]] | str:
     try:
-        parts = list(read_delimited(io.BytesIO(data), LIMITS, separator))
+        parts = list(read_delimited(io.BytesIO(data), LIMITS, lambda part: part, separator=separator))
     except Refused as refused:
         return refused.message
     return [dict(row) for part in parts for row in part.first(10**6)]
@@ -58,6 +60,36 @@ def test_rows_mean_what_the_strict_parser_says_wherever_blocks_are_cut(monkeypat
             assert found == expected, data
             agreed += 1
     assert agreed > 40
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["1,2", "  ", "3,4"],
+        ["1,2", "", "3,4"],
+        ['"""a""",2', "   ", "3,4"],
+        ['"a""b""c""d",2', "    ", "3,4"],
+        ["1,2", "3,", "4"],
+        ["1,2", "", "3"],
+        ['"1\n",2', "3"],
+        ['"a",", ""b"""', "3,4"],
+    ],
+)
+def test_bytes_that_no_field_has_are_noticed_whatever_makes_up_for_them(rows: list[str], newline: str) -> None:
+    data = newline.join(["a,b", *rows, ""]).encode()
+    found, expected = _read(data, ","), _expected(data)
+    assert isinstance(found, str) if expected is None else found == expected
+
+
+def test_only_what_is_wanted_of_rows_is_kept_beside_their_lengths() -> None:
+    def view(columns: int) -> Sequence[pl.Expr]:
+        return (pl.col(str(columns - 1)), pl.concat_str(pl.all()).alias("whole"))
+
+    data = 'a,b\n1,"x, y"\né,zz\n'.encode()
+    (part,) = read_delimited(io.BytesIO(data), LIMITS, lambda part: part, view)
+    assert part.frame.to_dict(as_series=False) == {"1": ["x, y", "zz"], "whole": ["1x, y", "ézz"]}
+    assert [column.to_list() for column in part.lengths.get_columns()] == [[1, 1], [4, 2]]
 
 
 @pytest.mark.parametrize(

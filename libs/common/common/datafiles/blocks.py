@@ -14,10 +14,12 @@ import numpy.typing as npt
 import polars as pl
 
 from common.datafiles.limits import Limits
+from common.datafiles.parts import View
 
-BLOCK_BYTES = 6 * 1024 * 1024
+BLOCK_BYTES = 8 * 1024 * 1024
 _PIECE_BYTES = 1024 * 1024
 _NEWLINE, _RETURN, _QUOTE = b"\n\r" + b'"'
+_FIRST_BEYOND_ASCII = 128
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
@@ -76,43 +78,62 @@ def _rest_of_row(file: BinaryIO, limits: Limits) -> bytes | None:
 
 @dataclass(frozen=True)
 class Parsed:
-    """Rows as columns of text named `0`, `1`, …, and the `sizes` of the fields in bytes."""
+    """What was wanted of some rows, and the `lengths` of their fields in characters, a column each."""
 
     frame: pl.DataFrame
-    sizes: pl.DataFrame
+    lengths: pl.DataFrame
 
 
-def parse(block: Block, columns: int, separator: str, limits: Limits) -> Parsed | None:
-    """The rows; None when they are not plain enough to be sure of them."""
+def parse(block: Block, columns: int, separator: str, limits: Limits, view: View) -> Parsed | None:
+    """What `view` wants of the rows; None when they are not plain enough to be sure of them."""
     data, quotes = block.data, block.quotes
     text = np.frombuffer(data, dtype=np.uint8)
-    if (b"\r" in data and not _returns_end_lines(text)) or not _quotes_wrap_fields(text, quotes, ord(separator)):
+    returns = int(np.count_nonzero(text == _RETURN)) if b"\r" in data else 0
+    stripped = _stripped_quotes(text, quotes, ord(separator))
+    if stripped is None or (returns and not _returns_end_lines(text)):
         return None
+    is_ascii = bool(text.max() < _FIRST_BEYOND_ASCII)
     try:
-        frame = pl.read_csv(
-            data,
-            has_header=False,
-            separator=separator,
-            schema={str(number): pl.String for number in range(columns)},
-            empty_string_is_null=False,
-        )
+        frame, sizes, lengths = _columns_of(data, columns, separator, view, is_ascii=is_ascii)
     except pl.exceptions.PolarsError:
         return None
-    sizes = frame.select(pl.all().str.len_bytes())
-    # Polars refuses a row that is too long, and fills one that is too short: then its last field is empty.
-    in_doubt = _count(text, _NEWLINE) != frame.height or sizes.to_series(-1).min() == 0
-    if in_doubt and not _is_full(text, quotes, ord(separator), frame.height, columns):
+    # Polars refuses a row that is too long, fills one that is too short and passes over a blank line: then there are
+    # last fields that are empty, or bytes that belong to no field.
+    rows = sizes.height
+    told = sum(size.sum() for size in sizes.get_columns()) + rows * columns + stripped + returns
+    in_doubt = told != len(data) or sizes.to_series(-1).min() == 0
+    if in_doubt and not _is_full(text, quotes, ord(separator), rows, columns):
         return None
-    return Parsed(frame, sizes) if _widest(sizes, limits.max_row_bytes) <= limits.max_row_bytes else None
+    return Parsed(frame, lengths) if _widest(sizes, limits.max_row_bytes) <= limits.max_row_bytes else None
+
+
+def _columns_of(
+    data: bytes, columns: int, separator: str, view: View, *, is_ascii: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """What `view` wants of the rows, and of all their fields the sizes in bytes and the lengths in characters."""
+    rows = pl.scan_csv(
+        data,
+        has_header=False,
+        separator=separator,
+        schema={str(number): pl.String for number in range(columns)},
+        empty_string_is_null=False,
+    )
+    sizes = pl.all().str.len_bytes().name.prefix("bytes of ")
+    lengths = pl.all().str.len_chars().name.prefix("characters of ")
+    measured = [sizes] if is_ascii else [sizes, lengths]
+    # In one query, which measures a row while it is in a processor's cache.
+    found = rows.select(*view(columns), *measured).collect(engine="streaming").get_columns()
+    split = len(found) - columns * len(measured)
+    return (
+        pl.DataFrame(found[:split]),
+        pl.DataFrame(found[split : split + columns]),
+        pl.DataFrame(found[-columns:]),
+    )
 
 
 def _places(data: bytes, character: int) -> Places:
     text = np.frombuffer(data, dtype=np.uint8)
     return np.concatenate([np.flatnonzero(piece == character) + start for start, piece in _pieces(text)])
-
-
-def _count(text: Bytes, character: int) -> int:
-    return sum(int(np.count_nonzero(piece == character)) for _, piece in _pieces(text))
 
 
 def _pieces(text: Bytes) -> Iterator[tuple[int, Bytes]]:
@@ -124,12 +145,13 @@ def _returns_end_lines(text: Bytes) -> bool:
     return bool((text[np.flatnonzero(text == _RETURN) + 1] == _NEWLINE).all())
 
 
-def _quotes_wrap_fields(text: Bytes, quotes: Places, separator: int) -> bool:
-    """Whether each quote opens a field, closes one or is one of two in a quoted field."""
+def _stripped_quotes(text: Bytes, quotes: Places, separator: int) -> int | None:
+    """How many quotes are no part of their field; None unless each opens one, closes one or is one of two within."""
     before, after = text[quotes[::2] - 1], text[quotes[1::2] + 1]
+    doubled = after == _QUOTE
     opens = (before == separator) | (before == _NEWLINE) | (before == _QUOTE)
-    closes = (after == separator) | (after == _NEWLINE) | (after == _QUOTE) | (after == _RETURN)
-    return bool(opens.all() and closes.all())
+    closes = (after == separator) | (after == _NEWLINE) | doubled | (after == _RETURN)
+    return quotes.size - int(np.count_nonzero(doubled)) if opens.all() and closes.all() else None
 
 
 def _is_full(text: Bytes, quotes: Places, separator: int, rows: int, columns: int) -> bool:

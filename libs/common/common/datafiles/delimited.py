@@ -2,56 +2,67 @@
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import SEEK_END
 from itertools import chain
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from common.datafiles.blocks import BLOCK_BYTES, Block, blocks, parse
 from common.datafiles.formats import SEPARATORS, csv_separator
 from common.datafiles.limits import Limits
 from common.datafiles.lines import byte_lines, decoded
-from common.datafiles.parts import AT_ONCE, Part, Texts, in_order, in_parts, located, texts_of
+from common.datafiles.parts import Part, Texts, View, every_column, in_order, in_parts, located, texts_of
 from contracts.pipeline import invalid_dataset
 
+ResultT = TypeVar("ResultT")
+_AT_ONCE = 4
+"""Blocks that are worked on at the same time. Each waits for polars some of its time."""
 TEXT_COLUMN = "text"
 """The one column of a TXT file, whose rows are its lines."""
 
 
-def read_text(file: BinaryIO, limits: Limits) -> Iterator[Part]:
+def read_text(file: BinaryIO, limits: Limits, view: View = every_column) -> Iterator[Part]:
     """Every line that is not blank is a row."""
     lines = ((decoded(line, number).rstrip("\r\n"), len(line)) for number, line in byte_lines(file, limits))
     rows = in_parts(((line,), size) for line, size in lines if line.strip())
-    return located((texts_of([TEXT_COLUMN], part) for part in rows), file)
+    return located((texts_of([TEXT_COLUMN], part, view) for part in rows), file)
 
 
-def read_delimited(file: BinaryIO, limits: Limits, separator: str | None = None) -> Iterator[Part]:
-    """Rows under a header; without a `separator`, the header decides. Blank lines are no rows.
+def read_delimited(
+    file: BinaryIO,
+    limits: Limits,
+    work: Callable[[Texts], ResultT],
+    view: View = every_column,
+    *,
+    separator: str | None = None,
+) -> Iterator[ResultT]:
+    """What `work` makes of rows under a header, of several parts at once; without a `separator`, the header decides it.
+    Blank lines are no rows.
 
     Raises `Refused(DATASET_INVALID)`, saying on which line, when fields do not fit the header or a quote is not closed.
     """
     header = _Rows(file, limits)
     names = header.names(separator)
 
-    def texts(block: Block) -> Texts | None:
-        if (parsed := parse(block, len(names), header.separator, limits)) is None:
+    def done(block: Block) -> tuple[ResultT] | None:
+        if (parsed := parse(block, len(names), header.separator, limits, view)) is None:
             return None
-        return Texts(names, parsed.frame, block.start, parsed.sizes if block.data.isascii() else None)
+        return (work(Texts(names, parsed.frame, parsed.lengths, block.start)),)
 
     # The parser has taken the lines of the header from the file, and not one more.
     begin = unread = file.tell()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for block, part in in_order(pool, blocks(file, limits), texts):
-            if part is None:
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for block, result in in_order(pool, blocks(file, limits), done, _AT_ONCE):
+            if result is None:
                 break
             unread = block.start + len(block.data)
-            yield part
+            yield from result
     read_lines = header.line + _lines_between(file, begin, unread)
     file.seek(unread)
     rest = _Rows(file, limits, line=read_lines + 1)
     for rows in in_parts(rest.below(names, header.separator)):
-        yield texts_of(names, rows)
+        yield work(texts_of(names, rows, view))
 
 
 def _lines_between(file: BinaryIO, begin: int, end: int) -> int:

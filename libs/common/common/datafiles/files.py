@@ -1,11 +1,12 @@
 """One file that may hold a data set: what it was before it was compressed, its format, its rows."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from common import compression
 from common.compression import Compression
@@ -15,8 +16,10 @@ from common.datafiles.json_arrays import read_json
 from common.datafiles.json_lines import read_json_lines
 from common.datafiles.limits import Limits
 from common.datafiles.parquet import read_parquet
-from common.datafiles.parts import Part
+from common.datafiles.parts import Part, Texts, View, every_column, in_order
 from contracts.pipeline import DatasetFormat, invalid_dataset
+
+ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
@@ -63,13 +66,14 @@ class DataFile:
         self.file.seek(0)
         return found
 
-    def parts(self, format: DatasetFormat) -> Iterator[Part]:  # noqa: A002 - the contract's word
-        """Its rows. Raises `Refused(DATASET_INVALID)`, saying what is wrong and where."""
+    def parts(self, format: DatasetFormat, view: View = every_column) -> Iterator[Part]:  # noqa: A002 - the contract's word
+        """Its rows; of those of text what `view` wants.
+
+        Raises `Refused(DATASET_INVALID)`, saying what is wrong and where.
+        """
         match format:
-            case "csv":
-                return read_delimited(self.file, self.limits)
-            case "tsv":
-                return read_delimited(self.file, self.limits, "\t")
+            case "csv" | "tsv":
+                return self._each_delimited(format, _itself, view)
             case "json":
                 return read_json(self.file, self.limits)
             case "jsonl":
@@ -77,4 +81,26 @@ class DataFile:
             case "parquet":
                 return read_parquet(self.file, self.limits)
             case "txt":
-                return read_text(self.file, self.limits)
+                return read_text(self.file, self.limits, view)
+
+    def each(self, format: DatasetFormat, work: Callable[[Part], ResultT], view: View) -> Iterator[ResultT]:  # noqa: A002
+        """What `work` makes of each of the `parts`, of several at once, in order."""
+        if format in _SEPARATORS:
+            yield from self._each_delimited(format, work, view)
+            return
+        with ThreadPoolExecutor() as pool:
+            for _, made in in_order(pool, self.parts(format, view), work):
+                yield made
+
+    def _each_delimited(
+        self, separated: DatasetFormat, work: Callable[[Texts], ResultT], view: View
+    ) -> Iterator[ResultT]:
+        return read_delimited(self.file, self.limits, work, view, separator=_SEPARATORS[separated])
+
+
+_SEPARATORS: Mapping[DatasetFormat, str | None] = {"csv": None, "tsv": "\t"}
+"""None where the header decides."""
+
+
+def _itself(part: Part) -> Part:
+    return part

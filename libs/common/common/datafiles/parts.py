@@ -22,25 +22,35 @@ ToT = TypeVar("ToT")
 Row = Mapping[str, Any]
 
 
+View = Callable[[int], Sequence[pl.Expr]]
+"""What is wanted of rows of text that have so many columns, named `0`, `1`, …. It is asked for each part anew."""
+
+
+def every_column(_columns: int) -> Sequence[pl.Expr]:
+    """Rows as they are."""
+    return (pl.all(),)
+
+
 @dataclass(frozen=True)
 class Texts:
-    """Of CSV, TSV and TXT: a column of text, none null, for each of the `names`, which need not suit polars.
+    """Of CSV, TSV and TXT: columns of text, none null, numbered, since their `names` need not suit polars.
 
-    An empty field is a missing value. `start` is where the rows begin in the file, if they can be read from there on.
-    `lengths` are those of the fields in characters, where they are known.
+    An empty field is a missing value. `frame` holds what was wanted of the rows, `lengths` those of all fields, in
+    characters. `start` is where the rows begin in the file, if they can be read from there on.
     """
 
     names: Sequence[str]
     frame: pl.DataFrame
+    lengths: pl.DataFrame
     start: int | None = None
-    lengths: pl.DataFrame | None = None
 
     @property
     def rows(self) -> int:
-        return self.frame.height
+        return self.lengths.height
 
     def first(self, count: int) -> Sequence[Row]:
-        rows = self.frame.head(count).iter_rows()
+        """Of a part whose columns were all wanted."""
+        rows = self.frame.head(count).select(map(str, range(len(self.names)))).iter_rows() if count else ()
         return [{name: value or None for name, value in zip(self.names, row, strict=True)} for row in rows]
 
 
@@ -82,11 +92,11 @@ class PlainRecords(Table):
 Part = Texts | Records | Table
 
 
-def texts_of(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Texts:
+def texts_of(names: Sequence[str], rows: Sequence[Sequence[str]], view: View) -> Texts:
     """Rows of as many fields as there are names."""
-    columns = zip(*rows, strict=True)
-    # Numbered, not named: polars gives a column without a name one of its own.
-    return Texts(names, pl.DataFrame({str(i): pl.Series(values, dtype=pl.String) for i, values in enumerate(columns)}))
+    columns = enumerate(zip(*rows, strict=True))
+    frame = pl.DataFrame({str(number): pl.Series(values, dtype=pl.String) for number, values in columns})
+    return Texts(names, frame.select(*view(len(names))), frame.select(pl.all().str.len_chars()))
 
 
 def located(parts: Iterable[Part], file: BinaryIO, offset: int = 0) -> Iterator[Part]:
@@ -112,12 +122,14 @@ def in_parts(rows: Iterable[tuple[RowT, int]]) -> Iterator[list[RowT]]:
         yield part
 
 
-def in_order(pool: Executor, source: Iterable[FromT], work: Callable[[FromT], ToT]) -> Iterator[tuple[FromT, ToT]]:
-    """What `work` makes of each, beside it; `AT_ONCE` of them are worked on at the same time."""
+def in_order(
+    pool: Executor, source: Iterable[FromT], work: Callable[[FromT], ToT], at_once: int = AT_ONCE
+) -> Iterator[tuple[FromT, ToT]]:
+    """What `work` makes of each, beside it; `at_once` of them are worked on at the same time."""
     waiting: deque[tuple[FromT, Future[ToT]]] = deque()
     for one in source:
         waiting.append((one, pool.submit(work, one)))
-        if len(waiting) > AT_ONCE:
+        if len(waiting) > at_once:
             first, done = waiting.popleft()
             yield first, done.result()
     for first, done in waiting:

@@ -21,6 +21,11 @@ _DTYPES: Mapping[type, type[pl.DataType]] = {str: pl.String, int: pl.Int64, floa
 Hashes = npt.NDArray[np.uint64]
 
 
+def row_hash(columns: int) -> pl.Expr:
+    """Of a row of texts in columns named `0`, `1`, …."""
+    return pl.sum_horizontal(*(pl.col(str(number)).hash(number) for number in range(columns)))
+
+
 def row_hashes(columns: Mapping[str, pl.Series | Sequence[Any]]) -> pl.Series:
     """Of rows as columns, which have the values themselves, or those of a table."""
     total: Hashes | None = None

@@ -25,6 +25,8 @@ from registry.engine.inspection_process import TOO_HUNGRY, Order, Verdict
 
 _log = get_logger("inspector")
 _PASSED_ON = ("PYTHONPATH", "LD_LIBRARY_PATH")
+MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(64 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
+"""Has glibc keep the memory of one part of a file for the next: to take it anew costs a tenth of all the time."""
 _KILLED_BY_A_PARSER = {-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS, -signal.SIGKILL}
 
 
@@ -196,6 +198,7 @@ async def _run(order: Order, copy: IO[bytes], folder: Path) -> tuple[int, bytes,
         stderr=asyncio.subprocess.PIPE,
         # Of the service's environment next to nothing: no passwords beside a parser of strangers' files.
         env={"PYTHONUTF8": "1", "POLARS_MAX_THREADS": "2", "RAYON_NUM_THREADS": "2", "TMPDIR": str(folder)}
+        | MEMORY_KEPT
         | {k: os.environ[k] for k in _PASSED_ON if k in os.environ},
         # Ctrl-C in a terminal reaches the whole group, and ends the service in order; this process ends with its call.
         start_new_session=True,

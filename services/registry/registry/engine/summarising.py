@@ -10,8 +10,9 @@ import polars as pl
 
 from common.datafiles.parts import Part, PlainRecords, Records, Row, Table, Texts
 from registry.domain.summaries import ColumnSummary, Kind, Lengths, Summary
-from registry.engine.hashing import ABSENT, row_hashes
+from registry.engine.hashing import ABSENT, row_hash, row_hashes
 
+_HASH = "hash"
 _LONGEST_NARROW_VALUE = 40
 """Text longer than this is not looked at as a number."""
 
@@ -43,21 +44,28 @@ class Summariser:
             case Table():
                 return _of_frame(part.frame)
 
-    def _of_texts(self, part: Texts) -> Looked:
-        characters = part.frame.select(pl.all().str.len_chars()) if part.lengths is None else part.lengths
-        columns = zip(part.names, part.frame.get_columns(), characters.get_columns(), strict=True)
-        summary = {name: self._of_text(number, *column) for number, (name, *column) in enumerate(columns)}
-        return Looked(Summary(part.rows, summary), part.frame.hash_rows())
+    def view(self, columns: int, *, whole: bool) -> Sequence[pl.Expr]:
+        """What `look` needs of rows of text: a hash, and those columns that may hold something else, or all."""
+        wanted = (str(number) for number in range(columns) if whole or number not in self._known_texts)
+        return (*map(pl.col, wanted), row_hash(columns).alias(_HASH))
 
-    def _of_text(self, number: int, column: pl.Series, characters: pl.Series) -> ColumnSummary:
+    def _of_texts(self, part: Texts) -> Looked:
+        columns = {
+            name: self._of_text(number, part.frame, characters)
+            for number, (name, characters) in enumerate(zip(part.names, part.lengths.get_columns(), strict=True))
+        }
+        return Looked(Summary(part.rows, columns), part.frame.get_column(_HASH))
+
+    def _of_text(self, number: int, frame: pl.DataFrame, characters: pl.Series) -> ColumnSummary:
         """Of the column with that number; fields without characters are missing values."""
         counted = characters.to_numpy()
-        lengths = _lengths(counted[counted > 0])
+        lengths = _lengths(counted if counted.all() else counted[counted > 0])
         if lengths is None:
             return ColumnSummary()
         kind = Kind.STRING
         if number not in self._known_texts and lengths.longest <= _LONGEST_NARROW_VALUE:
-            kind = _narrowest(column.filter(column != ""))
+            column = frame.get_column(str(number))
+            kind = _narrowest(column if lengths.count == len(column) else column.filter(column != ""))
         if kind is Kind.STRING:
             self._known_texts.add(number)
         return ColumnSummary(lengths.count, frozenset({kind}), lengths)
