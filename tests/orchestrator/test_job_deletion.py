@@ -12,7 +12,7 @@ from common.context import Call, Principal, calling
 from common.database import Database
 from common.objects import Objects, S3Path
 from common.service import Service, running
-from contracts.base import RefusalCode
+from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import (
     CANCEL_JOB,
     DELETE_JOB,
@@ -370,12 +370,21 @@ async def test_old_jobs_are_deleted_once_but_for_those_that_others_go_on_from(
         return {job.run_id for job in (await caller.ask(LIST_JOBS, ListJobs())).items}
 
     assert await job_removal.delete_old(deps, 3600) is None
+    # One that cannot be deleted now holds up no other.
+    with monkeypatch.context() as away:
+        away.setattr(job_removal, "delete", _away)
+        passed = await job_removal.delete_old(deps, 0.001)
+        assert await job_removal.delete_old(deps, 0.001, passed) != passed
     assert await there() == {"first", "second", "broken", "last", retried.run_id}
     # Two replicas at once; then what is left, in another small batch.
     after, _ = await asyncio.gather(job_removal.delete_old(deps, 0.001), job_removal.delete_old(deps, 0.001))
     assert await there() == {"broken", "last", retried.run_id}
     assert await job_removal.delete_old(deps, 0.001, after) is None
     assert await there() == {"broken", retried.run_id}
+
+
+async def _away(*_: Any) -> None:
+    raise Refused(RefusalCode.UNAVAILABLE, "The registry is away")
 
 
 async def test_an_orchestrator_deletes_old_jobs_if_it_is_told_to(

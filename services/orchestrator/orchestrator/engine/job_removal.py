@@ -52,15 +52,16 @@ async def delete_old(deps: Deps, retention: float, after: datetime | None = None
     """
     async with deps.database.connection() as connection:
         found = await deleted_jobs.old(connection, seconds=retention, after=after, limit=_JOBS_AT_ONCE)
-    for run_id, _ in found:
+    for run_id, ended_at in found:
         try:
             await delete(deps, run_id)
         except Refused as refused:
             # Another replica was faster, or somebody goes on from it by now.
-            if refused.code not in {RefusalCode.NOT_FOUND, RefusalCode.CONFLICT}:
-                _log.warning("old_job_stays", run_id=run_id, error=refused.message)
-        else:
-            _log.info("old_job_deleted", run_id=run_id)
+            if refused.code in {RefusalCode.NOT_FOUND, RefusalCode.CONFLICT}:
+                continue
+            _log.warning("old_job_stays", run_id=run_id, error=refused.message)
+            return ended_at
+        _log.info("old_job_deleted", run_id=run_id)
     return found[-1][1] if len(found) == _JOBS_AT_ONCE else None
 
 
