@@ -1,5 +1,6 @@
 """Uploads that can be resumed: by tus 1.0, whatever breaks off, and nothing is left of those that are given up."""
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -213,3 +214,30 @@ async def test_an_upload_that_expired_is_freed(gateway: Gateway, uploading: tupl
         await connection.execute("UPDATE uploads SET expires_at = clock_timestamp() - interval '1 s'")
     await engine.sweep()
     assert (await gateway.call("HEAD", location))[0] == 404
+
+
+async def test_of_many_that_send_at_once_few_are_held_in_memory_and_none_for_ever(
+    start: Start, monkeypatch: pytest.MonkeyPatch, peers: Peers, objects: ObjectStore
+) -> None:
+    monkeypatch.setattr("gateway.uploading._AT_ONCE", 1)
+    monkeypatch.setattr("gateway.edge.reading._SILENCE_SECONDS", 0.5)
+    peers.answer(REGISTER_DATASET, entered)
+    taken = asyncio.Event()
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield DATA[:300_000]
+        taken.set()
+        await asyncio.sleep(60)
+
+    async with start() as gateway, asyncio.timeout(10):
+        first, second = [await create(gateway, 400_000) for _ in range(2)]
+        stuck = asyncio.create_task(send(gateway, first, 0, silent()))
+        await taken.wait()
+        other = asyncio.create_task(send(gateway, second, 0, DATA[:400_000]))
+        await asyncio.sleep(0.2)
+        assert not other.done()
+        assert (await stuck)[0] == 504
+        assert (await other)[0] == 204
+        assert await head(gateway, first) == 0
+        await gateway.call("DELETE", first, headers=SENT)
+    await take(objects, peers.asked(REGISTER_DATASET).s3_path)

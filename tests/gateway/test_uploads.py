@@ -272,6 +272,27 @@ async def test_a_client_that_goes_away_after_the_last_byte_does_not_undo_the_upl
     await objects.remove(path)
 
 
+async def test_a_sender_that_falls_silent_gives_its_place_to_others(
+    start: Start, monkeypatch: pytest.MonkeyPatch, peers: Peers, objects: ObjectStore
+) -> None:
+    monkeypatch.setattr("common.objects.store._UPLOADS_AT_ONCE", 1)
+    monkeypatch.setattr("gateway.edge.reading._SILENCE_SECONDS", 0.5)
+    peers.answer(REGISTER_DATASET, entered)
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield b"x" * 1_000_000
+        await asyncio.sleep(60)
+
+    async with start() as gateway, asyncio.timeout(10):
+        stuck = asyncio.create_task(send(gateway, form(silent())))
+        await asyncio.sleep(0.2)
+        status, body = await send(gateway, form())
+        assert status == 201
+        status, refusal = await stuck
+    assert (status, refusal["error"]) == (504, "TIMEOUT")
+    await objects.remove(S3Path.parse(body["s3_path"]))
+
+
 async def test_memory_stays_bounded_whatever_the_size(gateway: Gateway, peers: Peers, objects: ObjectStore) -> None:
     peers.answer(REGISTER_DATASET, entered)
     piece, pieces = b"0123456789abcde\n" * 65_536, 128

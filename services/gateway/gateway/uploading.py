@@ -19,6 +19,8 @@ from gateway.store import uploads
 
 _log = get_logger("uploading")
 _IN_DOUBT = (RefusalCode.TIMEOUT, RefusalCode.UNAVAILABLE, RefusalCode.INTERNAL)
+_AT_ONCE = 16
+"""Each holds a part of memory for as long as its sender takes; others wait."""
 _PAUSE_SECONDS = 30.0
 _UNSETTLED_SECONDS = 180.0
 """Longer than the registry may take, so that nothing is taken over from a gateway that still waits for it."""
@@ -31,28 +33,15 @@ class Uploading:
         self._database = database
         self._objects = objects
         self._bus = bus
+        self._sending = asyncio.Semaphore(_AT_ONCE)
 
     async def append(self, upload: Upload, chunks: AsyncIterable[bytes]) -> int:
         """Stores what comes behind the upload's offset; how many bytes of the file are there then.
 
         Raises `Refused`: CONFLICT when another request for it goes on, TOO_LARGE for more bytes than were announced.
         """
-        part = await self._tail(upload)
-        count, offset = len(upload.parts), upload.offset
-        async for chunk in chunks:
-            part += chunk
-            offset += len(chunk)
-            if offset > upload.length:
-                raise Refused(RefusalCode.TOO_LARGE, f"The upload was announced with {upload.length} bytes")
-            while len(part) >= PART_BYTES:
-                count += 1
-                upload = await self._put(upload, count, bytes(part[:PART_BYTES]))
-                part = part[PART_BYTES:]
-        if offset == upload.length:
-            await self._finish(upload, count, bytes(part))
-        elif part:
-            await self._keep_tail(upload, bytes(part))
-        return offset
+        async with self._sending:
+            return await self._append(upload, chunks)
 
     async def enter(self, upload: Upload) -> Dataset:
         """Has the registry enter a stored upload. Raises its refusal; then the object is gone."""
@@ -104,6 +93,24 @@ class Uploading:
                 _log.info("upload_not_entered", dataset_id=upload.dataset_id, error=refused.message)
         for upload in expired:
             await self._free(upload)
+
+    async def _append(self, upload: Upload, chunks: AsyncIterable[bytes]) -> int:
+        part = await self._tail(upload)
+        count, offset = len(upload.parts), upload.offset
+        async for chunk in chunks:
+            part += chunk
+            offset += len(chunk)
+            if offset > upload.length:
+                raise Refused(RefusalCode.TOO_LARGE, f"The upload was announced with {upload.length} bytes")
+            while len(part) >= PART_BYTES:
+                count += 1
+                upload = await self._put(upload, count, bytes(part[:PART_BYTES]))
+                part = part[PART_BYTES:]
+        if offset == upload.length:
+            await self._finish(upload, count, bytes(part))
+        elif part:
+            await self._keep_tail(upload, bytes(part))
+        return offset
 
     async def _free(self, upload: Upload) -> None:
         path = _path(upload)

@@ -1,6 +1,7 @@
 """From an HTTP request to the message that a row of the table takes. What does not fit is refused field by field."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from math import isinf
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
@@ -20,6 +21,8 @@ _LONGEST_KEY = 255
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 1000
 _PAYLOAD = "payload"
+_SILENCE_SECONDS = 60.0
+"""What a lost connection may keep of others: nobody else would notice it for hours."""
 
 
 async def read_request(request: web.Request, route: Route) -> Message:
@@ -71,6 +74,15 @@ async def read_any(request: web.Request) -> tuple[bytes, Any]:
         return raw, _form(raw)
     _refuse_nul(raw)
     return raw, _parsed(raw) if raw else None
+
+
+async def next_piece(reading: Awaitable[bytes]) -> bytes:
+    """What comes next of a file. Raises `Refused(TIMEOUT)` where its sender falls silent."""
+    try:
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            return await reading
+    except TimeoutError:
+        raise Refused(RefusalCode.TIMEOUT, f"Nothing came for {_SILENCE_SECONDS:g} seconds") from None
 
 
 async def _raw(request: web.Request) -> bytes:

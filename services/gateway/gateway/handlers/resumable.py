@@ -12,7 +12,7 @@ from gateway.deps import Deps
 from gateway.domain.resumable import Upload, state_of
 from gateway.domain.uploads import new_dataset_id
 from gateway.edge import tus
-from gateway.edge.reading import too_large
+from gateway.edge.reading import next_piece, too_large
 from gateway.edge.responses import json_response, refused
 from gateway.errors import invalid_fields, tell
 from gateway.routes.table import Family, Route
@@ -116,7 +116,7 @@ def _unknown(request: web.Request) -> Refused:
 
 
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
-    async for chunk in request.content.iter_chunked(_CHUNK):
+    while chunk := await next_piece(request.content.read(_CHUNK)):
         yield chunk
 
 

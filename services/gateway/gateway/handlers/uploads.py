@@ -16,7 +16,7 @@ from contracts.registry import GET_DATASET, REGISTER_DATASET, Dataset, GetDatase
 from contracts.topology import DATASETS_BUCKET
 from gateway.deps import Deps
 from gateway.domain.uploads import new_dataset_id, safe_filename
-from gateway.edge.reading import too_large
+from gateway.edge.reading import next_piece, too_large
 from gateway.edge.responses import respond
 from gateway.errors import invalid_fields
 from gateway.routes.table import Route
@@ -145,7 +145,7 @@ class _Upload:
         if not part.filename:
             raise invalid_fields([("file", "must be a file with a name")])
         name = safe_filename(part.filename)
-        first = await part.read_chunk(_CHUNK)
+        first = await next_piece(part.read_chunk(_CHUNK))
         if not first:
             raise Refused(RefusalCode.DATASET_INVALID, f"The file {name} is empty", {"field": "file"})
         self._path = S3Path(DATASETS_BUCKET, f"{self._dataset_id}/{name}")
@@ -158,7 +158,7 @@ class _Upload:
             if size > self._limit:
                 raise too_large(self._limit)
             yield chunk
-            chunk = await part.read_chunk(_CHUNK)
+            chunk = await next_piece(part.read_chunk(_CHUNK))
 
     async def _take_format(self, part: BodyPartReader) -> None:
         text = (await part.read_chunk(_LONGEST_FORMAT)).decode(errors="replace").strip().lower()
