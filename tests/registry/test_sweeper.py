@@ -79,3 +79,17 @@ async def test_parts_that_nobody_put_together_are_freed(service: Service, object
     assert await storage.drop_unfinished(path, began) == 0
     assert await storage.drop_unfinished(path, began + timedelta(seconds=1)) >= 1
     assert not objects.unfinished(path)
+
+
+async def test_what_a_killed_gateway_or_trainer_was_storing_goes_in_time(
+    database: Database, service: Service, objects: Objects, gateway: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = uuid.uuid4().hex[:16]
+    places = [S3Path("datasets", f"ds_{name}/a.csv"), S3Path("artifacts", f"{name}/training/model/model.safetensors")]
+    for place in places:
+        objects.put_part(place, objects.begin_parts(place), 1, b"x")
+    await sweeper(database, service, gateway, HOUR).sweep()
+    assert all(objects.unfinished(place) for place in places)
+    monkeypatch.setattr("registry.sweeper._LONGEST_UPLOAD", -HOUR)
+    await sweeper(database, service, gateway, HOUR).sweep()
+    assert not any(objects.unfinished(place) for place in places)

@@ -1,5 +1,5 @@
-"""Removes uploads that were never entered, whose gateway died before it could register them or take them back, and what
-deleted models left.
+"""Removes uploads that were never entered, whose gateway died before it could register them or take them back, parts of
+files that nobody put together, and what deleted models left.
 
 Any number of replicas may sweep: what they remove is the same, and removing it twice is fine. An upload is entered
 within minutes of being stored or never, so none that is old enough can still become a data set.
@@ -12,7 +12,7 @@ from common.database import Database
 from common.objects import S3Path
 from common.telemetry import Counter, get_logger
 from contracts.base import Refused
-from contracts.topology import DATASETS_BUCKET
+from contracts.topology import ARTIFACTS_BUCKET, DATASETS_BUCKET
 from registry.domain.uploads import UPLOAD_PREFIX, expired
 from registry.engine.storage import Storage
 from registry.freeing import Freeing
@@ -20,7 +20,8 @@ from registry.store import datasets
 
 _log = get_logger("sweeper")
 _REMOVED = Counter("registry_orphans_removed_total", "Uploads removed because no data set was made of them")
-_UPLOADS = S3Path(DATASETS_BUCKET, UPLOAD_PREFIX)
+_IN_PARTS = (S3Path(DATASETS_BUCKET, UPLOAD_PREFIX), S3Path(ARTIFACTS_BUCKET, ""))
+"""Where gateways and trainers store large files, of which those that are killed leave parts that nobody sees."""
 _LONGEST_UPLOAD = timedelta(days=3)
 """Gateways keep an upload that can be resumed for a day, unless told otherwise."""
 
@@ -57,7 +58,8 @@ class Sweeper:
             await self._storage.remove(orphan)
             _REMOVED.inc()
             _log.info("orphan_removed", key=orphan.key)
-        dropped = await self._storage.drop_unfinished(_UPLOADS, datetime.now(UTC) - _LONGEST_UPLOAD)
-        if dropped:
-            _log.info("unfinished_uploads_dropped", uploads=dropped)
+        for place in _IN_PARTS:
+            dropped = await self._storage.drop_unfinished(place, datetime.now(UTC) - _LONGEST_UPLOAD)
+            if dropped:
+                _log.info("unfinished_uploads_dropped", bucket=place.bucket, uploads=dropped)
         return len(orphans)
