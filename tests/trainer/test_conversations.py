@@ -93,6 +93,7 @@ def test_a_question_at_the_end_that_nobody_answered_is_cut() -> None:
     [
         None,
         "not json",
+        pytest.param("[" * 200_000, id="deep"),
         "[]",
         "{}",
         "[1, 2]",

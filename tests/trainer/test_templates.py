@@ -116,6 +116,14 @@ def test_a_model_without_template_of_its_own_is_refused_when_it_is_asked_for(mod
 _ROW = {"question": "Why {x}?", "context": "Sky", "answer": "Blue."}
 
 
+@pytest.mark.parametrize("template", ["{{ messages + 1 }}", "{{ 1 // 0 }}", "{{ raise_exception('system first') }}"])
+def test_a_template_that_fails_on_the_rows_is_refused_with_its_reason(models_dir: Path, template: str) -> None:
+    renderer = Renderer(AutoTokenizer.from_pretrained(models_dir / "tiny"), template)
+    with pytest.raises(Refused, match=r"chat template does not take these rows: .+") as refused:
+        renderer.examples([_QUESTION])
+    assert refused.value.code is RefusalCode.CONFIG_INVALID
+
+
 def _custom(models_dir: Path, model: str, text: str, row: dict[str, str | None]) -> tuple[str, str, Renderer]:
     custom = CustomTemplate.parse(text)
     fields = custom.fields_of(list(row), {})

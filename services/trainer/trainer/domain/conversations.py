@@ -132,7 +132,7 @@ def _read_chat(text: str | None, tidy: Callable[[str], str]) -> Conversation | N
     try:
         messages = json.loads(text or "")
         turns = [_turn(message, tidy) for message in messages]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
     while turns and turns[-1].role != "assistant":
         turns.pop()

@@ -89,9 +89,9 @@ class Renderer:
             prompt: str = self._tokenizer.apply_chat_template(
                 messages, chat_template=self.template, tokenize=False, add_generation_prompt=True
             )
-        except TemplateError as error:
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise Refused(
-                RefusalCode.CONFIG_INVALID, f"The model's chat template does not take these rows: {error.message}"
+                RefusalCode.CONFIG_INVALID, f"The model's chat template does not take these rows: {error}"
             ) from error
         return prompt
 
