@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from common.bus import Bus, Handlers
+from common.database import Database
 from common.settings import ServiceSettings
 from contracts.base import RefusalCode, Refused
 from contracts.orchestrator import GET_METRICS, GetMetrics, MetricSeries, RunMetrics
@@ -28,7 +29,9 @@ from contracts.registry import (
     ListModels,
     UpdateModel,
 )
+from registry.curves import Curves
 from registry.domain.plots import Point, plot, thinned
+from registry.settings import Settings
 from tests.registry.conftest import Access, Enter, Export
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -105,6 +108,27 @@ async def test_of_a_sweep_the_losses_of_the_one_that_was_registered_are_shown(
     assert "| 1 | 3 |  |" in card
     assert "| 2 | 1.5 | 1.6 |" in card
     assert "| 3 | 7" not in card
+
+
+async def test_losses_that_nobody_has_asked_for_are_kept_before_their_log_goes(
+    export: Export, trainer: Bus, gateway: Bus, logs: Logs, settings: Settings
+) -> None:
+    model, without = [await trainer.ask(REGISTER_MODEL, export()) for _ in range(2)]
+    logs.trained(model.run_id, 2.0, 1.0)
+    database = await Database.connect(settings.database_url.get_secret_value(), "registry", size=2)
+    curves = Curves(database, gateway)
+    await curves.keep_all_waiting()
+    async with database.connection() as connection:
+        ids = [model.model_id, without.model_id]
+        await connection.execute(
+            "UPDATE models SET created_at = now() - interval '2 days' WHERE model_id = ANY ($1::text[])", ids
+        )
+    assert [await curves.keep_waiting() for _ in range(2)] == [2, 0]
+    await database.close()
+    logs.series.clear()
+    assert "polyline" in (await gateway.ask(GET_LOSS_PLOT, GetModel(model_id=model.model_id))).svg
+    with pytest.raises(Refused, match="No losses were recorded"):
+        await gateway.ask(GET_LOSS_PLOT, GetModel(model_id=without.model_id))
 
 
 async def test_without_losses_there_is_no_plot_and_a_card_all_the_same(

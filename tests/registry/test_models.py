@@ -26,6 +26,7 @@ from contracts.registry import (
     ModelRegistered,
     RegisterModel,
 )
+from registry.curves import Curves
 from registry.engine.storage import ObjectStorage
 from registry.freeing import Freeing
 from registry.handlers import Deps, models
@@ -115,6 +116,7 @@ async def test_the_event_of_a_registry_that_died_after_its_commit_is_told_by_the
         bus=router,
         models_dir=settings.data_dir,
         freeing=freeing,
+        curves=Curves(database, router),
     )
     model = await models.register_model(deps, export())
     await database.close()

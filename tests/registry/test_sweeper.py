@@ -12,6 +12,7 @@ from common.database import Database
 from common.objects import Objects, S3Path
 from common.service import Service
 from contracts.base import RefusalCode, Refused
+from registry.curves import Curves
 from registry.engine.storage import ObjectStorage
 from registry.freeing import Freeing
 from registry.settings import Settings
@@ -30,7 +31,7 @@ async def database(settings: Settings, service: Service) -> AsyncIterator[Databa
 
 def sweeper(database: Database, service: Service, bus: Bus, age: timedelta) -> Sweeper:
     storage = ObjectStorage(service.object_store())
-    return Sweeper(database, storage, Freeing(database, storage, bus), interval=HOUR, age=age)
+    return Sweeper(database, storage, Freeing(database, storage, bus), Curves(database, bus), interval=HOUR, age=age)
 
 
 def is_there(objects: Objects, path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from common.outbox import OutboxRelay
 from common.service import Service, run
+from registry.curves import Curves
 from registry.engine.inspector import Bounds, ProcessInspector
 from registry.engine.storage import ObjectStorage
 from registry.freeing import Freeing
@@ -25,7 +26,7 @@ async def build(service: Service, settings: Settings) -> None:
         limits=settings.limits,
     )
     relay = OutboxRelay(database, bus)
-    freeing = Freeing(database, storage, bus)
+    freeing, curves = Freeing(database, storage, bus), Curves(database, bus)
     deps = Deps(
         database=database,
         relay=relay,
@@ -34,8 +35,9 @@ async def build(service: Service, settings: Settings) -> None:
         bus=bus,
         models_dir=settings.models_dir,
         freeing=freeing,
+        curves=curves,
     )
-    sweeper = Sweeper(database, storage, freeing, interval=settings.sweep_interval, age=settings.orphan_age)
+    sweeper = Sweeper(database, storage, freeing, curves, interval=settings.sweep_interval, age=settings.orphan_age)
     service.spawn("relay", relay.run)
     service.spawn("sweeper", sweeper.run)
     await bus.serve(HANDLERS, deps)

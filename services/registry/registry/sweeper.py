@@ -1,5 +1,5 @@
 """Removes uploads that were never entered, whose gateway died before it could register them or take them back, parts of
-files that nobody put together, and what deleted models left.
+files that nobody put together, and what deleted models left; and keeps the losses of trainings before their logs go.
 
 Any number of replicas may sweep: what they remove is the same, and removing it twice is fine. An upload is entered
 within minutes of being stored or never, so none that is old enough can still become a data set.
@@ -13,6 +13,7 @@ from common.objects import S3Path
 from common.telemetry import Counter, get_logger
 from contracts.base import Refused
 from contracts.topology import ARTIFACTS_BUCKET, DATASETS_BUCKET
+from registry.curves import Curves
 from registry.domain.uploads import UPLOAD_PREFIX, expired
 from registry.engine.storage import Storage
 from registry.freeing import Freeing
@@ -30,10 +31,18 @@ class Sweeper:
     """Works every `interval`, on uploads older than `age`."""
 
     def __init__(
-        self, database: Database, storage: Storage, freeing: Freeing, *, interval: timedelta, age: timedelta
+        self,
+        database: Database,
+        storage: Storage,
+        freeing: Freeing,
+        curves: Curves,
+        *,
+        interval: timedelta,
+        age: timedelta,
     ) -> None:
         self._database = database
         self._freeing = freeing
+        self._curves = curves
         self._storage = storage
         self._interval = interval
         self._age = age
@@ -44,6 +53,7 @@ class Sweeper:
             try:
                 await self._freeing.free_waiting()
                 await self.sweep()
+                await self._curves.keep_all_waiting()
             except Refused as refused:
                 _log.warning("sweeper_waits", error=refused.message)
             await asyncio.sleep(self._interval.total_seconds())

@@ -6,6 +6,7 @@ from pathlib import Path
 from common.bus import Bus, Handlers
 from common.database import Database
 from common.outbox import OutboxRelay
+from registry.curves import Curves
 from registry.engine.inspector import Inspector
 from registry.engine.storage import Storage
 from registry.freeing import Freeing
@@ -22,6 +23,7 @@ class Deps:
     bus: Bus
     models_dir: Path
     freeing: Freeing
+    curves: Curves
 
 
 HANDLERS = Handlers[Deps]()

@@ -18,9 +18,8 @@ from contracts.registry import (
 )
 from registry.domain.cards import card
 from registry.domain.comparing import compared
-from registry.domain.lineage import lineage_of, training_of
-from registry.domain.plots import Point, plot
-from registry.engine.run_logs import loss_curve
+from registry.domain.lineage import lineage_of
+from registry.domain.plots import plot
 from registry.handlers.deps import HANDLERS, Deps
 from registry.handlers.models import found
 from registry.store import datasets, models
@@ -29,7 +28,7 @@ from registry.store import datasets, models
 @HANDLERS.on(GET_MODEL_CARD)
 async def get_model_card(deps: Deps, request: GetModel) -> ModelCard:
     model, told, dataset = await origin(deps, request.model_id)
-    curve = await _curve(deps, model)
+    curve = await deps.curves.of(model)
     markdown = card(model, dataset, curve, lineage_of(model, told, dataset))
     return ModelCard(model_id=model.model_id, markdown=markdown)
 
@@ -37,7 +36,7 @@ async def get_model_card(deps: Deps, request: GetModel) -> ModelCard:
 @HANDLERS.on(GET_LOSS_PLOT)
 async def get_loss_plot(deps: Deps, request: GetModel) -> LossPlot:
     model, _, _ = await origin(deps, request.model_id)
-    curve = await _curve(deps, model)
+    curve = await deps.curves.of(model)
     if not curve:
         raise Refused(RefusalCode.NOT_FOUND, f"No losses were recorded of the training of {model.model_id}")
     return LossPlot(model_id=model.model_id, svg=plot(curve, f"{model.model_name}@{model.version}"))
@@ -66,22 +65,3 @@ async def origin(deps: Deps, reference: str) -> tuple[Model, list[LineageStep], 
         told = [LineageStep.model_validate(step) for step in await models.lineage(connection, model.model_id)]
         dataset = await datasets.find(connection, model.dataset_id) if model.dataset_id is not None else None
     return model, told, dataset
-
-
-async def _curve(deps: Deps, model: Model) -> list[Point]:
-    """Read from the log of the run that trained it, once: what is kept outlives the log."""
-    async with deps.database.connection() as connection:
-        kept = await models.find_curve(connection, model.model_id)
-        told = [LineageStep.model_validate(step) for step in await models.lineage(connection, model.model_id)]
-    if kept is not None:
-        return [Point(**point) for point in kept]  # type: ignore[arg-type]
-    points = await loss_curve(deps.bus, training_of(model, told))
-    await remember(deps, model, points)
-    return points
-
-
-async def remember(deps: Deps, model: Model, points: list[Point]) -> None:
-    """Keeps the losses of a model's training, where there are some."""
-    if points:
-        async with deps.database.connection() as connection:
-            await models.keep_curve(connection, model.model_id, [vars(point) for point in points])

@@ -125,6 +125,17 @@ async def find_curve(connection: Connection, model_id: str) -> list[dict[str, fl
     return points
 
 
+async def without_curve(connection: Connection, *, limit: int) -> list[str]:
+    """Models that were registered a day ago and whose losses nobody has read, the oldest first."""
+    rows = await connection.fetch(
+        "SELECT model_id FROM models WHERE deleted_at IS NULL AND created_at < statement_timestamp() - interval '1 day'"
+        " AND NOT EXISTS (SELECT FROM loss_curves WHERE loss_curves.model_id = models.model_id)"
+        " ORDER BY number LIMIT $1",
+        limit,
+    )
+    return [row["model_id"] for row in rows]
+
+
 async def keep_curve(connection: Connection, model_id: str, points: list[dict[str, float | None]]) -> None:
     await connection.execute(
         "INSERT INTO loss_curves (model_id, points) VALUES ($1, $2) ON CONFLICT DO NOTHING", model_id, points
