@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -222,22 +223,20 @@ async def test_of_many_that_send_at_once_few_are_held_in_memory_and_none_for_eve
     monkeypatch.setattr("gateway.uploading._AT_ONCE", 1)
     monkeypatch.setattr("gateway.edge.reading._SILENCE_SECONDS", 0.5)
     peers.answer(REGISTER_DATASET, entered)
-    taken = asyncio.Event()
 
     async def silent() -> AsyncIterator[bytes]:
         yield DATA[:300_000]
-        taken.set()
         await asyncio.sleep(60)
 
-    async with start() as gateway, asyncio.timeout(10):
-        first, second = [await create(gateway, 400_000) for _ in range(2)]
-        stuck = asyncio.create_task(send(gateway, first, 0, silent()))
-        await taken.wait()
-        other = asyncio.create_task(send(gateway, second, 0, DATA[:400_000]))
-        await asyncio.sleep(0.2)
-        assert not other.done()
-        assert (await stuck)[0] == 504
-        assert (await other)[0] == 204
-        assert await head(gateway, first) == 0
-        await gateway.call("DELETE", first, headers=SENT)
+    async with start() as gateway, asyncio.timeout(20):
+        locations = [await create(gateway, 400_000) for _ in range(3)]
+        began = time.monotonic()
+        told = (silent(), silent(), DATA[:400_000])
+        calls = [send(gateway, where, 0, data) for where, data in zip(locations, told, strict=True)]
+        answers = await asyncio.gather(*calls)
+        assert [status for status, *_ in answers] == [504, 504, 204]
+        assert time.monotonic() - began >= 1, "the silent ones were not waited for one after the other"
+        for location in locations[:2]:
+            assert await head(gateway, location) == 0
+            await gateway.call("DELETE", location, headers=SENT)
     await take(objects, peers.asked(REGISTER_DATASET).s3_path)
