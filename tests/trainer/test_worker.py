@@ -135,6 +135,19 @@ async def test_a_hint_is_followed_at_once(start: Any, script: Any, behaves: Any,
     assert step.step_id in [claim.step_id for claim in script.claims]
 
 
+async def test_hints_for_others_cost_no_questions(
+    start: Any, script: Any, orchestrator: Bus, make_step: MakeStep
+) -> None:
+    """They come again and again while all that train are busy: hundreds a second, of a sweep."""
+    async with start(poll_seconds=30):
+        await _idle(script)
+        asked = len(script.claims)
+        for _ in range(4):
+            await _hint(orchestrator, make_step("TrainingAgent"))
+        await asyncio.sleep(0.5)
+        assert len(script.claims) == asked
+
+
 async def test_a_hint_that_comes_too_late_does_no_harm(
     start: Any, script: Any, behaves: Any, orchestrator: Bus
 ) -> None:

@@ -10,7 +10,7 @@ from contracts.orchestrator import CLAIM_STEP, ClaimedStep, ClaimStep, StepReady
 from contracts.topology import TRAINER_WORK
 
 _log = get_logger("claims")
-_LATER_SECONDS = 1.0
+_LATER_SECONDS, _MOST_DOUBLINGS = 1.0, 6
 
 
 class Claims:
@@ -28,11 +28,25 @@ class Claims:
         return await self._claim(None)
 
     async def hinted(self, stopping: asyncio.Event) -> ClaimedStep | None:
-        """The step of the next hint; None when none comes in time, it is not ours, or another was faster.
+        """The step of the next hint that is for us; None when none comes in time, or another was faster.
 
         Returns at once when `stopping` is set, but never forgets a step that is claimed.
         """
-        fetching = asyncio.create_task(self._hints.fetch(1, self._poll_seconds))
+        clock = asyncio.get_running_loop()
+        until = clock.time() + self._poll_seconds
+        while (left := until - clock.time()) > 0:
+            hint = await self._next(left, stopping)
+            if hint is None:
+                return None
+            if hint.delivered.body.agent_class in self._agent_classes:
+                return await self._follow(hint)
+            # Those who do such steps may be busy for long, and look for one when they are not.
+            later = _LATER_SECONDS * 2 ** min(hint.attempt - 1, _MOST_DOUBLINGS)
+            await _settled(hint.again(after=later))
+        return None
+
+    async def _next(self, timeout: float, stopping: asyncio.Event) -> Pulled[StepReady] | None:
+        fetching = asyncio.create_task(self._hints.fetch(1, timeout))
         stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait({fetching, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
@@ -41,15 +55,11 @@ class Claims:
             fetching.cancel()
             await asyncio.gather(fetching, return_exceptions=True)
             return None
-        return await self._follow(hints[0]) if (hints := fetching.result()) else None
+        return next(iter(fetching.result()), None)
 
     async def _follow(self, hint: Pulled[StepReady]) -> ClaimedStep | None:
-        ready = hint.delivered.body
-        if ready.agent_class not in self._agent_classes:
-            await _settled(hint.again(after=_LATER_SECONDS))
-            return None
         try:
-            step = await self._claim(ready.step_id)
+            step = await self._claim(hint.delivered.body.step_id)
         except Refused:
             await _settled(hint.again(after=_LATER_SECONDS))
             raise
