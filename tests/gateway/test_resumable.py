@@ -6,7 +6,7 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -215,6 +215,29 @@ async def test_an_upload_that_expired_is_freed(gateway: Gateway, uploading: tupl
         await connection.execute("UPDATE uploads SET expires_at = clock_timestamp() - interval '1 s'")
     await engine.sweep()
     assert (await gateway.call("HEAD", location))[0] == 404
+
+
+async def test_an_upload_that_cannot_be_freed_now_holds_up_no_other(
+    gateway: Gateway, uploading: tuple[Uploading, Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [(await create(gateway, len(DATA))).rsplit("/", 1)[1] for _ in range(2)]
+    engine, database = uploading
+    async with database.connection() as connection:
+        await connection.execute("UPDATE uploads SET expires_at = clock_timestamp() - interval '1 s'")
+    unfinished, asked = ObjectStore.unfinished, 0
+
+    async def refused_once(store: ObjectStore, path: S3Path) -> Sequence[Any]:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise Refused(RefusalCode.STORAGE_FAILED, "away")
+        return await unfinished(store, path)
+
+    monkeypatch.setattr(ObjectStore, "unfinished", refused_once)
+    await engine.sweep()
+    async with database.connection() as connection:
+        left = await connection.fetchval("SELECT count(*) FROM uploads WHERE dataset_id = ANY($1)", ids)
+    assert left == 1
 
 
 async def test_of_many_that_send_at_once_few_are_held_in_memory_and_none_for_ever(

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar
@@ -27,6 +28,9 @@ Build = Callable[["Service", SettingsT], Coroutine[Any, Any, None]]
 _log = get_logger("service")
 _CHECK_SECONDS = 2.0
 _CANCEL_SECONDS = 1.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 10.0
+_WORKED_SECONDS = 60.0
+"""What ran for so long before it crashed is started again as quickly as the first time."""
 _ALLOCATIONS = 10_000
 """Objects that may appear before the garbage collector looks through the new ones; Python's own 700 is a request's."""
 _RESTARTS = Counter("service_background_restarts_total", "Background tasks started again after a crash", ["task"])
@@ -82,16 +86,19 @@ class Service:
         self.stack.push_async_callback(stop)
 
     async def _forever(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        pause = 0.2
+        pause = _FIRST_PAUSE_SECONDS
         while True:
+            started = time.monotonic()
             try:
                 await work()
                 return
             except Exception:
+                if time.monotonic() - started > _WORKED_SECONDS:
+                    pause = _FIRST_PAUSE_SECONDS
                 _RESTARTS.labels(name).inc()
                 _log.exception("background_task_crashed", task=name, again_in=pause)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, 10.0)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     async def readiness(self, exclude: Collection[str] = ()) -> dict[str, str]:
         """The state of each part but those to `exclude`: `ok`, or what is wrong with it."""

@@ -92,7 +92,10 @@ class Uploading:
             except Refused as refused:
                 _log.info("upload_not_entered", dataset_id=upload.dataset_id, error=refused.message)
         for upload in expired:
-            await self._free(upload)
+            try:
+                await self._free(upload)
+            except Refused as refused:
+                _log.warning("upload_not_freed", dataset_id=upload.dataset_id, error=refused.message)
 
     async def _append(self, upload: Upload, chunks: AsyncIterable[bytes]) -> int:
         part = await self._tail(upload)
