@@ -57,6 +57,12 @@ def test_a_port_with_grpc_needs_its_companion_free_as_well(tmp_path: Path):
         assert choose([PortRequest("a", preferred=15_000, with_grpc=True)], tmp_path / "2.json")["a"] != 15_000
 
 
+def test_a_port_keeps_off_the_companions_of_others_and_off_nothing_else(tmp_path: Path):
+    with pytest.raises(PortTaken):
+        choose([PortRequest("a", 20_050), PortRequest("b", 10_050, with_grpc=True)], tmp_path / "ports.json")
+    assert choose([PortRequest("a", 10_050), PortRequest("b", 20_050)], tmp_path / "ports.json")["b"] == 20_050
+
+
 def test_a_damaged_memory_is_forgotten(tmp_path: Path):
     (tmp_path / "ports.json").write_text("[broken")
     assert choose([PortRequest("a")], tmp_path / "ports.json")

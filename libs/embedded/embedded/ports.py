@@ -32,8 +32,13 @@ class PortRequest:
     variable: str = ""
     with_grpc: bool = False
 
-    def is_free(self, port: int) -> bool:
-        return _is_free(port) and (not self.with_grpc or _is_free(port + GRPC_OFFSET))
+    def needs(self, port: int) -> set[int]:
+        """Everything that is listened on where it is given `port`."""
+        return {port, port + GRPC_OFFSET} if self.with_grpc else {port}
+
+    def fits(self, port: int, taken: set[int]) -> bool:
+        needed = self.needs(port)
+        return needed.isdisjoint(taken) and all(_is_free(each) for each in needed)
 
 
 def choose(requests: list[PortRequest], memory: Path) -> Mapping[str, int]:
@@ -43,23 +48,22 @@ def choose(requests: list[PortRequest], memory: Path) -> Mapping[str, int]:
     """
     remembered = _recalled(memory)
     chosen: dict[str, int] = {}
+    taken: set[int] = set()
     # One random place to start from, not one a port: two platforms that start at once rarely overlap then.
     search = random.SystemRandom().randint(LOWEST, HIGHEST - 1000)
     for request in sorted(requests, key=lambda r: not r.setting):
-        taken = {used for port in chosen.values() for used in (port, port + GRPC_OFFSET)}
-        if request.setting:
-            if request.setting in taken or not request.is_free(request.setting):
-                raise PortTaken(_explain(request))
-            chosen[request.name] = request.setting
-            continue
-        for port in (request.preferred, remembered.get(request.name, 0)):
-            if port and port not in taken and request.is_free(port):
-                chosen[request.name] = port
-                break
-        else:
-            while search in taken or not request.is_free(search):
+        port = request.setting
+        if port and not request.fits(port, taken):
+            raise PortTaken(_explain(request))
+        for wished in (request.preferred, remembered.get(request.name, 0)):
+            if not port and wished and request.fits(wished, taken):
+                port = wished
+        if not port:
+            while not request.fits(search, taken):
                 search = search + 1 if search < HIGHEST else LOWEST
-            chosen[request.name] = search
+            port = search
+        chosen[request.name] = port
+        taken |= request.needs(port)
     write_atomically(memory, json.dumps(chosen, indent=2), mode=0o600)
     return chosen
 
