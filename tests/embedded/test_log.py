@@ -109,6 +109,16 @@ def test_without_colour_there_are_no_escape_sequences():
     assert "\x1b" not in rendered("gateway", Entry("a", "error"))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_cannot_be_written_as_it_is_does_not_silence_the_log(encoding: str):
+    written = io.BytesIO()
+    log = Log(io.TextIOWrapper(written, encoding=encoding), colour=False)
+    for event in ("half of a sign: \ud83d", "Zoë", "the next"):
+        log.write("gateway", entry_of(event=event))
+    assert b"\\ud83d" in written.getvalue()
+    assert b"the next" in written.getvalue()
+
+
 def test_a_reader_that_went_away_does_not_stop_the_platform():
     stream = io.StringIO()
     log = Log(stream, colour=False)

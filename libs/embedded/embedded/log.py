@@ -128,8 +128,10 @@ class Log:
     def _put(self, text: str) -> None:
         if self._closed:
             return
+        # Half of a surrogate pair, or what the terminal has no sign for, must not silence all that follows.
+        encoding = self._stream.encoding or "utf-8"
         try:
-            self._stream.write(f"{text}\n")
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
             self._stream.flush()
         except (OSError, ValueError):
             self._closed = True
