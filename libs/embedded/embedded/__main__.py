@@ -37,7 +37,7 @@ def main() -> int:
 
 
 def _on_signals(act: Callable[[], None]) -> None:
-    """Calls `act` in a thread for each SIGINT, SIGTERM or SIGHUP."""
+    """Calls `act` in a thread for each SIGINT, SIGTERM, or SIGHUP unless that is ignored."""
     received: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     def act_on_each() -> None:
@@ -47,6 +47,9 @@ def _on_signals(act: Callable[[], None]) -> None:
 
     threading.Thread(target=act_on_each, name="signals", daemon=True).start()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+            # `nohup make run &` outlives its terminal.
+            continue
         # A handler interrupts the main thread anywhere, even inside a lock: putting here is all that is safe.
         signal.signal(number, lambda number, _frame: received.put(number))
 

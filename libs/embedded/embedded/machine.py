@@ -9,7 +9,7 @@ from embedded.errors import StartError, StopRequested
 from embedded.files import exclusive, make_private
 from embedded.log import Log
 from embedded.ports import choose
-from embedded.running import Running
+from embedded.running import RUNNING_FILE, Running
 from embedded.secrets import AdminKey, AdminPassword
 from embedded.servers import PORTS_FILE, Servers
 from embedded.servers import port_requests as server_ports
@@ -134,10 +134,15 @@ class Machine:
     def _record(self) -> None:
         with self._recording:
             pids = {name: process.pid for name, process in self.supervisor.processes.items()}
-            Running(
+            running = Running(
                 pid=os.getpid(),
                 url=self.url,
                 ready=self._ready,
                 ports=dict(self._ports),
                 pids={name: pid for name, pid in pids.items() if pid is not None},
-            ).write(self._data_dir)
+            )
+            try:
+                running.write(self._data_dir)
+            except OSError as error:
+                # A full disk must not end the thread that watches the process.
+                self._log.say("not_recorded", "error", file=RUNNING_FILE, error=str(error))
