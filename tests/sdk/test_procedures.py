@@ -177,6 +177,12 @@ def test_a_socket_goes_on_where_it_broke_off_until_that_is_forgotten() -> None:
     assert [dial.query.get("last_event_id") for dial in world.of(Dial)] == [None, "5", "6"]
 
 
+def test_a_socket_outlives_a_proxy_that_misses_the_platform() -> None:
+    missing = errors.refusal(502, {}, b"<html>Bad Gateway</html>")
+    world = World(dial=[missing, None], hear=[json.dumps({"id": 1, "type": "end"})])
+    assert world.run(watch("/ws", {}, Retries()))[0] == [{"id": 1, "type": "end"}]
+
+
 def _noting(procedure: Any, note: Callable[[Any], None]) -> Any:
     wanted = begin(procedure)
     while not isinstance(wanted, Ended):

@@ -8,7 +8,7 @@ from typing import Any
 from llm_platform.core.effects import Closed, Dial, Flow, Hear, Read, Request, Sleep
 from llm_platform.core.retrying import Retries, opening
 from llm_platform.core.server_sent import SILENCE, EventReader, ServerSent
-from llm_platform.errors import ConnectionFailed, EventsLost, RateLimited, Unauthenticated, Unavailable
+from llm_platform.errors import ConnectionFailed, EventsLost, RateLimited, ServerFailed, Unauthenticated
 
 _LEAST = 10
 """Attempts in a row to come back: a platform that restarts takes some seconds."""
@@ -67,7 +67,7 @@ def watch(path: str, query: Mapping[str, str], retries: Retries, after: int | No
                 if told.get("type") == _END:
                     return
             _judge(message)
-        except (ConnectionFailed, Unavailable, RateLimited):
+        except (ConnectionFailed, ServerFailed, RateLimited):
             if lost >= retries.most:
                 raise
         yield from Sleep(retries.pause(lost))
