@@ -190,16 +190,19 @@ export class Http {
     this.#csrf ??= this.#token();
     const token = await this.#csrf;
     if (token) headers.set("X-CSRF-Token", token);
+    // The platform did not tell, or nobody had logged in: that may be otherwise next time.
+    else this.#csrf = null;
   }
 
   async #token(): Promise<string | null> {
     const answer = await this.#attempt(`${this.root}/api/v1/me`, { method: "GET" });
     if (answer instanceof ConnectionFailed || !answer.ok) return null;
-    return ((await answer.json()) as { csrf_token?: string | null }).csrf_token ?? null;
+    const told = (await within(this.timeout, answer.json()).catch(() => null)) as { csrf_token?: string | null } | null;
+    return told?.csrf_token ?? null;
   }
 
   async #refusal(response: Response): Promise<ApiError> {
-    const error = await refusal(response);
+    const error = await within(this.timeout, refusal(response));
     // Somebody else may have logged in.
     if (error instanceof Forbidden) this.#csrf = null;
     return error;

@@ -1,8 +1,8 @@
 // Downloads of which all has come but their end, an upload that the platform enters long after its last byte, and a chat
-// that is long in coming.
+// that is long in coming; a refusal that does not end, and a session that is not known at once.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { ChecksumMismatch, LLMPlatformClient, ServerFailed, StreamBroken } from "@llm-platform/sdk";
+import { ChecksumMismatch, LLMPlatformClient, ServerFailed, StreamBroken, TimedOut } from "@llm-platform/sdk";
 
 // Two hundred times as fast as elsewhere.
 const unhurried = globalThis.setTimeout;
@@ -70,6 +70,24 @@ async function chatted(...connections) {
   return pieces;
 }
 
+/** A refusal whose words do not come. */
+const refused = () => client(async () => new Response(new ReadableStream({}), { status: 400 })).models.get("m");
+
+/** The tokens that two calls of a page carry: the first look for whose session it is fails. */
+async function signed() {
+  globalThis.document = {};
+  const [looks, tokens] = [[json({}, 503), json({ csrf_token: "t" })], []];
+  const fetch = async (url, { headers }) => {
+    if (url.endsWith("/me")) return looks.shift();
+    tokens.push(headers.get("x-csrf-token"));
+    return json({ job_id: "job_1", status: "paused" });
+  };
+  const { jobs } = new LLMPlatformClient({ baseUrl: "http://platform", apiKey: "", fetch });
+  await jobs.pause("job_1");
+  await jobs.pause("job_1");
+  return tokens;
+}
+
 const [HERE, PIECE, DONE] = [": still here\n\n", 'data: {"id": "a"}\n\n', "data: [DONE]\n\n"];
 const cases = {
   waiting: async () => assert.deepEqual(await chatted([HERE, HERE, PIECE, HERE, DONE]), ["a"]),
@@ -80,6 +98,8 @@ const cases = {
   "told to be whole": async () => assert.deepEqual(await downloaded({}, 10), [WHOLE, [null, "bytes=10-"]]),
   shorter: () => assert.rejects(downloaded({}, 7), StreamBroken),
   changed: () => assert.rejects(downloaded({ "Content-Length": "10", "Repr-Digest": "sha-256=:AAAA:" }, 10), ChecksumMismatch),
+  "refused without a word": () => assert.rejects(refused(), TimedOut),
+  "a session found later": async () => assert.deepEqual(await signed(), [null, "t"]),
   "entered late": async () => assert.deepEqual(await uploaded(), ["ds_1", ["POST", "PATCH", ...Array(8).fill("GET")]]),
 };
 const failed = (await Promise.all(Object.entries(cases).map(([name, run]) => run().then(() => [], (error) => [name, error])))).flat();
