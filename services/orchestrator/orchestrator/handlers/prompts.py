@@ -84,7 +84,8 @@ async def delete_prompt(deps: Deps, request: GetPrompt) -> Prompt:
             raise not_found("Prompt", request.prompt_id)
         if users := await actions.of_prompt(connection, prompt.id):
             named = ", ".join(f"{user.name} ({user.id})" for user in users[:_NAMES_SHOWN])
-            raise Refused(RefusalCode.CONFLICT, f"The prompt is used by {len(users)} actions: {named}")
+            counted = "1 action" if len(users) == 1 else f"{len(users)} actions"
+            raise Refused(RefusalCode.CONFLICT, f"The prompt is used by {counted}: {named}")
         await prompts.delete(connection, prompt.id)
     return prompt
 
