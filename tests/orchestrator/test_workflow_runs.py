@@ -9,6 +9,7 @@ import pytest
 
 from common.bus import Bus
 from common.context import calling
+from common.database import Database
 from contracts.base import RefusalCode, Refused
 from contracts.workflow_runs import (
     APPROVE_PAYLOAD,
@@ -45,6 +46,7 @@ from contracts.workflows import (
 )
 
 from .answering import Router
+from .conftest import eventually
 from .workflow_runs import ADMIN, as_, contents, ended, get, refusal, responses, start, workflow
 
 pytestmark = pytest.mark.usefixtures("service")
@@ -278,6 +280,17 @@ async def test_a_deleted_run_is_gone_with_its_responses(caller: Bus, router: Rou
         assert await refusal(asking) is RefusalCode.NOT_FOUND
 
 
+async def test_a_fork_of_a_run_that_is_being_deleted_is_refused(
+    caller: Bus, router: Router, database: Database
+) -> None:
+    run = await ended(caller, await start(caller, await workflow(caller, {"name": "a", "says": "1"})))
+    async with database.transaction() as connection:
+        await connection.execute("DELETE FROM runs")
+        forking = asyncio.create_task(refusal(caller.ask(FORK_WORKFLOW, ForkWorkflow(run_id=run.id))))
+        await eventually(lambda: connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+    assert await forking is RefusalCode.NOT_FOUND
+
+
 async def test_under_the_same_key_a_workflow_is_executed_once(caller: Bus, router: Router) -> None:
     made = await workflow(caller, {"name": "a", "says": "{x}"})
     with calling(as_("p")._replace(idempotency_key="k")):
@@ -288,3 +301,18 @@ async def test_under_the_same_key_a_workflow_is_executed_once(caller: Bus, route
     ((_, call),) = router.asked
     assert call.principal is not None
     assert call.principal.id == "p"
+
+
+async def test_a_key_stands_for_one_way_of_repeating_a_run(caller: Bus, router: Router) -> None:
+    made = await workflow(caller, {"name": "a", "says": "1"}, {"name": "b", "says": "2"})
+    run = await ended(caller, await start(caller, made))
+    with calling(as_("")._replace(idempotency_key="again")):
+        first = await caller.ask(RERUN_WORKFLOW, RerunWorkflow(run_id=run.id, from_payload="b"))
+        again = await caller.ask(RERUN_WORKFLOW, RerunWorkflow(run_id=run.id, from_payload="b"))
+        assert again.runId == first.runId
+        for other in ("a", None):
+            asking = caller.ask(RERUN_WORKFLOW, RerunWorkflow(run_id=run.id, from_payload=other))
+            assert await refusal(asking) is RefusalCode.CONFLICT
+        asked = ForkWorkflow(run_id=run.id, from_payload="b")
+        assert await refusal(caller.ask(FORK_WORKFLOW, asked)) is RefusalCode.CONFLICT
+    await ended(caller, first.runId)

@@ -17,6 +17,7 @@ from contracts.base import RefusalCode, Refused
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Record: TypeAlias = asyncpg.Record
 UniqueViolation: TypeAlias = asyncpg.UniqueViolationError
+ForeignKeyViolation: TypeAlias = asyncpg.ForeignKeyViolationError
 
 TRANSIENT = (
     ConnectionError,

@@ -44,6 +44,7 @@ def _submission_of(new: NewWorkflowRun) -> Submission:
         definition=new.snapshot.model_dump(mode="json", exclude_defaults=True),
         options={
             "inputs": new.inputs,
+            "from_payload": new.from_payload,
             "principal": None if principal is None else principal.model_dump(mode="json", exclude_defaults=True),
         },
         traceparent=inject({}).get("traceparent"),

@@ -68,6 +68,8 @@ class PayloadSteps:
         if (known := self._pinned.get(run_id)) is None:
             async with deps.database.connection() as connection:
                 known = await workflow_runs.pinned_by(connection, run_id)
+            if known is None:
+                raise Refused(RefusalCode.NOT_FOUND, "The run was deleted when its step had just been claimed")
             self._pinned[run_id] = known
             if len(self._pinned) > _MOST_PINNED:
                 self._pinned.popitem(last=False)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from common import outbox
 from common.context import current
-from common.database import Connection
+from common.database import Connection, ForeignKeyViolation
 from contracts import workflow_runs as contract
 from contracts.base import RefusalCode, Refused
 from contracts.workflow_runs import (
@@ -64,10 +64,11 @@ async def rerun_workflow(deps: Deps, request: RerunWorkflow) -> ExecutionStarted
         parent = await _known(connection, request.run_id)
         if parent.status == "active":
             raise Refused(RefusalCode.CONFLICT, "The run is still going on: cancel it, or wait for its end")
-        pinned = await workflow_runs.pinned(connection, parent.id)
+        pinned = await _pinned(connection, parent.id)
         done = await workflow_runs.done(connection, parent.id)
     kept = workflow_run.kept_in_rerun(pinned, done, request.from_payload)
-    return await _start(deps, NewWorkflowRun(pinned, parent.inputs, Started("rerun"), parent.id, kept), _RERUN)
+    new = NewWorkflowRun(pinned, parent.inputs, Started("rerun"), parent.id, request.from_payload, kept)
+    return await _start(deps, new, _RERUN)
 
 
 @HANDLERS.on(contract.FORK_WORKFLOW)
@@ -75,22 +76,29 @@ async def fork_workflow(deps: Deps, request: ForkWorkflow) -> ExecutionStarted:
     """Starts a run of what another pinned, with other inputs."""
     async with deps.database.connection() as connection:
         parent = await _known(connection, request.run_id)
-        pinned = await workflow_runs.pinned(connection, parent.id)
+        pinned = await _pinned(connection, parent.id)
         done = Done() if request.from_payload is None else await workflow_runs.done(connection, parent.id)
     kept = workflow_run.kept_in_rerun(pinned, done, request.from_payload)
     inputs = {**parent.inputs, **request.inputs}
-    return await _start(deps, NewWorkflowRun(pinned, inputs, Started("fork"), parent.id, kept), _FORKED)
+    new = NewWorkflowRun(pinned, inputs, Started("fork"), parent.id, request.from_payload, kept)
+    return await _start(deps, new, _FORKED)
 
 
 async def _start(deps: Deps, new: NewWorkflowRun, message: str) -> ExecutionStarted:
-    """Raises `Refused(CONFLICT)` when the key of the call was used for another run."""
+    """Raises `Refused`: CONFLICT when the key of the call was used for another run, NOT_FOUND when the parent was
+    deleted meanwhile."""
     workflow_run.check_startable(new)
-    async with deps.turnstile.through(current().owner), deps.database.transaction() as connection:
-        made = await enter(deps, connection, new)
+    try:
+        async with deps.turnstile.through(current().owner), deps.database.transaction() as connection:
+            made = await enter(deps, connection, new)
+    except ForeignKeyViolation:
+        if new.parent is None:
+            raise
+        raise no_such_run(new.parent) from None
     if isinstance(made, int):
         entered(deps, new)
         return ExecutionStarted(runId=made, message=message, status="running")
-    if (made.workflow_id, made.inputs, made.parent) != (new.snapshot.workflow_id, new.inputs, new.parent):
+    if not workflow_run.is_repeated(made, new):
         raise Refused(RefusalCode.CONFLICT, "The idempotency key was used for another run", {"run_id": made.id})
     return ExecutionStarted(runId=made.id, message=message, status=workflow_run.status(made))
 
@@ -125,7 +133,7 @@ async def list_run_items(deps: Deps, request: ListRunItems) -> RunItemPage:
         await _known(connection, request.run_id)
         position = None
         if request.payload is not None:
-            pinned = await workflow_runs.pinned(connection, request.run_id)
+            pinned = await _pinned(connection, request.run_id)
             position = workflow_run.position_of(pinned, request.payload)
         found, total = await run_items.page(connection, request, position=position)
     return RunItemPage.of(fitting(found), total, request)
@@ -157,7 +165,7 @@ async def resume_workflow_run(deps: Deps, request: GetWorkflowRun) -> WorkflowRu
 
 @HANDLERS.on(contract.APPROVE_PAYLOAD)
 async def approve_payload(deps: Deps, request: AnswerApproval) -> WorkflowRun:
-    pinned = await _pinned(deps, request.run_id)
+    pinned = await _known_and_pinned(deps, request.run_id)
     return await _steer(
         deps,
         request.run_id,
@@ -168,7 +176,7 @@ async def approve_payload(deps: Deps, request: AnswerApproval) -> WorkflowRun:
 @HANDLERS.on(contract.REJECT_PAYLOAD)
 async def reject_payload(deps: Deps, request: RejectPayload) -> WorkflowRun:
     """The run fails with the payload that a person does not let go ahead."""
-    pinned, why = await _pinned(deps, request.run_id), workflow_run.rejected(request.reason)
+    pinned, why = await _known_and_pinned(deps, request.run_id), workflow_run.rejected(request.reason)
     return await _steer(
         deps,
         request.run_id,
@@ -176,10 +184,17 @@ async def reject_payload(deps: Deps, request: RejectPayload) -> WorkflowRun:
     )
 
 
-async def _pinned(deps: Deps, run_id: int) -> WorkflowSnapshot:
+async def _known_and_pinned(deps: Deps, run_id: int) -> WorkflowSnapshot:
     async with deps.database.connection() as connection:
         await _known(connection, run_id)
-        return await workflow_runs.pinned(connection, run_id)
+        return await _pinned(connection, run_id)
+
+
+async def _pinned(connection: Connection, run_id: int) -> WorkflowSnapshot:
+    """Raises `Refused(NOT_FOUND)` for a run that was deleted since it was looked up."""
+    if (pinned := await workflow_runs.pinned(connection, run_id)) is None:
+        raise no_such_run(run_id)
+    return pinned
 
 
 async def _steer(

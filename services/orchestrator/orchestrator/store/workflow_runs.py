@@ -20,7 +20,7 @@ _INSERT = """
 
 _SELECT = """
     SELECT workflow_runs.id, runs.run_id, runs.owner, workflow_id, workflow_version, workflow_name, inputs, parent,
-        trigger, trigger_id, total_payloads,
+        runs.options -> 'from_payload' AS from_payload, trigger, trigger_id, total_payloads,
         (SELECT count(*) FROM steps WHERE steps.run = runs.id AND steps.status = 'completed' AND part_of IS NULL)
             AS completed_payloads,
         ARRAY(
@@ -112,10 +112,10 @@ async def newest(connection: Connection, asked: ListWorkflowRuns, *, owner: str 
     return [WorkflowRunRecord(**row) for row in rows]
 
 
-async def pinned(connection: Connection, run_id: int) -> WorkflowSnapshot:
-    """What the run, which is there, carries out."""
+async def pinned(connection: Connection, run_id: int) -> WorkflowSnapshot | None:
+    """What the run carries out; None where there is no such run."""
     definition = await connection.fetchval(_PINNED.format(which="workflow_runs.id = $1"), run_id)
-    return WorkflowSnapshot.model_validate(definition)
+    return None if definition is None else WorkflowSnapshot.model_validate(definition)
 
 
 @dataclass(frozen=True)
@@ -127,10 +127,11 @@ class PinnedRun:
     snapshot: WorkflowSnapshot
 
 
-async def pinned_by(connection: Connection, engine_run_id: str) -> PinnedRun:
+async def pinned_by(connection: Connection, engine_run_id: str) -> PinnedRun | None:
     """As `pinned`, by the engine's id of the run."""
     row = await connection.fetchrow(_PINNED_RUN, engine_run_id)
-    assert row is not None  # noqa: S101 - steps have a run
+    if row is None:
+        return None
     return PinnedRun(row["id"], row["owner"], WorkflowSnapshot.model_validate(row["definition"]))
 
 

@@ -49,12 +49,14 @@ class Started:
 
 @dataclass(frozen=True)
 class NewWorkflowRun:
-    """A run of `snapshot` that somebody asks for. `kept` is what it takes over from its parent."""
+    """A run of `snapshot` that somebody asks for. `kept` is what it takes over from its parent, of which it does again
+    what follows `from_payload`."""
 
     snapshot: WorkflowSnapshot
     inputs: RunInputs
     by: Started = Started()
     parent: int | None = None
+    from_payload: PayloadRef | None = None
     kept: Done = Done()
 
 
@@ -70,6 +72,7 @@ class WorkflowRunRecord:
     workflow_name: str
     inputs: RunInputs
     parent: int | None
+    from_payload: PayloadRef | None
     trigger: Trigger
     trigger_id: int | None
     total_payloads: int
@@ -89,6 +92,12 @@ def check_startable(new: NewWorkflowRun) -> None:
     check_inputs(new.snapshot, new.inputs)
     if errors := list(unstorable(new.inputs, "inputs")):
         raise Refused(RefusalCode.INVALID, "Input validation failed", {"errors": errors})
+
+
+def is_repeated(made: WorkflowRunRecord, new: NewWorkflowRun) -> bool:
+    """Whether `made`, of the same key, is what is asked for again."""
+    asked = (new.snapshot.workflow_id, new.inputs, new.by.trigger, new.parent, new.from_payload)
+    return (made.workflow_id, made.inputs, made.trigger, made.parent, made.from_payload) == asked
 
 
 def plan_of(new: NewWorkflowRun, policy: Policy) -> Plan:
