@@ -127,6 +127,12 @@ def test_only_what_cannot_be_done_twice_is_sent_again(request_: Request, first: 
     assert len(world.of(Send)) == 1 + again
 
 
+def test_a_redirect_is_no_answer() -> None:
+    moved = Answer(301, {"location": "https://platform/x"}, b"<html>Moved</html>")
+    with pytest.raises(errors.UnexpectedAnswer, match="https://platform/x"):
+        World(open=[moved]).run(fetch(Request("GET", "/x"), Path("nowhere"), Retries(), None))
+
+
 def test_attempts_and_pauses_are_bounded() -> None:
     world = World(send=[LOST] * 10)
     with pytest.raises(errors.ConnectionFailed):

@@ -5,7 +5,7 @@ import uuid
 from dataclasses import dataclass, replace
 
 from llm_platform.core.effects import Answer, Open, Request, Send, Sleep, Steps
-from llm_platform.errors import ConnectionFailed, NotSent, refusal, seconds
+from llm_platform.errors import ConnectionFailed, NotSent, UnexpectedAnswer, refusal, seconds
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 _REFUSED_UNDONE = 429
@@ -36,7 +36,7 @@ def named(request: Request) -> Request:
 
 
 def exchange(request: Request, retries: Retries) -> Steps[Answer]:
-    """The answer, once there is a good one. Raises `ApiError` and `ConnectionFailed`."""
+    """The answer, once there is a good one. Raises `ApiError`, `ConnectionFailed`; `UnexpectedAnswer` if redirected."""
     return _persist(request, retries, None)
 
 
@@ -56,6 +56,10 @@ def _persist(request: Request, retries: Retries, silence: float | None) -> Steps
                 raise
             wanted = None
         else:
+            if 300 <= answer.status < 400:
+                # Its body is nobody's answer; and what makes something would come there as a GET.
+                place = answer.headers.get("location", "another address")
+                raise UnexpectedAnswer(f"{request.method} {request.path} is redirected to {place}: ask there")
             if answer.status < 400 or answer.status == request.also:
                 return answer
             wanted = seconds(answer.headers.get("retry-after"))
