@@ -93,10 +93,10 @@ async def test_a_question_is_answered_at_once_under_both_system_prompts(
     principal = Principal(id="key_1", name="test", role="member")
     with calling(Call(principal=principal)):
         task = await create(caller, QUESTION, profile="Coder", role="Reviewer")
+        assert await get(caller, task) == task
     assert (task.status, task.result, task.error) == ("Completed", f"<{QUESTION}>", None)
     assert task.details.analysis.decision == "direct"
     assert task.details.plan == []
-    assert await get(caller, task) == task
 
     ((chat, call),) = router.asked
     assert call.principal == principal
@@ -208,7 +208,8 @@ async def test_a_plan_is_told_at_once_and_carried_out_step_by_step(caller: Bus, 
         return f"<{content.splitlines()[-1]}>"
 
     router.answer = when_released
-    with calling(Call(principal=Principal(id="key_1", name="test", role="member"))):
+    owner = Call(principal=Principal(id="key_1", name="test", role="member"))
+    with calling(owner):
         task = await create(caller, CHAIN)
     assert (task.status, task.result, task.error) == ("Planned", None, None)
     assert [(step.name, step.needs) for step in task.details.plan] == [
@@ -221,9 +222,10 @@ async def test_a_plan_is_told_at_once_and_carried_out_step_by_step(caller: Bus, 
     async def processing() -> bool:
         return (await get(caller, task)).status == "Processing"
 
-    await eventually(processing)
-    release.set()
-    done = await ended(caller, task)
+    with calling(owner):
+        await eventually(processing)
+        release.set()
+        done = await ended(caller, task)
     plan = done.details.plan
     assert done.status == "Completed", done.error
     assert done.result == plan[-1].result
@@ -411,3 +413,22 @@ async def test_what_tasks_have_by_default_cannot_be_deleted(caller: Bus) -> None
         with pytest.raises(Refused) as refused:
             await caller.ask(rpc, NamedPersona(name=name))
         assert refused.value.code is RefusalCode.CONFLICT
+
+
+async def test_a_task_is_its_callers_alone_and_an_admins(caller: Bus, router: Router) -> None:
+    mine, other, root = (
+        Call(principal=Principal(id=name, name=name, role=role))
+        for name, role in (("p", "member"), ("q", "member"), ("root", "admin"))
+    )
+    with calling(mine):
+        task = await create(caller, QUESTION)
+    with calling(other):
+        for rpc in (GET_TASK, CANCEL_TASK):
+            with pytest.raises(Refused) as refused:
+                await caller.ask(rpc, GetTask(task_id=task.task_id))
+            assert refused.value.code is RefusalCode.NOT_FOUND
+        assert (await caller.ask(LIST_TASKS, ListTasks())).total == 0
+    for seeing in (mine, root):
+        with calling(seeing):
+            assert (await get(caller, task)).task_id == task.task_id
+            assert (await caller.ask(LIST_TASKS, ListTasks())).total == 1

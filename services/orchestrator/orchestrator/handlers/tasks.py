@@ -137,23 +137,26 @@ async def get_task(deps: Deps, request: GetTask) -> Task:
 
 
 async def _known(deps: Deps, task_id: str) -> TaskRecord:
+    """Raises `Refused(NOT_FOUND)`, also for a task that is not the caller's to see."""
     async with deps.database.connection() as connection:
         known = await tasks.get(connection, task_id)
-    if known is None:
+    if known is None or not current().controls(known.owner):
         raise no_such_task(task_id)
     return known
 
 
 @HANDLERS.on(contract.LIST_TASKS)
 async def list_tasks(deps: Deps, request: ListTasks) -> TaskPage:
+    owner = None if current().is_admin else current().owner
     async with deps.database.connection() as connection:
-        known, total = await tasks.page(connection, status=request.status, limit=request.limit, offset=request.offset)
+        known, total = await tasks.page(connection, request, owner=owner)
     return TaskPage.of([summary(one) for one in known], total, request)
 
 
 @HANDLERS.on(contract.CANCEL_TASK)
 async def cancel_task(deps: Deps, request: GetTask) -> Task:
     """Ends a task that has not ended. What is being made for it stops within moments."""
+    await _known(deps, request.task_id)
     cancelled = await _cancel_plan(deps, request.task_id) or await _cancel_answer(deps, request.task_id)
     known = await _known(deps, request.task_id)
     if not cancelled and known.status != "Cancelled":

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from common.database import Connection, Record
-from contracts.tasks import TaskCounts, TaskStatus
+from contracts.tasks import ListTasks, TaskCounts, TaskStatus
 from orchestrator.domain.tasks.records import NewTask, TaskRecord, TaskStepRecord
 
 _SELECT = """
@@ -13,7 +13,7 @@ _SELECT = """
     FROM task_states
 """
 _COUNT = "SELECT count(*) FROM task_states"
-_OF_STATUS = " WHERE $1::text IS NULL OR status = $1"
+_WANTED = " WHERE ($1::text IS NULL OR status = $1) AND ($2::text IS NULL OR owner = $2)"
 
 _INSERT = """
     INSERT INTO tasks (task_id, owner, idempotency_key, prompt, profile, role, analysis, run, status, lease_until)
@@ -125,12 +125,12 @@ async def find(connection: Connection, owner: str, idempotency_key: str) -> Task
     return next(iter(await _with_steps(connection, rows)), None)
 
 
-async def page(
-    connection: Connection, *, status: TaskStatus | None, limit: int, offset: int
-) -> tuple[list[TaskRecord], int]:
-    """Tasks of that status without their steps, newest first, and how many of them there are."""
-    total: int = await connection.fetchval(_COUNT + _OF_STATUS, status)
-    rows = await connection.fetch(_SELECT + _OF_STATUS + " ORDER BY id DESC LIMIT $2 OFFSET $3", status, limit, offset)
+async def page(connection: Connection, asked: ListTasks, *, owner: str | None) -> tuple[list[TaskRecord], int]:
+    """Those that were asked for without their steps, newest first, and how many there are: of that owner, of all where
+    there is None."""
+    total: int = await connection.fetchval(_COUNT + _WANTED, asked.status, owner)
+    newest_first = _SELECT + _WANTED + " ORDER BY id DESC LIMIT $3 OFFSET $4"
+    rows = await connection.fetch(newest_first, asked.status, owner, asked.limit, asked.offset)
     return [_record(row, ()) for row in rows], total
 
 
