@@ -214,6 +214,14 @@ def test_a_chat_that_cannot_begin_was_not_broken_off() -> None:
         World(open=[UNREACHED] * 2, sleep=[None]).run(answer("/x", {}, Retries(most=1), json.loads))
 
 
+@pytest.mark.parametrize(
+    ("data", "error"), [(b"oops", errors.UnexpectedAnswer), (b'{"error": {"type": "odd"}}', errors.ServerFailed)]
+)
+def test_what_no_platform_tells_in_a_chat_is_an_error_of_this_client(data: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        World(open=[GOOD], read=[b"data: " + data + b"\n\n"]).run(answer("/x", {}, Retries(), json.loads))
+
+
 @pytest.mark.parametrize("rest", [LOST, b""])
 def test_a_chat_that_breaks_off_is_an_error_and_not_an_end(rest: Any) -> None:
     world = World(open=[GOOD], read=[b'data: {"n": 1}\n\n', rest])

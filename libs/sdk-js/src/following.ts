@@ -1,7 +1,7 @@
 /** Streams that are taken up again where they broke off, and those that cannot be. */
 
 import { ConnectionFailed, RateLimited, ServerFailed, StreamBroken, told } from "./errors.js";
-import { pause, unique, type Asked, type Http } from "./http.js";
+import { parsed, pause, unique, type Asked, type Http } from "./http.js";
 import { fromWire } from "./naming.js";
 import { EventReader, type ServerSent } from "./serverSent.js";
 
@@ -70,7 +70,7 @@ export async function* answer<T>(
             isWhole = true;
             continue;
           }
-          const read: unknown = JSON.parse(data);
+          const read = parsed(data);
           refuseErrors(event, read);
           const item = fromWire<T>(read, into);
           isWhole ||= isLast(item);

@@ -263,7 +263,8 @@ function reason(error: unknown): string {
   return cause?.message || cause?.code || String(error);
 }
 
-function parsed(text: string): unknown {
+/** Throws `UnexpectedAnswer` for what is no JSON. */
+export function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {

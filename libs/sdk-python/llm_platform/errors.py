@@ -181,7 +181,7 @@ def refusal(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
 
 def told(body: Any, status: int = 200) -> ApiError:
     """The error that a stream tells after its answer has begun well."""
-    code, message, metadata = _form(status, body)
+    code, message, metadata = _read(status, json.dumps(body).encode())
     return ServerFailed(status, code, message, metadata)
 
 

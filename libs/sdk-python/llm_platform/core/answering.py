@@ -8,7 +8,7 @@ from llm_platform.core.effects import Flow, Read, Request, Sleep, mapped
 from llm_platform.core.requests import as_json
 from llm_platform.core.retrying import Retries, named, opening
 from llm_platform.core.server_sent import SILENCE, EventReader, ServerSent
-from llm_platform.errors import ConnectionFailed, StreamBroken, told
+from llm_platform.errors import ConnectionFailed, StreamBroken, UnexpectedAnswer, told
 
 T = TypeVar("T")
 
@@ -66,6 +66,9 @@ def _events() -> Flow[ServerSent]:
 
 
 def _refuse_errors(data: str) -> None:
-    body = json.loads(data)
+    try:
+        body = json.loads(data)
+    except ValueError as error:
+        raise UnexpectedAnswer(f"An event is no JSON: {data[:200]}") from error
     if isinstance(body, dict) and body.get("error") and ("status" in body or isinstance(body["error"], dict)):
         raise told(body)

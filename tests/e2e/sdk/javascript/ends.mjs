@@ -2,7 +2,7 @@
 // that is long in coming; a refusal that does not end, and a session that is not known at once.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { ChecksumMismatch, LLMPlatformClient, ServerFailed, StreamBroken, TimedOut } from "@llm-platform/sdk";
+import { ChecksumMismatch, LLMPlatformClient, ServerFailed, StreamBroken, TimedOut, UnexpectedAnswer } from "@llm-platform/sdk";
 
 // Two hundred times as fast as elsewhere.
 const unhurried = globalThis.setTimeout;
@@ -94,6 +94,7 @@ const cases = {
   "waiting again": async () => assert.deepEqual(await chatted([HERE], [HERE, PIECE, DONE]), ["a"]),
   "no more waiting": () => assert.rejects(chatted([HERE, PIECE], [PIECE, DONE]), StreamBroken),
   "waiting in vain": () => assert.rejects(chatted([HERE, 'data: {"error": {"message": "no"}}\n\n']), ServerFailed),
+  "no words of the platform's": () => assert.rejects(chatted([HERE, "data: oops\n\n"]), UnexpectedAnswer),
   "known to be whole": async () => assert.deepEqual(await downloaded({ "Content-Length": "10" }, 10), [WHOLE, [null]]),
   "told to be whole": async () => assert.deepEqual(await downloaded({}, 10), [WHOLE, [null, "bytes=10-"]]),
   shorter: () => assert.rejects(downloaded({}, 7), StreamBroken),
