@@ -88,9 +88,9 @@ def parse(block: Block, columns: int, separator: str, limits: Limits, view: View
     """What `view` wants of the rows; None when they are not plain enough to be sure of them."""
     data, quotes = block.data, block.quotes
     text = np.frombuffer(data, dtype=np.uint8)
-    returns = int(np.count_nonzero(text == _RETURN)) if b"\r" in data else 0
+    returns = _returns(text) if b"\r" in data else 0
     stripped = _stripped_quotes(text, quotes, ord(separator))
-    if stripped is None or (returns and not _returns_end_lines(text)):
+    if stripped is None or returns is None:
         return None
     is_ascii = bool(text.max() < _FIRST_BEYOND_ASCII)
     try:
@@ -141,8 +141,10 @@ def _pieces(text: Bytes) -> Iterator[tuple[int, Bytes]]:
     return ((start, text[start : start + _PIECE_BYTES]) for start in range(0, text.size, _PIECE_BYTES))
 
 
-def _returns_end_lines(text: Bytes) -> bool:
-    return bool((text[np.flatnonzero(text == _RETURN) + 1] == _NEWLINE).all())
+def _returns(text: Bytes) -> int | None:
+    """How many carriage returns there are; None unless each ends a line."""
+    returns = np.flatnonzero(text == _RETURN)
+    return returns.size if (text[returns + 1] == _NEWLINE).all() else None
 
 
 def _stripped_quotes(text: Bytes, quotes: Places, separator: int) -> int | None:
